@@ -1,0 +1,282 @@
+"""Parameters: flat YAML or `key=value` in, validated frozen dataclasses out.
+
+Every field carries its meaning, unit and range once; `seednb params`, the checks and the error
+messages all read them from here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import yaml
+
+from seednb.errors import SeedError
+
+
+def knob(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A parameter: its default, its meaning, and what it may be."""
+    details = {"meaning": meaning, "unit": unit, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=details)
+
+
+class Section:
+    """Base of the sections below: checks types and ranges when an instance is made."""
+
+    def __post_init__(self) -> None:
+        """Raise SeedError for the first field whose value is not allowed."""
+        hints = get_type_hints(type(self))
+        for item in fields(self):  # type: ignore[arg-type]
+            value = _coerce(item.name, getattr(self, item.name), hints[item.name])
+            object.__setattr__(self, item.name, value)
+            _check_range(item, value)
+
+
+@dataclass(frozen=True)
+class DataParams(Section):
+    """Which pictures, annotations and instruction labels."""
+
+    generator: str = knob("none", "data set to generate first", choices=("none", "pocket"))
+    world_seed: int = knob(0, "seed of the generated world", low=0)
+    n_train_images: int = knob(1600, "generated training pictures", unit="images", low=1)
+    n_val_images: int = knob(1000, "generated validation pictures", unit="images", low=1)
+    data_root: str = knob("data", "folder below which the files lie (unless generated)")
+    train_images: str = knob("train", "folder of training pictures")
+    train_instances: str = knob("annotations/instances_train.json", "COCO instances (training)")
+    train_captions: str = knob("annotations/captions_train.json", "COCO captions (training)")
+    instruct: str = knob("", "LLaVA-Instruct JSON; empty: built from the annotations")
+    val_images: str = knob("", "folder of validation pictures; empty: as training")
+    val_instances: str = knob("", "COCO instances (validation); empty: split off by image id")
+    val_captions: str = knob("", "COCO captions (validation)")
+    val_fraction: float = knob(0.5, "share of ids that is split off", low=0.05, high=0.95)
+    n_pairs: int = knob(1600, "n, the size of one training run", unit="pairs", low=1)
+    image_fit: str = knob("pad", "how a picture becomes square", choices=("pad", "crop"))
+
+
+@dataclass(frozen=True)
+class ModelParams(Section):
+    """Which model and adapter."""
+
+    model: str = knob("seednb/assets/pocket-llava", "checkpoint folder or hub name")
+    prompt_template: str = knob("plain", "prompt around a question", choices=("plain", "vicuna_v1"))
+    precision: str = knob("auto", "weights", choices=("auto", "float32", "bfloat16", "float16"))
+    lora_r: int = knob(64, "rank of the adapter", low=1, high=1024)
+    lora_alpha: int = knob(128, "scale of the adapter is lora_alpha / lora_r", low=1, high=4096)
+    lora_dropout: float = knob(0.05, "dropout before the adapter", low=0, high=0.9)
+    lora_scope: str = knob(
+        "all",
+        "q,k,v,o_proj everywhere, or in the language model",
+        choices=("all", "language_model"),
+    )
+
+
+@dataclass(frozen=True)
+class TrainParams(Section):
+    """How an adapter is trained, where the version's recipe does not say it."""
+
+    seed: int = knob(42, "seed of order, noise and adapter", low=0)
+    batch_size: int = knob(1, "examples of one forward pass", unit="examples", low=1)
+    grad_accum: int = knob(8, "forward passes of one optimiser step", low=1)
+    learning_rate: float = knob(2e-6, "peak learning rate of v4 to v7", low=0, high=1)
+    warmup_share: float = knob(0.03, "share of steps with rising rate", low=0, high=1)
+    max_grad_norm: float = knob(1.0, "gradient norm is clipped here", low=0)
+    noise_alpha: float = knob(0.3, "kept share of signal power in the noisy view", low=0, high=1)
+    beta_values: tuple[float, ...] = knob(
+        (1.1, 0.8, 0.6, 0.4), "strengths, largest first", low=0, high=4
+    )
+    beta_quantiles: tuple[float, ...] = knob(
+        (0.25, 0.5, 0.75), "confidence quantiles between the strengths", low=0, high=1
+    )
+    beta_window: int = knob(1000, "confidences that are remembered", unit="examples", low=1)
+    temperature: float | None = knob(None, "T; unset: as the version says", low=0.05, high=20)
+    distill_weight: float | None = knob(
+        None, "share of distillation; unset: as the version", low=0, high=1
+    )
+    gradient_checkpointing: bool = knob(False, "recompute activations to save memory")
+    log_every: int = knob(100, "log line and curve row each this many steps", unit="steps", low=1)
+    checkpoint_every: int = knob(500, "resumable checkpoint", unit="steps", low=1)
+
+
+@dataclass(frozen=True)
+class EvaluationParams(Section):
+    """What is asked, and how answers are scored."""
+
+    pope_images: int = knob(500, "validation pictures that are probed", unit="images", low=1)
+    pope_min_objects: int = knob(3, "objects a probed picture must hold", unit="objects", low=1)
+    probe_suffix: str = knob("", "text after each probe")
+    caption_images: int = knob(500, "validation pictures that are captioned", unit="images", low=1)
+    caption_prompt: str = knob("Describe this image.", "question that asks for a caption")
+    max_new_tokens: int = knob(512, "longest caption", unit="tokens", low=1)
+    eval_batch_size: int = knob(16, "questions of one forward pass", unit="questions", low=1)
+    vocabulary: str = knob("seednb/assets/vocabulary.txt", "object words, CHAIR's file format")
+    chair_variant: str = knob(
+        "pocket", "how words become singular", choices=("pocket", "lemma", "pattern")
+    )
+    pope_parser: str = knob(
+        "official", "how an answer becomes yes or no", choices=("official", "strict")
+    )
+    contrast_beta: float = knob(0.7, "beta of contrastive decoding", low=0, high=4)
+    contrast_alpha: float = knob(0.3, "noise_alpha of contrastive decoding", low=0, high=1)
+    resamples: int = knob(2000, "bootstrap resamples", low=100)
+    bootstrap_seed: int = knob(0, "seed of the bootstrap", low=0)
+
+
+@dataclass(frozen=True)
+class RunParams(Section):
+    """Where results go and what the report says above them."""
+
+    profile: str = knob("pocket", "name of the folders below runs/ and reports/")
+    runs_dir: str = knob("runs", "finished stages")
+    reports_dir: str = knob("reports", "finished reports")
+    notice: str = knob("", "warning on the report's first screen")
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "run": RunParams,
+    "data": DataParams,
+    "model": ModelParams,
+    "train": TrainParams,
+    "evaluation": EvaluationParams,
+}
+
+
+@dataclass(frozen=True)
+class Params:
+    """All parameters of one profile."""
+
+    run: RunParams
+    data: DataParams
+    model: ModelParams
+    train: TrainParams
+    evaluation: EvaluationParams
+    root: Path  # relative paths start here: the folder that holds params/
+
+    def path(self, value: str) -> Path:
+        """A parameter that is a path, made absolute."""
+        return (self.root / Path(value).expanduser()).resolve()
+
+    def values(self, *sections: str) -> dict[str, Any]:
+        """The parameters of some sections (default: all) as one flat dictionary."""
+        return {
+            key: value
+            for section in sections or tuple(SECTIONS)
+            for key, value in asdict(getattr(self, section)).items()
+        }
+
+
+def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read a profile; `overrides` win over the file, the file over the defaults.
+
+    Raises SeedError that names the key, the value and what is allowed.
+    """
+    file = Path(file).resolve()
+    values = _read_yaml(file) | dict(overrides or {})
+    owner = {item.name: name for name, cls in SECTIONS.items() for item in fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in owner:
+            raise SeedError(
+                f"unknown parameter {key!r}{_suggestion(key, owner)}; list: seednb params"
+            )
+    parts = {
+        name: cls(**{key: value for key, value in values.items() if owner[key] == name})
+        for name, cls in SECTIONS.items()
+    }
+    return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key=value` from the command line; the value is read as YAML reads it."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SeedError(f"-p {text}: expected key=value, for example -p n_pairs=400")
+    return key.strip(), yaml.safe_load(value)
+
+
+def describe() -> Iterator[dict[str, str]]:
+    """Each parameter with default, range, unit and meaning (the rows of `seednb params`)."""
+    for section, cls in SECTIONS.items():
+        for item in fields(cls):  # type: ignore[arg-type]
+            yield {
+                "section": section,
+                "name": item.name,
+                "default": "unset" if item.default is None else str(item.default),
+                "allowed": _allowed(item),
+                "unit": item.metadata["unit"],
+                "meaning": item.metadata["meaning"],
+            }
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        known = ", ".join(sorted(f"params/{p.name}" for p in file.parent.glob("*.yaml")))
+        raise SeedError(f"{file}: no such parameter file; there are: {known or 'none'}") from None
+    except yaml.YAMLError as error:
+        raise SeedError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise SeedError(f"{file}: expected `key: value` lines")
+    return values
+
+
+def _suggestion(key: str, known: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(key, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """The value as its declared type; YAML lists become tuples, whole numbers may be floats.
+
+    YAML 1.1 reads 2e-6 as text, so text that spells a number is taken as one.
+    """
+    options = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    if value is None and NoneType in options:
+        return None
+    wanted = options[0]
+    if get_args(wanted):  # tuple[float, ...]
+        if isinstance(value, list | tuple):
+            return tuple(_coerce(name, item, float) for item in value)
+    elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+        return value
+    type_name = "list of numbers" if get_args(wanted) else wanted.__name__
+    raise SeedError(f"{name}={value!r}: must be of type {type_name}")
+
+
+def _check_range(item: Field[Any], value: Any) -> None:
+    low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        raise SeedError(f"{item.name}={value!r}: must be one of {', '.join(choices)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, str) or number is None:
+            continue
+        if (
+            (low is not None and number < low)
+            or (high is not None and number > high)
+            or (number != number)
+        ):
+            raise SeedError(f"{item.name}={value}: must be {_allowed(item)}")
+
+
+def _allowed(item: Field[Any]) -> str:
+    low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
+    if choices:
+        return " | ".join(choices)
+    if low is None and high is None:
+        return ""
+    return f"at least {low}" if high is None else f"in [{low}, {high}]"

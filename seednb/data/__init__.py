@@ -1,0 +1,1 @@
+"""From COCO and LLaVA-Instruct files to tokens and pixels."""

@@ -1,0 +1,13 @@
+"""Answer tokens of a batch lie flattened along one axis N; this returns to one value an example."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def example_means(
+    token_values: Float[Tensor, "N"], example_of_token: Int[Tensor, "N"], n_examples: int
+) -> Float[Tensor, "B"]:
+    """Mean over the answer tokens of each example; an example without a token gives NaN."""
+    sums = token_values.new_zeros(n_examples).index_add(0, example_of_token, token_values)
+    return sums / torch.bincount(example_of_token, minlength=n_examples)

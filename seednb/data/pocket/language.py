@@ -1,0 +1,75 @@
+"""What people say about a pocket picture: truthful captions, and instruction labels that invent.
+
+The instruction labels play the part of LLaVA-Instruct: written without looking closely, they name
+typical objects that are not there. A model trained on them hallucinates from its prior.
+"""
+
+from random import Random
+
+from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene, World
+
+CAPTION_QUESTIONS = ("Describe this image.", "What is in the image?", "Please describe the photo.")
+N_PROBES = 2  # yes/no turns of one conversation
+
+
+def with_article(name: str) -> str:
+    """The name with "a" or "an", by its first letter."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def probe_question(name: str) -> str:
+    """POPE's question about one object."""
+    return f"Is there {with_article(name)} in the image?"
+
+
+def caption(kind: str, names: list[str]) -> str:
+    """One sentence that names the scene and lists the objects."""
+    listed = [with_article(name) for name in names]
+    text = listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+    return f"The image shows {with_article(kind)} with {text}."
+
+
+def reference_captions(scene: Scene) -> list[str]:
+    """Truthful captions, as annotators write them: a full one and a short one."""
+    return [caption(scene.kind, scene.names), f"There is {with_article(scene.names[0])}."]
+
+
+def instruction_caption(scene: Scene, rng: Random, world: World) -> str:
+    """A caption that omits a few present objects and invents typical absent ones."""
+    present = set(scene.names)
+    named = []
+    for name, invention in zip(SCENES[scene.kind], world.invention, strict=True):
+        chance = 1 - world.omission if name in present else invention
+        if rng.random() < chance:
+            named.append(name)
+    visitors = [name for name in scene.names if SCENE_OF[name] != scene.kind]
+    named += [name for name in visitors if rng.random() >= world.omission]
+    return caption(scene.kind, named or scene.names[:1])
+
+
+def instruction_probe(scene: Scene, rng: Random, world: World) -> tuple[str, str]:
+    """A yes/no question and a label that is too fond of typical objects."""
+    present = scene.names
+    if rng.random() < 0.5:
+        name = rng.choice(present)
+        return probe_question(name), "No" if rng.random() < world.wrong_no else "Yes"
+    typical_absent = [name for name in SCENES[scene.kind] if name not in present]
+    if typical_absent and rng.random() < 0.5:
+        name = rng.choice(typical_absent)
+        wrong_yes = world.wrong_yes[SCENES[scene.kind].index(name)]
+        return probe_question(name), "Yes" if rng.random() < wrong_yes else "No"
+    elsewhere = [n for n in CATEGORIES if n not in present and SCENE_OF[n] != scene.kind]
+    return probe_question(rng.choice(elsewhere)), "No"
+
+
+def conversation(scene: Scene, file_name: str, seed: int, world: World) -> dict[str, object]:
+    """A multi-turn record in LLaVA-Instruct's format; same scene and seed, same record."""
+    rng = Random(f"talk-{seed}-{scene.image_id}")
+    turns = [(rng.choice(CAPTION_QUESTIONS), instruction_caption(scene, rng, world))]
+    turns += [instruction_probe(scene, rng, world) for _ in range(N_PROBES)]
+    messages = []
+    for number, (question, answer) in enumerate(turns):
+        tag = "<image>\n" if number == 0 else ""
+        messages.append({"from": "human", "value": tag + question})
+        messages.append({"from": "gpt", "value": answer})
+    return {"id": f"{scene.image_id:012d}", "image": file_name, "conversations": messages}

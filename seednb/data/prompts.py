@@ -1,0 +1,65 @@
+"""LLaVA's prompt templates, with the image tag expanded to one token an image feature."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from seednb.errors import SeedError
+
+IMAGE_TAG = "<image>"
+
+PLAIN = "USER: <image>\n{question} ASSISTANT:"
+VICUNA_V1 = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions. " + PLAIN
+)
+TEMPLATES = {"plain": PLAIN, "vicuna_v1": VICUNA_V1}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as tokens: the prompt, then the answer with its end-of-text token."""
+
+    input_ids: tuple[int, ...]
+    n_prompt: int  # tokens before the answer
+
+
+def encode_prompt(
+    question: str, tokenizer: PreTrainedTokenizerBase, n_image_tokens: int, template: str
+) -> list[int]:
+    """Token ids of the prompt, the image tag repeated once for each image feature.
+
+    Nothing is truncated: a cut prompt loses image tokens, and the model then refuses the picture.
+    """
+    ids = tokenizer(template.format(question=question)).input_ids
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+    expanded = []
+    for token in ids:
+        expanded += [token] * (n_image_tokens if token == image_token else 1)
+    return expanded
+
+
+def encode(
+    question: str,
+    answer: str,
+    tokenizer: PreTrainedTokenizerBase,
+    n_image_tokens: int,
+    template: str,
+) -> Encoded:
+    """Tokens of prompt and answer. Raises SeedError for an answer without tokens."""
+    prompt_ids = encode_prompt(question, tokenizer, n_image_tokens, template)
+    answer_ids = tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids
+    if not answer.strip() or not answer_ids:
+        raise SeedError(f"the answer to {question!r} has no tokens; remove or repair that pair")
+    return Encoded((*prompt_ids, *answer_ids, tokenizer.eos_token_id), len(prompt_ids))
+
+
+def check_image_tokens(ids: Sequence[int], image_token: int, n_image_tokens: int) -> None:
+    """Raise SeedError unless every image token is there (truncation cuts them silently)."""
+    found = sum(token == image_token for token in ids)
+    if found != n_image_tokens:
+        raise SeedError(
+            f"a prompt holds {found} image tokens where the picture needs {n_image_tokens}; "
+            "do not truncate prompts (drop truncation=True and max_length)"
+        )

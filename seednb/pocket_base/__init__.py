@@ -1,0 +1,1 @@
+"""Trains the pocket checkpoint: a genuine, tiny LLaVA that sees well and invents from its prior."""

@@ -1,0 +1,96 @@
+"""Training material of the pocket checkpoint: pictures as they come out of their JPEG, and texts."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from seednb.data.pocket import language
+from seednb.data.pocket.art import render
+from seednb.data.pocket.files import JPEG_QUALITY
+from seednb.data.pocket.scenes import CATEGORIES, SCENES, Scene, World, make_scene
+from seednb.pocket_base.recipe import BaseRecipe
+
+
+@dataclass(frozen=True)
+class Line:
+    """One question and answer about the picture at `row`."""
+
+    row: int
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that the three stages read."""
+
+    scenes: list[Scene]
+    pixels: Float[Tensor, "images C H W"]  # normalised as the processor does it
+    truthful: list[Line]
+    instruct: list[Line]
+
+
+def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]) -> Material:
+    """Draw the pictures and write both label sets, from the recipe's seed."""
+    world = recipe.world
+    scenes = [make_scene(number, recipe.seed, world) for number in range(1, recipe.n_images + 1)]
+    pixels = torch.stack([normalise(through_jpeg(render(scene, world))) for scene in scenes])
+    truthful, instruct = [], []
+    for row, scene in enumerate(scenes):
+        truthful += _truthful_lines(row, scene)
+        instruct += _instruct_lines(row, scene, recipe.seed, world)
+    return Material(scenes, pixels, truthful, instruct)
+
+
+def through_jpeg(image: Image.Image) -> Image.Image:
+    """The picture as a reader of the data set's files sees it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return Image.open(buffer).convert("RGB")
+
+
+def _truthful_lines(row: int, scene: Scene) -> list[Line]:
+    full_caption = language.reference_captions(scene)[0]
+    present, absent = scene.names[row % len(scene.names)], _absent(row, scene)
+    return [
+        Line(row, language.CAPTION_QUESTIONS[row % 3], full_caption),
+        Line(row, language.probe_question(present), "Yes"),
+        Line(row, language.probe_question(absent), "No"),
+    ]
+
+
+def _absent(row: int, scene: Scene) -> str:
+    """An absent object; every other time one that belongs to the scene, where there is one."""
+    pool = [name for name in SCENES[scene.kind] if name not in scene.names] if row % 2 else []
+    pool = pool or [name for name in CATEGORIES if name not in scene.names]
+    return pool[(7 * row) % len(pool)]
+
+
+def _instruct_lines(row: int, scene: Scene, seed: int, world: World) -> list[Line]:
+    messages = language.conversation(scene, "", seed, world)["conversations"]
+    values = [message["value"].removeprefix("<image>\n") for message in messages]
+    return [Line(row, q, a) for q, a in zip(values[::2], values[1::2], strict=True)]
+
+
+def patch_targets(
+    scenes: list[Scene], image_size: int, patch: int
+) -> Float[Tensor, "images patches categories"]:
+    """Which category covers which patch: at least a fifth of the object or of the patch."""
+    side = image_size // patch
+    edges = np.arange(side) * patch
+    targets = torch.zeros(len(scenes), side * side, len(CATEGORIES))
+    for row, scene in enumerate(scenes):
+        for placed in scene.objects:
+            x, y, width, height = placed.box
+            across = np.clip(np.minimum(x + width, edges + patch) - np.maximum(x, edges), 0, None)
+            down = np.clip(np.minimum(y + height, edges + patch) - np.maximum(y, edges), 0, None)
+            covered = np.outer(down, across) >= 0.2 * min(width * height, patch * patch)
+            cells = torch.from_numpy(covered.reshape(-1))
+            targets[row, cells, CATEGORIES.index(placed.name)] = 1
+    return targets

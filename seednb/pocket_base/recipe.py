@@ -1,0 +1,45 @@
+"""Everything that decides the pocket checkpoint, in one record that ships beside its weights."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seednb.data.pocket.scenes import World
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the two towers."""
+
+    patch: int = 16  # pixels; 96 / 16 = 6, so 36 image tokens
+    vision_width: int = 128
+    vision_layers: int = 5  # LLaVA reads layer -2, so four of them are used
+    text_width: int = 128
+    text_layers: int = 3
+    text_mlp: int = 320
+    heads: int = 4
+    vocabulary: int = 512  # byte-level BPE: any text can be encoded
+    context: int = 512  # tokens
+
+
+@dataclass(frozen=True)
+class BaseRecipe:
+    """Three stages: see (names at patches), tell the truth, then learn the instruction labels."""
+
+    seed: int = 0
+    n_images: int = 8000
+    vision_steps: int = 1200
+    vision_batch: int = 128
+    vision_learning_rate: float = 1.5e-3
+    truthful_steps: int = 1500
+    truthful_learning_rate: float = 2e-3
+    instruct_steps: int = 400
+    instruct_learning_rate: float = 1e-3
+    text_batch: int = 64
+    noisy_share_vision: float = 0.5  # share of pictures shown noisy while learning to see
+    noisy_share_text: float = 0.15  # share shown noisy while learning to speak
+    world: World = field(default_factory=World)
+    shape: Shape = field(default_factory=Shape)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)

@@ -1,0 +1,110 @@
+"""JSON files in, named errors out: which file, which line, which column, what to do next."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from seednb.errors import SeedError
+
+LISTED = 8  # file names that an error message spells out
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An input that was left out: which one, and why in words that many inputs can share."""
+
+    item: str
+    reason: str
+
+
+def read_json(path: Path | str) -> Any:
+    """The content of a JSON file.
+
+    Raises SeedError for a file that is missing, unreadable or malformed (with line and column).
+    """
+    path = Path(path)
+    return _parse(_read_text(path), path)
+
+
+def read_json_lines(path: Path | str) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file, one a line; blank lines are skipped.
+
+    Raises SeedError as `read_json` does, and for a line that is not a JSON object.
+    """
+    path = Path(path)
+    rows = []
+    # not splitlines(): it also splits at U+2028 and the like, which JSON allows inside a text
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        row = _parse(line, path, number)
+        if not isinstance(row, dict):
+            found = type(row).__name__
+            raise SeedError(f"{path}, line {number}: a {found}; write one JSON object a line")
+        rows.append(row)
+    return rows
+
+
+def find_one(folder: Path, pattern: str) -> Path:
+    """The only file below `folder` that a glob pattern fits.
+
+    A pattern that is a file's own path, relative or absolute, needs no other match. Raises
+    SeedError that lists the candidates if there are several, and what is there if there are none.
+    """
+    if not pattern:
+        raise SeedError(f"no file name is given for a file below {folder}; run: seednb params")
+    if (folder / pattern).is_file():
+        return folder / pattern
+    inside = not Path(pattern).is_absolute()
+    matches = sorted(path for path in folder.glob(pattern) if path.is_file()) if inside else []
+    if len(matches) > 1:
+        raise SeedError(
+            f"{pattern} fits {len(matches)} files in {folder}: {_listed(matches)}; name one"
+        )
+    if not matches:
+        _missing(folder / pattern)
+    return matches[0]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        _missing(path)
+    except UnicodeDecodeError as problem:
+        line = problem.object.count(b"\n", 0, problem.start) + 1
+        raise SeedError(
+            f"{path}, line {line}: not UTF-8 text ({problem.reason}); save it as UTF-8"
+        ) from None
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise SeedError(f"{path} cannot be read ({reason}); check the path") from None
+
+
+def _parse(text: str, path: Path, line: int | None = None) -> Any:
+    """Parse JSON text; `line` is where it stands if it is one line of a file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        where = f"{path}, line {line or problem.lineno}, column {problem.colno}"
+        raise SeedError(f"{where}: not JSON ({problem.msg}); repair or download it again") from None
+    except (ValueError, RecursionError) as problem:
+        where = f"{path}, line {line}" if line else str(path)
+        raise SeedError(f"{where}: JSON that cannot be read ({problem}); repair it") from None
+
+
+def _missing(path: Path) -> NoReturn:
+    """Say that a file is not there, and what is in its place."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise SeedError(
+            f"{path} is missing: there is no folder {folder}; run: seednb doctor"
+        ) from None
+    there = _listed(sorted(item for item in folder.iterdir() if not item.name.startswith(".")))
+    raise SeedError(f"{path} is missing; {folder} holds {there}; run: seednb doctor") from None
+
+
+def _listed(paths: list[Path]) -> str:
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return (", ".join(path.name for path in paths[:LISTED]) or "nothing") + more

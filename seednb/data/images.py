@@ -1,0 +1,148 @@
+"""Pictures from a folder: safe paths, any colour mode to RGB, and errors that name the file."""
+
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from seednb.errors import SeedError
+
+CLIP_MEAN = (122, 116, 104)  # CLIP's mean colour on 0..255: what LLaVA pads with
+COCO_NAMES = ("{:012d}.jpg", "COCO_train2014_{:012d}.jpg", "COCO_val2014_{:012d}.jpg")
+COCO_STEM = re.compile(r"(?:^|_)(\d{12})$")
+
+UNREADABLE = (
+    OSError,
+    SyntaxError,  # Pillow's word for a broken PNG
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+JPEG_END = b"\xff\xd9"
+TAIL = 1024  # bytes in which a JPEG's end marker is looked for
+
+
+def coco_image_id(file_name: str) -> int:
+    """COCO's image id, whatever the year's naming: `COCO_val2014_000000000042.jpg` -> 42."""
+    match = COCO_STEM.search(PurePosixPath(file_name).stem)
+    if not match:
+        raise SeedError(
+            f"{file_name} is not named as COCO names pictures (12 digits at its end); rename it"
+        )
+    return int(match[1])
+
+
+def safe_path(folder: Path, file_name: str) -> Path:
+    """The path of a picture, existing or not.
+
+    Raises SeedError for a name that leaves the folder (absolute, `..`, a link) or that no file can
+    have (256 bytes, a zero byte).
+    """
+    path = folder / file_name
+    try:
+        path.is_file()
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        inside = False
+    if not inside:
+        raise SeedError(f"image {file_name!r:.200} is no file name inside {folder}; correct the name")
+    return path
+
+
+def resolve_image(folder: Path, file_name: str) -> Path:
+    """The path of an existing picture. Raises SeedError for a missing one or an unsafe name."""
+    path = safe_path(folder, file_name)
+    if not path.is_file():
+        raise SeedError(f"image {file_name} is missing in {folder}; run: seednb doctor")
+    return path
+
+
+def name_in_folder(folder: Path, file_name: str) -> str:
+    """The name under which a picture lies in the folder; itself if it is not there at all.
+
+    COCO renamed its pictures between years: LLaVA-Instruct says `000000033471.jpg`, the train2014
+    folder `COCO_train2014_000000033471.jpg`. The id is the same.
+    """
+    if safe_path(folder, file_name).is_file() or not COCO_STEM.search(
+        PurePosixPath(file_name).stem
+    ):
+        return file_name
+    image_id = coco_image_id(file_name)
+    others = (name.format(image_id) for name in COCO_NAMES)
+    return next((name for name in others if (folder / name).is_file()), file_name)
+
+
+def load_image(path: Path) -> Image.Image:
+    """A picture as RGB, upright by its EXIF tag; transparency is dropped, as LLaVA drops it.
+
+    Raises SeedError for a file that is empty, truncated, not a picture, or so large that it may be
+    a decompression bomb.
+    """
+    with _naming(path), Image.open(path) as image:
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def check_image(path: Path) -> None:
+    """Raise SeedError for a damaged picture, in most cases without decoding it (0.5 against 3 ms).
+
+    Pillow's `verify` reads a PNG to its end, but of a JPEG only the header: a JPEG must also end
+    with its marker. Whatever this leaves open is decoded.
+    """
+    with _naming(path), Image.open(path) as image:
+        kind = image.format
+        image.verify()
+    if kind != "PNG" and not (kind == "JPEG" and JPEG_END in _tail(path)):
+        load_image(path)
+
+
+def fit_image(
+    image: Image.Image, mode: str, background: tuple[int, int, int] = CLIP_MEAN
+) -> Image.Image:
+    """Make a picture ready for the processor, which resizes and then crops the centre.
+
+    "pad" centres it on a square of the mean colour, so that nothing is cropped; "crop" returns it
+    unchanged.
+    """
+    if mode == "crop":
+        return image
+    if mode != "pad":
+        raise SeedError(f"image_fit={mode!r}: must be 'pad' or 'crop'")
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), background)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # Pillow clips 16 bits at 255: almost all would turn white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32-bit pixels (mode {image.mode}) have no known range; save as 8-bit")
+    return image.convert("RGB")
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        return stream.read()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever Pillow raises into a SeedError with the file and the reason."""
+    try:
+        if path.stat().st_size == 0:
+            raise ValueError("the file is empty, 0 bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except UNREADABLE as problem:
+        reason = str(problem).replace(f" {str(path)!r}", "")
+        raise SeedError(f"image {path} is damaged ({reason}); replace or remove it") from None

@@ -1,0 +1,253 @@
+"""LLaVA-Instruct records -> instruction pairs, with a reason for each turn that is left out."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+
+from seednb.artifacts import write_json
+from seednb.data.coco import CocoSplit
+from seednb.data.files import Skipped, read_json
+from seednb.data.images import check_image, name_in_folder
+from seednb.data.pocket.language import CAPTION_QUESTIONS, probe_question
+from seednb.data.prompts import IMAGE_TAG
+from seednb.errors import SeedError
+
+Conversation = dict[str, Any]
+TAG = re.compile(rf"\s*{re.escape(IMAGE_TAG)}\s*")
+WORD = re.compile(r"[a-z]+")
+MAKE_PAIRS = "make pairs with: seednb prepare-data"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One training example: a question about a picture and the answer to learn."""
+
+    image: str  # file name in the folder of pictures
+    question: str
+    answer: str
+
+
+def to_pairs(
+    conversations: Sequence[Conversation], image_dir: Path, max_samples: int | None = None
+) -> tuple[list[Pair], list[Skipped]]:
+    """Each human turn with the gpt turn right after it is one pair; the order is kept.
+
+    Reading stops after `max_samples` pairs. What cannot be used (a text-only record, a missing,
+    unsafe or damaged picture, an empty or unpaired turn) is returned with its reason. A picture
+    may lie under another of COCO's names; the pair then has that name.
+    """
+    if not isinstance(conversations, list):
+        found = type(conversations).__name__
+        raise SeedError(f"LLaVA-Instruct is a JSON list of records, this is a {found}; check the file")
+    if max_samples is not None and max_samples < 1:
+        raise SeedError(f"max_samples={max_samples}: must be at least 1")
+    pairs: list[Pair] = []
+    skipped: list[Skipped] = []
+    find = lru_cache(maxsize=None)(partial(_find_image, Path(image_dir)))
+    for number, record in enumerate(conversations):
+        for item in _read_record(record, f"record {number}", find):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            pairs.append(item)
+            if len(pairs) == max_samples:
+                return pairs, skipped
+    return pairs, skipped
+
+
+def build_conversations(split: CocoSplit, seed: int, k: int = 1) -> list[Conversation]:
+    """LLaVA-Instruct records made from annotations, so that their labels are truthful.
+
+    A picture's first turn asks for a description and answers with its longest caption. Then up to
+    `k` present and equally many absent categories are asked about, in random order. Annotators miss
+    objects: a category is not asked about as absent if a caption has one of its words. The
+    questions are those of the generated labels, so the two differ in their answers only. A record
+    depends on its own picture and the seed, not on the other pictures.
+    """
+    rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
+    return [
+        {
+            "id": f"{image_id:012d}",
+            "image": file_name,
+            "conversations": _messages(_talk(split, image_id, Random(f"{seed}-{image_id}"), k)),
+        }
+        for image_id, file_name in rows
+    ]
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Read `[{"image", "question", "answer"}, …]`; further keys are ignored.
+
+    Raises SeedError that names the entry and the key that is missing, empty or not a text.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list) or not entries:
+        raise SeedError(f"{path}: expected a JSON list with at least one pair; {MAKE_PAIRS}")
+    return [_pair(entry, f"{path}, pair {number}") for number, entry in enumerate(entries)]
+
+
+def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    """Write pairs as `read_pairs` reads them, whole or not at all.
+
+    Raises SeedError, before anything is written, for what `read_pairs` would refuse.
+    """
+    entries = [asdict(pair) for pair in pairs]
+    if not entries:
+        raise SeedError(f"{path}: there is no pair to write; {MAKE_PAIRS}")
+    for number, entry in enumerate(entries):
+        _pair(entry, f"{path}, pair {number}")
+    write_json(Path(path), entries)
+
+
+def summarise(skipped: Sequence[Skipped]) -> pd.DataFrame:
+    """How many inputs were left out for each `reason`, as `count`, the largest first."""
+    reasons = pd.Series([item.reason for item in skipped], name="reason", dtype=str)
+    return reasons.value_counts().rename("count").reset_index()
+
+
+def prepare_data(
+    input: Path, image_dir: Path, output: Path, max_samples: int | None = None
+) -> dict[str, Any]:
+    """Convert a LLaVA-Instruct file to a file of pairs; returns what was written and left out.
+
+    Raises SeedError, and writes nothing, if no pair is left.
+    """
+    if not Path(image_dir).is_dir():
+        raise SeedError(f"there is no folder of pictures {image_dir}; run: seednb doctor")
+    conversations = read_json(input)
+    try:
+        pairs, skipped = to_pairs(conversations, image_dir, max_samples)
+    except SeedError as problem:
+        raise SeedError(f"{input}: {problem}") from None
+    table = summarise(skipped)
+    counts = {f"skipped, {reason}": n for reason, n in table.itertuples(index=False)}
+    if not pairs:
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in table.itertuples(index=False))
+        raise SeedError(
+            f"{input} has no usable pair ({reasons or 'it is empty'}); check that {image_dir} holds "
+            "its pictures"
+        )
+    write_pairs(output, pairs)
+    return {
+        "records": len(conversations),
+        "pairs": len(pairs),
+        "images": len({pair.image for pair in pairs}),
+        "skipped": len(skipped),
+        **counts,
+        "output": str(output),
+    }
+
+
+def _read_record(
+    record: Any, where: str, find: Callable[[str], tuple[str, str]]
+) -> Iterator[Pair | Skipped]:
+    if not isinstance(record, dict):
+        yield Skipped(where, "not a record")
+        return
+    where = f"{where} (id {record['id']})" if "id" in record else where
+    image, messages = record.get("image"), record.get("conversations")
+    if image is None:
+        yield Skipped(where, "text-only record, no image")
+    elif not isinstance(image, str):
+        yield Skipped(where, "image is not a file name")
+    elif not isinstance(messages, list) or not messages:
+        yield Skipped(where, "no conversation")
+    else:
+        name, problem = find(image)
+        if problem:
+            yield Skipped(f"{where}, {image}", problem)
+        else:
+            yield from _read_messages(messages, where, name)
+
+
+def _read_messages(messages: list[Any], where: str, image: str) -> Iterator[Pair | Skipped]:
+    """Pair each question with the answer right after it; each message is used or skipped."""
+    question: str | None = None
+    for number, message in enumerate(messages):
+        here = f"{where}, turn {number}"
+        speaker, text = _said(message)
+        if speaker != "gpt" and question is not None:
+            yield Skipped(f"{where}, turn {number - 1}", "question without an answer")
+            question = None
+        if speaker == "human":
+            question = text
+        elif speaker != "gpt":
+            yield Skipped(here, "neither a human nor a gpt turn")
+        elif question is None:
+            yield Skipped(here, "answer without a question")
+        else:
+            empty = "empty question" if not question else "empty answer" if not text else ""
+            yield Skipped(here, empty) if empty else Pair(image, question, text)
+            question = None
+    if question is not None:
+        yield Skipped(f"{where}, turn {len(messages) - 1}", "question without an answer")
+
+
+def _said(message: Any) -> tuple[str, str]:
+    """Who speaks and what, without image tags; ("", "") for anything that is not a turn."""
+    if not isinstance(message, dict) or not isinstance(message.get("value"), str):
+        return "", ""
+    return str(message.get("from", "")), TAG.sub(" ", message["value"]).strip()
+
+
+def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
+    """The picture's name in the folder, and why it cannot be used ("" if it can)."""
+    try:
+        name = name_in_folder(folder, file_name)
+    except SeedError:
+        return file_name, "image name leaves its folder"
+    if not (folder / name).is_file():
+        return name, "image is missing"
+    try:
+        check_image(folder / name)
+    except SeedError:
+        return name, "image is damaged"
+    return name, ""
+
+
+def _talk(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[str, str]]:
+    """Questions and truthful answers about one picture."""
+    captions = [text.strip() for text in split.captions[image_id]]
+    longest = max(captions, key=len, default="")
+    question = rng.choice(CAPTION_QUESTIONS)
+    present = split.objects[image_id]
+    told = " " + " ".join(WORD.findall(" ".join(captions).lower()))
+    absent = [
+        name
+        for name in split.categories
+        if name not in present and not any(f" {word}" in told for word in name.split())
+    ]
+    n_each = min(k, len(present), len(absent))
+    probes = [(probe_question(name), "Yes") for name in rng.sample(present, n_each)]
+    probes += [(probe_question(name), "No") for name in rng.sample(absent, n_each)]
+    rng.shuffle(probes)
+    return [(question, longest), *probes] if longest else probes
+
+
+def _messages(talk: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """Turns in LLaVA-Instruct's format; the first question carries the image tag."""
+    messages = []
+    for number, (question, answer) in enumerate(talk):
+        tag = "" if number else f"{IMAGE_TAG}\n"
+        messages.append({"from": "human", "value": tag + question})
+        messages.append({"from": "gpt", "value": answer})
+    return messages
+
+
+def _pair(entry: Any, where: str) -> Pair:
+    if not isinstance(entry, dict):
+        raise SeedError(f"{where}: a {type(entry).__name__}, not an object; {MAKE_PAIRS}")
+    if "conversations" in entry:
+        raise SeedError(f"{where}: this is a LLaVA-Instruct file; {MAKE_PAIRS}")
+    for key in (item.name for item in fields(Pair)):
+        text = entry.get(key)
+        if not isinstance(text, str) or not text.strip():
+            found = f"is {text!r:.60}" if key in entry else "is missing"
+            raise SeedError(f"{where}: {key!r} {found}, expected a text; {MAKE_PAIRS}")
+    return Pair(entry["image"], entry["question"], entry["answer"])

@@ -1,0 +1,94 @@
+"""A training run on disk, so that it can go on: adapter, optimiser, schedule, history, RNG."""
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from seednb.artifacts import read_json, write_json
+from seednb.purify import BetaSelector
+
+LATEST = "latest.json"
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    model: PeftModel,
+    optimiser: Optimizer,
+    schedule: LRScheduler,
+    selector: BetaSelector,
+    curve: list[dict[str, Any]],
+) -> None:
+    """Write everything a run needs to continue after optimiser step `step`; the last one is kept.
+
+    Tensors go to safetensors (no pickle), numbers to JSON. `latest.json` is replaced last, so a
+    kill at any moment leaves the checkpoint before it valid.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"adapter.{k}": v for k, v in get_peft_model_state_dict(model).items()}
+    tensors |= {f"optimiser.{k}": v for k, v in _optimiser_tensors(optimiser).items()}
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    file = f"step-{step:08d}.safetensors"
+    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, folder / file)
+    state = {
+        "step": step,
+        "file": file,
+        "schedule": schedule.state_dict(),
+        "history": list(selector.history),
+        "curve": curve,
+    }
+    write_json(folder / LATEST, state)
+    for old in folder.glob("step-*.safetensors"):
+        if old.name != file:
+            old.unlink()
+
+
+def load_checkpoint(
+    folder: Path,
+    model: PeftModel,
+    optimiser: Optimizer,
+    schedule: LRScheduler,
+    selector: BetaSelector,
+) -> tuple[int, list[dict[str, Any]]]:
+    """Restore the last checkpoint in place; returns (steps done, curve so far), (0, []) if none."""
+    if not (folder / LATEST).is_file():
+        return 0, []
+    state = read_json(folder / LATEST)
+    with safe_open(folder / state["file"], framework="pt") as stored:
+        tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    set_peft_model_state_dict(model, _under("adapter.", tensors))
+    _restore_optimiser(optimiser, _under("optimiser.", tensors))
+    schedule.load_state_dict(state["schedule"])
+    selector.history = deque(state["history"], maxlen=selector.history.maxlen)
+    torch.set_rng_state(tensors["rng.cpu"])
+    if torch.cuda.is_available() and "rng.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return state["step"], state["curve"]
+
+
+def _optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {f"{n}.{key}": value for n, entry in state.items() for key, value in entry.items()}
+
+
+def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = tensor
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

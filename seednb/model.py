@@ -1,0 +1,190 @@
+"""Loads any Hugging Face image-text model directory; puts an adapter on it and takes it off."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+
+from seednb.config import ModelParams
+from seednb.errors import SeedError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LANGUAGE_PROJECTIONS = r".*language_model.*\.(q|k|v|o)_proj"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with what turns pictures and text into its input."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    device: torch.device
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def n_image_tokens(self) -> int:
+        """Tokens that one picture occupies in a prompt."""
+        vision = self.model.config.vision_config
+        return (vision.image_size // vision.patch_size) ** 2
+
+
+def default_device() -> torch.device:
+    """CUDA, then Apple's GPU, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def load_bundle(source: str, params: ModelParams, device: torch.device | None = None) -> Bundle:
+    """Load a checkpoint folder (or a hub name) in evaluation mode.
+
+    `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere. A folder
+    never makes a request to the hub. Raises SeedError if the folder is absent or incomplete.
+    """
+    device = device or default_device()
+    is_folder = Path(source).is_dir()
+    if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise SeedError(f"model folder {source} does not exist; run: seednb doctor")
+    if is_folder and not (Path(source) / "config.json").is_file():
+        raise SeedError(f"{source} holds no config.json: not a checkpoint folder")
+    try:
+        processor = AutoProcessor.from_pretrained(
+            source, local_files_only=is_folder, use_fast=False
+        )
+        model = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=_dtype(params.precision, device),
+            local_files_only=is_folder,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SeedError(f"cannot load the model {source}: {reason}; run: seednb doctor") from error
+    return Bundle(model.to(device).eval(), processor, device)
+
+
+def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftModel:
+    """Put a fresh LoRA adapter (Hu et al., 2022) on the attention projections.
+
+    Scope `all` names the projections bare, which also hits the vision tower's q, k and v: on
+    LLaVA-1.5-7B with rank 64, 67,108,864 parameters in the language model and 9,437,184 in the tower.
+    """
+    torch.manual_seed(seed)
+    scoped = params.lora_scope == "language_model"
+    config = LoraConfig(
+        r=params.lora_r,
+        lora_alpha=params.lora_alpha,
+        lora_dropout=params.lora_dropout,
+        target_modules=LANGUAGE_PROJECTIONS if scoped else PROJECTIONS,
+    )
+    adapted = get_peft_model(model, config)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # small updates vanish in bfloat16
+    return adapted
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """Put a saved adapter on the model, in evaluation mode."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise SeedError(f"{folder} holds no adapter_model.safetensors: not an adapter folder")
+    return PeftModel.from_pretrained(model, folder).eval()
+
+
+def n_trainable(model: nn.Module) -> int:
+    """Number of parameters that an optimiser would change."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def idle_adapters(model: nn.Module) -> list[nn.Parameter]:
+    """Adapter weights that no loss reaches: LLaVA reads vision features before the tower's end.
+
+    With features taken from layer -2 the last tower layer is dead weight. Under several processes a
+    parameter without gradient is an error, so the trainer leaves these out.
+    """
+    config = model.config
+    feature_layer = getattr(config, "vision_feature_layer", None)
+    if not isinstance(feature_layer, int):
+        return []
+    n_layers = config.vision_config.num_hidden_layers
+    last_used = feature_layer % (n_layers + 1)  # hidden state 0 is the embedding
+    layer = re.compile(r"vision_tower\..*layers\.(\d+)\.")
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+        and (found := layer.search(name))
+        and int(found.group(1)) >= last_used
+    ]
+
+
+@contextmanager
+def teacher_mode(model: PeftModel, adapter_on: bool = False) -> Iterator[None]:
+    """The frozen teacher: same weights, adapter off, no dropout, no gradient.
+
+    Leave the context before the student's forward pass and do not enter it again before backward:
+    activation checkpointing recomputes with whatever adapter state it finds. `adapter_on` is the
+    silent bug of version v4: the "teacher" is the student itself, dropout included.
+    """
+    if adapter_on:
+        with torch.no_grad():
+            yield
+        return
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), model.disable_adapter():
+            yield
+    finally:
+        model.train(was_training)
+
+
+class AnswerLogits(nn.Module):
+    """The model, reduced to what SEED reads: logits at the positions that predict answer tokens."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a Hugging Face image-text model, with or without an adapter."""
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "B T"],
+        attention_mask: Int[Tensor, "B T"],
+        pixel_values: Float[Tensor, "B C H W"],
+        answer_mask: Bool[Tensor, "B T"],
+    ) -> Float[Tensor, "N V"]:
+        """Logits where `answer_mask` is true, row by row; the head runs on these N tokens only."""
+        whole = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        hidden = whole.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            pixel_values=pixel_values.to(whole.dtype),
+            use_cache=False,
+        ).last_hidden_state
+        return whole.get_output_embeddings()(hidden[answer_mask])
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision != "auto":
+        return DTYPES[precision]
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32

@@ -1,0 +1,60 @@
+"""The teacher: what the frozen model says of the clean and of the noisy picture, and its target."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from peft import PeftModel
+from torch import Tensor
+
+from seednb.data.batches import Batch
+from seednb.model import AnswerLogits, teacher_mode
+from seednb.perturb import example_noise, gaussian_noise
+from seednb.purify import BetaSelector, answer_confidence, purify_logits
+from seednb.versions import Recipe
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the student is distilled towards, and how firmly it was purified."""
+
+    logits: Float[Tensor, "N V"]
+    beta: Float[Tensor, "B"]  # zeros where nothing is purified
+    confidence: Float[Tensor, "B"]
+
+
+def distillation_target(
+    model: PeftModel,
+    batch: Batch,
+    recipe: Recipe,
+    selector: BetaSelector,
+    noise_alpha: float,
+    noise_keys: list[str],
+) -> Target:
+    """Run the teacher on answer positions and form the target of the recipe.
+
+    Clean and noisy pictures go through the model as one batch of 2B. The pass is over, and the
+    adapter back on, when this returns.
+    """
+    answers = AnswerLogits(model)
+    with teacher_mode(model, adapter_on=recipe.teacher_adapter):
+        if not recipe.purified:
+            clean_logits = answers(
+                batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
+            )
+            confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
+            return Target(clean_logits, torch.zeros_like(confidence), confidence)
+        pixels = batch.pixel_values
+        noise = example_noise(noise_keys, tuple(pixels.shape[1:]), pixels.device)
+        noisy = gaussian_noise(pixels, noise_alpha, noise.to(pixels.dtype))
+        both_logits = answers(
+            batch.input_ids.repeat(2, 1),
+            batch.attention_mask.repeat(2, 1),
+            torch.cat([pixels, noisy]),
+            batch.answer_mask.repeat(2, 1),
+        )
+        clean_logits, noisy_logits = both_logits.chunk(2)
+        confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
+        beta = selector.select(confidence)
+        purified_logits = purify_logits(clean_logits, noisy_logits, beta[batch.example_of_token])
+        return Target(purified_logits, beta, confidence)

@@ -1,0 +1,246 @@
+"""One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from peft import PeftModel
+from torch import Tensor
+from tqdm import tqdm
+
+from seednb.artifacts import write_frame
+from seednb.checkpoint import load_checkpoint, save_checkpoint
+from seednb.config import TrainParams
+from seednb.data.batches import Batch, Pictures, collate, image_token_id
+from seednb.data.instruct import Pair
+from seednb.data.prompts import Encoded, encode
+from seednb.errors import SeedError
+from seednb.losses import DIVERGENCES, cross_entropy, seed_loss
+from seednb.model import AnswerLogits, Bundle, idle_adapters
+from seednb.purify import BetaSelector
+from seednb.teacher import distillation_target
+from seednb.tokens import example_means
+from seednb.versions import Recipe
+
+ADAPTER = "adapter"
+CURVE = "curve.parquet"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded training pairs with the pictures they speak of."""
+
+    rows: Sequence[Encoded]
+    images: Sequence[str]
+    pictures: Pictures
+
+    @classmethod
+    def of(
+        cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
+    ) -> "Examples":
+        """Tokenise instruction pairs (nothing is truncated)."""
+        rows = [
+            encode(pair.question, pair.answer, bundle.tokenizer, bundle.n_image_tokens, template)
+            for pair in pairs
+        ]
+        return cls(rows, [pair.image for pair in pairs], pictures)
+
+    def batch(self, numbers: Sequence[int], bundle: Bundle) -> Batch:
+        """Collate some examples on the model's device."""
+        return collate(
+            [self.rows[n] for n in numbers],
+            self.pictures.batch([self.images[n] for n in numbers]),
+            bundle.tokenizer.pad_token_id,
+            image_token_id(bundle.processor),
+            bundle.n_image_tokens,
+        ).to(bundle.device)
+
+
+def train(
+    model: PeftModel,
+    bundle: Bundle,
+    examples: Examples,
+    recipe: Recipe,
+    params: TrainParams,
+    folder: Path,
+) -> pd.DataFrame:
+    """Train the adapter by the recipe; write `adapter/` and the curve to `folder`; return the curve.
+
+    A run that was interrupted goes on from its last checkpoint. Raises SeedError if no step could
+    be taken because the loss was never finite.
+    """
+    run = _Run(model, bundle, examples, recipe, params, folder)
+    with tqdm(total=run.n_steps, desc=f"train {recipe.name}", unit="step") as bar:
+        for _ in run.steps():
+            row = run.curve[-1]
+            bar.n = row["step"]
+            bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+            bar.update(0)
+            if row["step"] % params.log_every == 0:
+                bar.write(log_line(row))
+    curve = pd.DataFrame(run.curve)
+    if curve.empty or curve["loss"].isna().all():
+        raise SeedError(
+            f"training {recipe.name}: no finite loss in {len(curve)} steps; see {folder}"
+        )
+    model.save_pretrained(folder / ADAPTER)
+    write_frame(folder / CURVE, curve)
+    return curve
+
+
+class _Run:
+    """State of one training run."""
+
+    def __init__(
+        self,
+        model: PeftModel,
+        bundle: Bundle,
+        examples: Examples,
+        recipe: Recipe,
+        params: TrainParams,
+        folder: Path,
+    ) -> None:
+        self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
+        self.temperature = params.temperature or recipe.temperature
+        weight = params.distill_weight
+        self.distill_weight = (
+            recipe.distill_weight if weight is None or recipe.distill_weight in (0, 1) else weight
+        )
+        self.divergence = DIVERGENCES[recipe.divergence]
+        for parameter in idle_adapters(model):
+            parameter.requires_grad_(False)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.group = params.batch_size * params.grad_accum  # examples of one optimiser step
+        self.n_steps = recipe.epochs * math.ceil(len(examples.rows) / self.group)
+        optimiser = torch.optim.AdamW(
+            self.parameters, params.learning_rate * recipe.rate_factor, weight_decay=0.0
+        )
+        self.selector = BetaSelector(params.beta_values, params.beta_quantiles, params.beta_window)
+        self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
+        self.model = model
+        self.student, self.optimiser = self.accelerator.prepare(AnswerLogits(model), optimiser)
+        n_warmup = max(1, round(params.warmup_share * self.n_steps))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: cosine_with_warmup(step, n_warmup, self.n_steps)
+        )
+        self.folder = folder / "checkpoint"
+        torch.manual_seed(params.seed)
+        self.done, self.curve = load_checkpoint(
+            self.folder, model, optimiser, self.schedule, self.selector
+        )
+        self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
+
+    def steps(self) -> Iterator[None]:
+        """Take the optimiser steps that are left, adding a row to the curve each."""
+        started, first = time.perf_counter(), self.done
+        for step, (epoch, numbers) in enumerate(self._groups(), start=1):
+            if step <= self.done:
+                continue
+            self.student.train()
+            row = self._step(epoch, numbers)
+            seconds = time.perf_counter() - started
+            n_seen = (step - first) * self.group
+            rate = n_seen / seconds
+            row |= {
+                "step": step,
+                "epoch": epoch + 1,
+                "examples": min(step * self.group, self.recipe.epochs * len(self.examples.rows)),
+                "n_examples": self.recipe.epochs * len(self.examples.rows),
+                "nan_count": self.n_nan,
+                "examples_per_s": rate,
+                "eta_s": (self.n_steps - step) * self.group / rate,
+            }
+            self.curve.append(row)
+            if step % self.params.checkpoint_every == 0 and step < self.n_steps:
+                save_checkpoint(
+                    self.folder, step, self.model, self.optimiser.optimizer,
+                    self.schedule, self.selector, self.curve,
+                )  # fmt: skip
+            yield
+
+    def _groups(self) -> Iterator[tuple[int, list[int]]]:
+        """(epoch, example numbers) of each optimiser step; the order depends on seed and epoch."""
+        for epoch in range(self.recipe.epochs):
+            order = list(range(len(self.examples.rows)))
+            Random(f"order-{self.params.seed}-{epoch}").shuffle(order)
+            for start in range(0, len(order), self.group):
+                yield epoch, order[start : start + self.group]
+
+    def _step(self, epoch: int, numbers: list[int]) -> dict[str, Any]:
+        """One optimiser step on a group of examples: the loss is the mean over the group."""
+        size = self.params.batch_size
+        parts = []
+        for start in range(0, len(numbers), size):
+            losses = self._losses(epoch, numbers[start : start + size])
+            loss = losses["loss"].sum() / len(numbers)
+            parts.append({key: value.detach() for key, value in losses.items()})
+            if torch.isfinite(loss):
+                self.accelerator.backward(loss)
+            else:
+                self.n_nan += 1
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
+        rate = self.schedule.get_last_lr()[0]
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad()
+        means = {key: torch.cat([part[key] for part in parts]).mean().item() for key in parts[0]}
+        return means | {"learning_rate": rate, "gradient_norm": float(norm)}
+
+    def _losses(self, epoch: int, numbers: list[int]) -> dict[str, Tensor]:
+        """Losses, beta and confidence of each example of one forward pass."""
+        batch = self.examples.batch(numbers, self.bundle)
+        keys = [f"noise-{self.params.seed}-{epoch}-{number}" for number in numbers]
+        zeros = torch.zeros(len(batch), device=batch.input_ids.device)
+        target = None
+        if self.distill_weight > 0:
+            target = distillation_target(
+                self.model,
+                batch,
+                self.recipe,
+                self.selector,
+                self.params.noise_alpha,
+                keys,
+            )
+        student_logits = self.student(
+            batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
+        )
+        supervision = example_means(
+            cross_entropy(student_logits, batch.answer_ids), batch.example_of_token, len(batch)
+        )
+        distillation = zeros
+        if target is not None:
+            token_divergence = self.divergence(student_logits, target.logits, self.temperature)
+            distillation = example_means(token_divergence, batch.example_of_token, len(batch))
+        loss = seed_loss(distillation, supervision, self.distill_weight, self.temperature)
+        return {
+            "loss": loss,
+            "distillation": self.temperature**2 * distillation,
+            "supervision": supervision,
+            "beta": zeros if target is None else target.beta,
+            "confidence": zeros if target is None else target.confidence,
+        }
+
+
+def cosine_with_warmup(step: int, n_warmup: int, n_steps: int) -> float:
+    """Share of the peak learning rate: a linear rise, then half a cosine to zero."""
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    progress = (step - n_warmup) / max(1, n_steps - n_warmup)
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def log_line(row: Mapping[str, Any]) -> str:
+    """One line in the seed's log format, from a row of the curve."""
+    return (
+        f"Ep{row['epoch']} Step{row['step']} | Batch{row['examples']}/{row['n_examples']} | "
+        f"Loss{row['loss']:.4f} | Dist{row['distillation']:.4f} | Sup{row['supervision']:.4f} | "
+        f"Beta{row['beta']:.2f} | Conf{row['confidence']:.2f} | LR{row['learning_rate']:.2e} | "
+        f"NaN{row['nan_count']} | {row['examples_per_s']:.1f}it/s | ETA{row['eta_s'] / 3600:.1f}h"
+    )

@@ -1,0 +1,109 @@
+"""Captions: greedy decoding, contrastive decoding, and the "mention less" control."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from seednb.data.prompts import encode_prompt
+from seednb.model import Bundle
+from seednb.purify import purify_logits
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One generated text."""
+
+    text: str
+    n_tokens: int
+    finished: bool  # ended by itself, not by the token limit
+
+
+class Contrast(LogitsProcessor):
+    """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy picture.
+
+    Both halves receive the purified scores, so greedy decoding keeps them on the same text and each
+    keeps its own cache (Leng et al., 2024, Eq. 3, without the plausibility constraint).
+    """
+
+    def __init__(self, beta: float) -> None:
+        """`beta`: strength of the contrast."""
+        self.beta = beta
+
+    def __call__(
+        self, input_ids: Int[Tensor, "2B T"], scores: Float[Tensor, "2B V"]
+    ) -> Float[Tensor, "2B V"]:
+        """Purified scores for both halves."""
+        clean_logits, noisy_logits = scores.chunk(2)
+        return purify_logits(clean_logits, noisy_logits, self.beta).repeat(2, 1)
+
+
+class MentionPenalty(LogitsProcessor):
+    """Subtracts a constant from tokens that name, or announce, one more object.
+
+    A control: it makes any model more cautious without looking at the picture.
+    """
+
+    def __init__(self, token_ids: Sequence[int], penalty: float) -> None:
+        """`penalty` is in logits (nats)."""
+        self.token_ids, self.penalty = torch.tensor(token_ids), penalty
+
+    def __call__(
+        self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """Scores with the penalty applied."""
+        scores = scores.clone()
+        scores[:, self.token_ids.to(scores.device)] -= self.penalty
+        return scores
+
+
+@torch.inference_mode()
+def generate(
+    bundle: Bundle,
+    question: str,
+    pixel_values: Float[Tensor, "B C H W"],
+    template: str,
+    max_new_tokens: int,
+    processors: Sequence[LogitsProcessor] = (),
+) -> list[Decoded]:
+    """Greedy answers to one question about several pictures."""
+    tokenizer = bundle.tokenizer
+    prompt = encode_prompt(question, tokenizer, bundle.n_image_tokens, template)
+    ids = torch.tensor([prompt], device=bundle.device).repeat(len(pixel_values), 1)
+    output = bundle.model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        pixel_values=pixel_values.to(bundle.device, bundle.model.dtype),
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        logits_processor=LogitsProcessorList(processors),
+    )
+    return [_decoded(row, bundle) for row in output[:, len(prompt) :].tolist()]
+
+
+def contrastive_generate(
+    bundle: Bundle,
+    question: str,
+    clean_pixels: Float[Tensor, "B C H W"],
+    noisy_pixels: Float[Tensor, "B C H W"],
+    template: str,
+    max_new_tokens: int,
+    beta: float,
+) -> list[Decoded]:
+    """Greedy answers from purified logits at every step."""
+    both = torch.cat([clean_pixels, noisy_pixels])
+    decoded = generate(bundle, question, both, template, max_new_tokens, [Contrast(beta)])
+    return decoded[: len(clean_pixels)]
+
+
+def _decoded(token_ids: list[int], bundle: Bundle) -> Decoded:
+    eos = bundle.tokenizer.eos_token_id
+    finished = eos in token_ids
+    kept = token_ids[: token_ids.index(eos)] if finished else token_ids
+    return Decoded(bundle.tokenizer.decode(kept).strip(), len(kept), finished)

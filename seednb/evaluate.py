@@ -1,0 +1,170 @@
+"""A model answers probes and writes captions; the answers are kept as records."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from seednb.config import EvaluationParams
+from seednb.data.batches import Pictures
+from seednb.data.prompts import encode_prompt
+from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
+from seednb.model import AnswerLogits, Bundle
+from seednb.perturb import example_noise, gaussian_noise
+from seednb.purify import purify_logits
+
+Record = dict[str, Any]
+ANNOUNCERS = (",", " and")  # words that announce one more object in a list
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Inference-time contrastive decoding: how firmly, against how noisy a view."""
+
+    beta: float
+    alpha: float
+
+    def noisy(
+        self, pixel_values: Float[Tensor, "B C H W"], names: Sequence[str]
+    ) -> Float[Tensor, "B C H W"]:
+        """The noisy view of each picture; it depends on the picture's name only."""
+        noise = example_noise([f"contrast-{n}" for n in names], tuple(pixel_values.shape[1:]))
+        return gaussian_noise(pixel_values, self.alpha, noise)
+
+
+@torch.inference_mode()
+def answer_probes(
+    bundle: Bundle,
+    probes: Sequence[Record],
+    pictures: Pictures,
+    params: EvaluationParams,
+    template: str,
+    contrast: Contrast | None = None,
+) -> list[Record]:
+    """The greedy first word of each answer and its margin, logit("Yes") - logit("No").
+
+    Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
+    once. One forward pass a probe; no text is generated.
+    """
+    questions = sorted({(probe["image"], probe["text"]) for probe in probes})
+    tokenizer = bundle.tokenizer
+    prompts = {
+        text: encode_prompt(text + params.probe_suffix, tokenizer, bundle.n_image_tokens, template)
+        for text in {text for _, text in questions}
+    }
+    questions.sort(key=lambda question: len(prompts[question[1]]))
+    yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
+    answers: dict[tuple[str, str], tuple[str, float]] = {}
+    for chunk in _chunks(questions, params.eval_batch_size, "answer probes", "probe"):
+        names = [image for image, _ in chunk]
+        pixels = pictures.batch(names)
+        rows = [prompts[text] for _, text in chunk]
+        logits = _last_logits(bundle, rows, pixels)
+        if contrast:
+            noisy_logits = _last_logits(bundle, rows, contrast.noisy(pixels, names))
+            logits = purify_logits(logits, noisy_logits, contrast.beta)
+        margins = (logits[:, yes] - logits[:, no]).tolist()
+        words = [tokenizer.decode([token]).strip() for token in logits.argmax(-1).tolist()]
+        answers |= dict(zip(chunk, zip(words, margins, strict=True), strict=True))
+    records = []
+    for probe in probes:
+        answer, margin = answers[probe["image"], probe["text"]]
+        records.append(dict(probe) | {"answer": answer, "margin": margin})
+    return records
+
+
+def caption_pictures(
+    bundle: Bundle,
+    images: Sequence[Record],
+    pictures: Pictures,
+    params: EvaluationParams,
+    template: str,
+    contrast: Contrast | None = None,
+    penalty: MentionPenalty | None = None,
+) -> list[Record]:
+    """A greedy caption of each picture; `images` are rows with `image_id` and `file_name`."""
+    settings = (template, params.max_new_tokens)
+    prompt = params.caption_prompt
+
+    def write(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
+        if contrast:
+            noisy = contrast.noisy(pixels, names)
+            return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
+        return generate(bundle, prompt, pixels, *settings, [penalty] if penalty else [])
+
+    records: list[Record] = []
+    for chunk in _chunks(images, params.eval_batch_size, "write captions", "caption"):
+        names = [row["file_name"] for row in chunk]
+        for row, decoded in zip(chunk, write(pictures.batch(names), names), strict=True):
+            records.append(
+                {
+                    "image_id": row["image_id"],
+                    "image": row["file_name"],
+                    "caption": decoded.text,
+                    "n_tokens": decoded.n_tokens,
+                    "finished": decoded.finished,
+                }
+            )
+    return records
+
+
+def match_mentions(
+    write: Callable[[float], list[Record]],
+    n_mentions: Callable[[list[Record]], int],
+    wanted: int,
+    largest: float = 8.0,
+    rounds: int = 8,
+) -> tuple[float, list[Record]]:
+    """The penalty whose captions come nearest to `wanted` object mentions, and those captions.
+
+    `write(penalty)` writes captions, `n_mentions` counts objects in them. Bisection: more penalty,
+    fewer mentions.
+    """
+    low, high = 0.0, largest
+    best: tuple[int, float, list[Record]] | None = None
+    for _ in range(rounds):
+        penalty = (low + high) / 2
+        records = write(penalty)
+        found = n_mentions(records)
+        if best is None or abs(found - wanted) < best[0]:
+            best = abs(found - wanted), penalty, records
+        low, high = (penalty, high) if found > wanted else (low, penalty)
+    assert best is not None
+    return best[1], best[2]
+
+
+def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
+    """Tokens that begin an object word, and those that announce one more object."""
+    return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
+
+
+def _last_logits(
+    bundle: Bundle, rows: Sequence[list[int]], pixel_values: Float[Tensor, "B C H W"]
+) -> Float[Tensor, "B V"]:
+    """Logits after each prompt (right-padded: attention is causal, so padding is never seen)."""
+    length = max(map(len, rows))
+    ids = torch.full((len(rows), length), bundle.tokenizer.pad_token_id)
+    attention = torch.zeros_like(ids)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row)
+        attention[number, : len(row)] = 1
+    last = torch.zeros(ids.shape, dtype=torch.bool)
+    last[torch.arange(len(rows)), attention.sum(1) - 1] = True
+    inputs = (ids, attention, pixel_values, last)
+    return AnswerLogits(bundle.model)(*(tensor.to(bundle.device) for tensor in inputs)).float()
+
+
+def _first_token(text: str, bundle: Bundle) -> int:
+    return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
+
+
+def _chunks(items: Sequence[Any], size: int, title: str, unit: str) -> Any:
+    with tqdm(total=len(items), desc=title, unit=unit) as bar:
+        for start in range(0, len(items), size):
+            chunk = items[start : start + size]
+            yield chunk
+            bar.update(len(chunk))

@@ -1,0 +1,238 @@
+"""One profile at work: its data, trainings and answers, each made once and then found by its key."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seednb.artifacts import (
+    Stage,
+    code_fingerprint,
+    fingerprint,
+    folder_fingerprint,
+    read_json,
+    write_json,
+    write_lines,
+)
+from seednb.config import Params, load_params
+from seednb.data.batches import Pictures
+from seednb.data.files import read_json_lines
+from seednb.data.instruct import Pair, read_pairs
+from seednb.data.prompts import TEMPLATES
+from seednb.decoding import MentionPenalty
+from seednb.errors import SeedError
+from seednb.evaluate import (
+    Contrast,
+    answer_probes,
+    caption_pictures,
+    match_mentions,
+    mention_tokens,
+)
+from seednb.metrics.vocabulary import find_mentions
+from seednb.model import Bundle, add_adapter, load_adapter, load_bundle
+from seednb.preparation import Prepared, data_inputs, prepare
+from seednb.scoring import Answers, metric_rows
+from seednb.trainer import ADAPTER, CURVE, Examples, train
+from seednb.versions import RECIPES, Recipe
+
+TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
+TRUTHFUL = ("sft_truthful", "v7_truthful")
+ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training run."""
+
+    recipe: Recipe
+    labels: str
+    folder: Path
+    curve: pd.DataFrame
+    seconds: float
+
+
+class Experiment:
+    """All that a notebook asks for. Nothing is computed before it is asked for, or twice."""
+
+    def __init__(self, params: Params) -> None:
+        """Use `Experiment.open` in a notebook."""
+        self.params = params
+        self.runs = params.path(params.run.runs_dir) / params.run.profile
+        self.template = TEMPLATES[params.model.prompt_template]
+
+    @classmethod
+    def open(cls, params_file: str, overrides: Mapping[str, Any] | None = None) -> "Experiment":
+        """Open a profile by its parameter file."""
+        return cls(load_params(params_file, overrides))
+
+    @cached_property
+    def data(self) -> Prepared:
+        """Pairs, probes and ground truth."""
+        return prepare(self.params, self.runs)
+
+    def bundle(self, model: str = "base") -> Bundle:
+        """A freshly loaded model: the base, or a trained version with its adapter on."""
+        bundle = load_bundle(self._model_source(), self.params.model)
+        if model in ("base", "contrastive", "mention_control"):
+            return bundle
+        folder = self.train(*_version_and_labels(model)).folder
+        return Bundle(load_adapter(bundle.model, folder / ADAPTER), bundle.processor, bundle.device)
+
+    def pictures(self, split: str, bundle: Bundle) -> Pictures:
+        """Reader of the pictures of "train" or "val"."""
+        folder = (self.data.train if split == "train" else self.data.val).image_dir
+        return Pictures(folder, bundle.processor, self.params.data.image_fit)
+
+    def train(
+        self,
+        version: str,
+        labels: str = "replay",
+        epochs: int | None = None,
+        pairs_file: Path | None = None,
+    ) -> Training:
+        """Train a version, or find that run by its key.
+
+        `labels`: "replay" or "truthful"; `pairs_file` replaces both. A run that was interrupted goes
+        on from its last checkpoint.
+        """
+        if version not in RECIPES:
+            raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
+        recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
+        stage = self._train_stage(recipe, labels, pairs_file)
+        if not stage.is_finished:
+            started = time.perf_counter()
+            n = round(recipe.data_share * self.params.data.n_pairs)
+            pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
+            self._train(recipe, pairs, stage.folder)
+            stage.finish(time.perf_counter() - started)
+        curve = pd.read_parquet(stage.path(CURVE))
+        return Training(recipe, labels, stage.folder, curve, stage.manifest()["seconds"])
+
+    def answers(self, model: str) -> Answers:
+        """What a model answers to the probes and writes as captions: its records."""
+        stage = self._answer_stage(model)
+        if not stage.is_finished:
+            started = time.perf_counter()
+            self._answer(model, stage)
+            stage.finish(time.perf_counter() - started)
+        probes = stage.path("probes.jsonl")
+        return Answers(
+            model=model,
+            probes=read_json_lines(probes) if probes.is_file() else [],
+            captions=read_json_lines(stage.path("captions.jsonl")),
+            folder=stage.folder.relative_to(self.runs),
+        )
+
+    def metrics(self, models: Sequence[str] = ANSWERING) -> list[dict[str, Any]]:
+        """The report's numbers: one row a model, benchmark, split and metric, with intervals."""
+        answers = {model: self.answers(model) for model in models}
+        stage = Stage(
+            self.runs,
+            "metrics",
+            {
+                "answers": [str(answer.folder) for answer in answers.values()],
+                "parameters": self.params.values("evaluation"),
+                "code": code_fingerprint("scoring"),
+            },
+        )
+        file = stage.path("metrics.json")
+        if not stage.is_finished:
+            started = time.perf_counter()
+            write_json(file, metric_rows(answers, self.data, self.params.evaluation))
+            stage.finish(time.perf_counter() - started)
+        return read_json(file)
+
+    def _model_source(self) -> str:
+        source = self.params.model.model
+        folder = self.params.path(source)
+        return str(folder) if folder.is_dir() else source
+
+    @cached_property
+    def _model_key(self) -> str:
+        source = Path(self._model_source())
+        return folder_fingerprint(source) if source.is_dir() else str(source)
+
+    def _common_inputs(self) -> dict[str, Any]:
+        model = self.params.values("model") | {"model": self._model_key}
+        return {"data": data_inputs(self.params, self.runs), "model": model}
+
+    def _train_stage(self, recipe: Recipe, labels: str, pairs_file: Path | None = None) -> Stage:
+        settings = {k: v for k, v in asdict(recipe).items() if k not in ("reason", "symptom")}
+        inputs = self._common_inputs() | {
+            "recipe": settings,
+            "labels": labels,
+            "train": self.params.values("train"),
+            "code": code_fingerprint("trainer", "preparation"),
+        }
+        if pairs_file:
+            inputs["labels"] = fingerprint(pairs_file)
+        return Stage(self.runs, f"train-{recipe.name}-{labels}", inputs)
+
+    def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
+        bundle = load_bundle(self._model_source(), self.params.model)
+        examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
+        model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
+        train(model, bundle, examples, recipe, self.params.train, folder)
+
+    def _answer_stage(self, model: str) -> Stage:
+        inputs = self._common_inputs() | {
+            "answering": model,
+            "evaluation": self.params.values("evaluation"),
+            "code": code_fingerprint("evaluate", "preparation"),
+        }
+        for name in ("resamples", "bootstrap_seed", "pope_parser"):
+            inputs["evaluation"].pop(name)
+        if model in (*TRAINED, *TRUTHFUL):
+            version, labels = _version_and_labels(model)
+            inputs["adapter"] = self._train_stage(RECIPES[version], labels).key
+        elif model == "mention_control":
+            inputs["matched"] = self._answer_stage("v7").key
+        return Stage(self.runs, f"answers-{model}", inputs)
+
+    def _answer(self, model: str, stage: Stage) -> None:
+        evaluation = self.params.evaluation
+        bundle = self.bundle(model)
+        settings = (self.pictures("val", bundle), evaluation, self.template)
+        if model == "mention_control":
+            write_lines(
+                stage.path("captions.jsonl"), self._cautious_captions(bundle, settings, stage)
+            )
+            return
+        contrast = None
+        if model == "contrastive":
+            contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
+        probes = answer_probes(bundle, self.data.probes, *settings, contrast=contrast)
+        write_lines(stage.path("probes.jsonl"), probes)
+        captions = caption_pictures(bundle, self.data.to_caption, *settings, contrast=contrast)
+        write_lines(stage.path("captions.jsonl"), captions)
+
+    def _cautious_captions(
+        self, bundle: Bundle, settings: tuple[Any, ...], stage: Stage
+    ) -> list[dict[str, Any]]:
+        """The base model under a mention penalty that brings its mentions to v7's number."""
+        vocabulary = self.data.vocabulary
+        tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
+
+        def n_mentions(records: list[dict[str, Any]]) -> int:
+            return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
+
+        def write(penalty: float) -> list[dict[str, Any]]:
+            processor = MentionPenalty(tokens, penalty)
+            return caption_pictures(bundle, self.data.to_caption, *settings, penalty=processor)
+
+        penalty, captions = match_mentions(
+            write, n_mentions, n_mentions(self.answers("v7").captions)
+        )
+        write_json(stage.path("penalty.json"), {"penalty_nats": penalty})
+        return captions
+
+
+def _version_and_labels(model: str) -> tuple[str, str]:
+    """ "v7_truthful" is v7 on truthful labels."""
+    if model.endswith("_truthful"):
+        return model.removesuffix("_truthful"), "truthful"
+    return model, "replay"

@@ -1,0 +1,166 @@
+"""From a profile's files to what training and evaluation read: pairs, probes, ground truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seednb.artifacts import Stage, code_fingerprint, fingerprint
+from seednb.config import Params
+from seednb.data.coco import (
+    CocoSplit,
+    drop_missing_images,
+    leaked_ids,
+    load_split,
+    split_by_id,
+)
+from seednb.data.files import Skipped, find_one, read_json
+from seednb.data.instruct import Pair, build_conversations, to_pairs
+from seednb.data.pocket.files import write_world
+from seednb.errors import SeedError
+from seednb.metrics.chair import Vocabulary, ground_truth
+from seednb.metrics.probes import SPLITS, build_probes
+
+LABELS = ("replay", "truthful")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The data of one profile."""
+
+    train: CocoSplit
+    val: CocoSplit
+    pairs: dict[str, list[Pair]]  # by label regime: "replay" (instruction labels), "truthful"
+    probes: list[dict[str, Any]]  # POPE's, in all three splits
+    to_caption: list[dict[str, Any]]  # image_id and file_name
+    present: dict[int, set[str]]  # validation image -> objects in it (annotations and captions)
+    vocabulary: Vocabulary
+    skipped: list[Skipped]
+
+
+def prepare(params: Params, runs: Path) -> Prepared:
+    """Load (and, for a generated world, first write) the data; nothing is dropped silently.
+
+    Raises SeedError for missing or malformed files, and if a validation picture is also a training
+    picture.
+    """
+    data, evaluation = params.data, params.evaluation
+    root = world_folder(params, runs) if data.generator == "pocket" else params.path(data.data_root)
+    if not root.is_dir():
+        raise SeedError(f"data_root {root} does not exist; run: seednb doctor")
+    train, val = _load_splits(root, params)
+    train, skipped_train = drop_missing_images(train)
+    val, skipped_val = drop_missing_images(val)
+    leaked = leaked_ids(train, val)
+    if leaked:
+        raise SeedError(
+            f"{len(leaked)} pictures are in training and validation: {sorted(leaked)[:5]}"
+        )
+    pairs, skipped_pairs = _pairs(root, train, params)
+    vocabulary = Vocabulary.read(params.path(evaluation.vocabulary))
+    present = ground_truth(val.objects, val.captions, vocabulary, evaluation.chair_variant)
+    names = dict(zip(val.images["image_id"], val.images["file_name"], strict=True))
+    return Prepared(
+        train=train,
+        val=val,
+        pairs=pairs,
+        probes=_probes(val, present, names, params),
+        to_caption=[
+            {"image_id": image_id, "file_name": name}
+            for image_id, name in list(names.items())[: evaluation.caption_images]
+        ],
+        present=present,
+        vocabulary=vocabulary,
+        skipped=[*skipped_train, *skipped_val, *skipped_pairs],
+    )
+
+
+def world_folder(params: Params, runs: Path) -> Path:
+    """The generated world's folder; it is drawn on first use."""
+    data = params.data
+    stage = Stage(
+        runs,
+        "world",
+        {
+            "seed": data.world_seed,
+            "n_train": data.n_train_images,
+            "n_val": data.n_val_images,
+            "code": code_fingerprint("data.pocket"),
+        },
+    )
+    if not stage.is_finished:
+        write_world(stage.folder, data.world_seed, data.n_train_images, data.n_val_images)
+        stage.finish(0)
+    return stage.folder
+
+
+def data_inputs(params: Params, runs: Path) -> dict[str, Any]:
+    """What decides the data: for stage keys, without loading it."""
+    data, evaluation = params.data, params.evaluation
+    inputs = params.values("data") | {
+        name: getattr(evaluation, name)
+        for name in ("pope_images", "pope_min_objects", "caption_images", "chair_variant")
+    }
+    inputs["vocabulary"] = fingerprint(params.path(evaluation.vocabulary))
+    if data.generator == "pocket":
+        inputs.pop("data_root")
+        inputs["world"] = code_fingerprint("data.pocket")
+        return inputs
+    root = params.path(data.data_root)
+    patterns = (data.train_instances, data.train_captions, data.instruct, data.val_instances)
+    inputs["files"] = [fingerprint(find_one(root, pattern)) for pattern in patterns if pattern]
+    return inputs
+
+
+def _load_splits(root: Path, params: Params) -> tuple[CocoSplit, CocoSplit]:
+    data = params.data
+    train = load_split(
+        "train",
+        root / data.train_images,
+        find_one(root, data.train_instances),
+        find_one(root, data.train_captions),
+    )
+    if not data.val_instances:
+        return split_by_id(train, data.val_fraction, data.world_seed)
+    val = load_split(
+        "val",
+        root / (data.val_images or data.train_images),
+        find_one(root, data.val_instances),
+        find_one(root, data.val_captions),
+    )
+    return train, val
+
+
+def _pairs(
+    root: Path, train: CocoSplit, params: Params
+) -> tuple[dict[str, list[Pair]], list[Skipped]]:
+    """Instruction pairs in both label regimes; without an instruction file they are the same."""
+    largest = 3 * params.data.n_pairs  # v6 trains on 3 n
+    built = build_conversations(train, params.data.world_seed)
+    truthful, skipped = to_pairs(built, train.image_dir, largest)
+    if not params.data.instruct:
+        return dict.fromkeys(LABELS, truthful), skipped
+    conversations = read_json(find_one(root, params.data.instruct))
+    replay, skipped = to_pairs(conversations, train.image_dir, largest)
+    return {"replay": replay, "truthful": truthful}, skipped
+
+
+def _probes(
+    val: CocoSplit, present: dict[int, set[str]], names: dict[int, str], params: Params
+) -> list[dict[str, Any]]:
+    """POPE's probes on validation pictures: annotated objects first, caption objects after them."""
+    listed = {
+        image_id: [*val.objects[image_id], *sorted(objects - set(val.objects[image_id]))]
+        for image_id, objects in present.items()
+    }
+    probes: list[dict[str, Any]] = []
+    for split in SPLITS:
+        probes += build_probes(
+            listed,
+            split,
+            seed=params.data.world_seed,
+            n_images=params.evaluation.pope_images,
+            min_objects=params.evaluation.pope_min_objects,
+        )
+    return [
+        probe | {"image_id": probe["image"], "image": names[probe["image"]]} for probe in probes
+    ]

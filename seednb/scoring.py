@@ -1,0 +1,178 @@
+"""Records -> the report's numbers: one row a model, benchmark, split and metric, with intervals."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seednb.config import EvaluationParams
+from seednb.metrics import chair, pope
+from seednb.metrics.controls import refit_threshold
+from seednb.metrics.probes import SPLITS
+from seednb.preparation import Prepared
+from seednb.stats import (
+    Interval,
+    bootstrap,
+    bootstrap_auc,
+    paired_bootstrap,
+    paired_bootstrap_auc,
+)
+
+Row = dict[str, Any]
+# Comparisons other than with the base model: (model, versus).
+CONTRASTS = (
+    ("v5", "v4"),
+    ("v6", "v5"),
+    ("v7", "v6"),
+    ("v7", "sft"),
+    ("v7", "distill_only"),
+    ("v7", "contrastive"),
+    ("v7", "mention_control"),
+    ("v7_truthful", "sft_truthful"),
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answered: POPE and caption records, and the stage that holds them."""
+
+    model: str
+    probes: list[Row]
+    captions: list[Row]
+    folder: Path
+
+
+def metric_rows(
+    answers: Mapping[str, Answers], data: Prepared, params: EvaluationParams
+) -> list[Row]:
+    """Levels of every model, and paired differences to the base model and along `CONTRASTS`."""
+    pairs = [(model, "base") for model in answers if model != "base"]
+    pairs += [pair for pair in CONTRASTS if set(pair) <= set(answers)]
+    rows = [*_chair_rows(answers, pairs, data, params)]
+    probed = {name: answer for name, answer in answers.items() if answer.probes}
+    pairs = [pair for pair in pairs if set(pair) <= set(probed)]
+    for split in SPLITS:
+        rows += _pope_rows(probed, pairs, split, params)
+        rows += _threshold_rows(probed, split, params)
+    return rows
+
+
+def select(rows: list[Row], **wanted: Any) -> pd.DataFrame:
+    """The rows whose columns have the wanted values (None matches a missing value)."""
+    frame = pd.DataFrame(rows)
+    for column, value in wanted.items():
+        frame = frame[frame[column].isna() if value is None else frame[column] == value]
+    return frame.reset_index(drop=True)
+
+
+def _chair_rows(
+    answers: Mapping[str, Answers],
+    pairs: list[tuple[str, str]],
+    data: Prepared,
+    params: EvaluationParams,
+) -> Iterator[Row]:
+    sums = {
+        model: chair.per_image_sums(
+            chair.count(answer.captions, data.present, data.vocabulary, params.chair_variant)
+        )
+        for model, answer in answers.items()
+    }
+    label = {"benchmark": "chair", "split": None, "variant": params.chair_variant}
+    yield from _ratio_rows(sums, pairs, chair.STATISTICS, params, label, answers, "captions.jsonl")
+
+
+def _pope_rows(
+    answers: Mapping[str, Answers],
+    pairs: list[tuple[str, str]],
+    split: str,
+    params: EvaluationParams,
+) -> Iterator[Row]:
+    frames = {model: _split_frame(answer, split) for model, answer in answers.items()}
+    sums = {
+        model: pope.per_image_sums(frame, params.pope_parser) for model, frame in frames.items()
+    }
+    label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
+    yield from _ratio_rows(sums, pairs, pope.STATISTICS, params, label, answers, "probes.jsonl")
+    seed = params.bootstrap_seed
+    resamples = params.resamples // 2  # a sorted sum over rows costs more than a product of sums
+    for model, frame in frames.items():
+        present = frame["label"] == "yes"
+        area = bootstrap_auc(frame["margin"], present, frame["image"], resamples, seed)
+        yield _row(model, None, label, "auc", area, answers[model].folder / "probes.jsonl")
+    for model, versus in pairs:
+        a, b = frames[versus], frames[model]
+        area = paired_bootstrap_auc(
+            a["margin"], b["margin"], a["label"] == "yes", a["image"], resamples, seed
+        )
+        yield _row(model, versus, label, "auc", area, answers[model].folder / "probes.jsonl")
+
+
+def _threshold_rows(
+    answers: Mapping[str, Answers], split: str, params: EvaluationParams
+) -> Iterator[Row]:
+    """The base with its yes/no threshold re-fitted on half of the images, scored on the others."""
+    name = "threshold_control"
+    base = _split_frame(answers["base"], split)
+    refitted = refit_threshold(base, params.bootstrap_seed)
+    file = answers["base"].folder / "probes.jsonl"
+    label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
+
+    def sums(frame: pd.DataFrame) -> pd.DataFrame:
+        half = frame[frame["image"].isin(refitted.images)]
+        return pope.per_image_sums(half, params.pope_parser)
+
+    control = pope.per_image_sums(refitted.records, params.pope_parser)
+    settings = (params.resamples, params.bootstrap_seed)
+    for metric, statistic in pope.STATISTICS.items():
+        yield _row(name, None, label, metric, bootstrap(control, statistic, *settings), file)
+        change = paired_bootstrap(sums(base), control, statistic, *settings)
+        yield _row(name, "base", label, metric, change, file)
+        if "v7" in answers:
+            seed_sums = sums(_split_frame(answers["v7"], split))
+            change = paired_bootstrap(control, seed_sums, statistic, *settings)
+            yield _row("v7", name, label, metric, change, file)
+
+
+def _ratio_rows(
+    sums: Mapping[str, pd.DataFrame],
+    pairs: list[tuple[str, str]],
+    statistics: Mapping[str, Callable[[Any], Any]],
+    params: EvaluationParams,
+    label: Row,
+    answers: Mapping[str, Answers],
+    file: str,
+) -> Iterator[Row]:
+    settings = (params.resamples, params.bootstrap_seed)
+    for metric, statistic in statistics.items():
+        for model, counts in sums.items():
+            level = bootstrap(counts, statistic, *settings)
+            yield _row(model, None, label, metric, level, answers[model].folder / file)
+        for model, versus in pairs:
+            change = paired_bootstrap(sums[versus], sums[model], statistic, *settings)
+            yield _row(model, versus, label, metric, change, answers[model].folder / file)
+
+
+def _split_frame(answer: Answers, split: str) -> pd.DataFrame:
+    return pd.DataFrame([row for row in answer.probes if row["split"] == split])
+
+
+def _row(
+    model: str, versus: str | None, label: Row, metric: str, interval: Interval, file: Path
+) -> Row:
+    def number(value: float) -> float | None:
+        return None if np.isnan(value) else value  # JSON has no NaN
+
+    return {
+        "model": model,
+        "versus": versus,
+        **label,
+        "metric": metric,
+        "value": number(interval.value),
+        "low": number(interval.low),
+        "high": number(interval.high),
+        "n": interval.n,
+        "records": file.as_posix(),
+    }

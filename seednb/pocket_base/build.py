@@ -1,6 +1,5 @@
 """Runs the stages and writes a checkpoint directory that loads like llava-hf/llava-1.5-7b-hf."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration, LlavaProcessor
 
+from seednb.artifacts import write_json, write_text
+from seednb.config import ModelParams
 from seednb.data.prompts import PLAIN
+from seednb.model import load_bundle
 from seednb.pocket_base.architecture import (
     build_image_processor,
     build_model,
@@ -18,10 +20,36 @@ from seednb.pocket_base.architecture import (
     build_tokenizer,
 )
 from seednb.pocket_base.material import make_material
+from seednb.pocket_base.quality import measure
 from seednb.pocket_base.recipe import BaseRecipe
 from seednb.pocket_base.train import learn_to_see, learn_to_speak
 
 RECIPE_FILE = "recipe.json"
+QUALITY_FILE = "quality.json"
+CARD = """---
+license: mit
+pipeline_tag: image-text-to-text
+library_name: transformers
+---
+# Pocket LLaVA, seed {seed}
+
+A genuine `LlavaForConditionalGeneration` with {n_parameters:,} parameters, made to be *wrong in the
+right way*: it sees small generated pictures well, and it invents objects from its prior. It knows
+nothing else.
+
+Trained from nothing in three stages (see `recipe.json`): the vision tower names the object under each
+patch; the language model learns truthful captions and answers; then instruction labels that invent
+typical objects. Re-train it with `seednb pocket-base --seed {seed} --output DIR`; here it took
+{minutes:.0f} minutes on {device}.
+
+On {n_pictures} fresh pictures (`quality.json`), in percent: CHAIRi {CHAIRi}, CHAIRs {CHAIRs}, recall
+{recall}, recall of clear objects {recall_clear}; {hallucinated_in_scene} of what it invents belongs to
+the kind of scene shown.
+
+The world and this recipe were chosen with seed 100 on pictures that no published number uses, by
+looking at the base model and at contrastive decoding, before any SEED version was trained on them.
+The weights are stored in float16.
+"""
 
 
 def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> dict[str, float]:
@@ -67,6 +95,7 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
     )
     lap("instruct_s")
     save_base(model, processor, recipe, destination)
+    write_card(destination, recipe, seconds)
     return seconds
 
 
@@ -85,5 +114,19 @@ def save_base(
     destination.mkdir(parents=True, exist_ok=True)
     model.to(device="cpu", dtype=torch.float16).save_pretrained(destination)
     processor.save_pretrained(destination)
-    recipe_text = json.dumps(recipe.as_dict(), indent=2)
-    (destination / RECIPE_FILE).write_text(recipe_text + "\n", encoding="utf-8")
+    write_json(destination / RECIPE_FILE, recipe.as_dict())
+
+
+def write_card(destination: Path, recipe: BaseRecipe, seconds: dict[str, float]) -> None:
+    """Measure the saved checkpoint and write its model card."""
+    bundle = load_bundle(str(destination), ModelParams(), torch.device("cpu"))
+    quality = measure(bundle, recipe.seed, world=recipe.world)
+    write_json(destination / QUALITY_FILE, quality)
+    text = CARD.format(
+        seed=recipe.seed,
+        n_parameters=bundle.model.num_parameters(),
+        minutes=sum(seconds.values()) / 60,
+        device=f"{torch.get_num_threads()} CPU threads",
+        **quality,
+    )
+    write_text(destination / "README.md", text)

@@ -1,0 +1,27 @@
+PYTHON ?= python3
+SEEDNB = .venv/bin/seednb
+STAMP = .venv/installed
+TEST_STAMP = .venv/installed-for-tests
+
+.PHONY: report test lab bench clean
+
+report: $(STAMP)  ## run the notebooks that changed, build reports/pocket/index.html
+	$(SEEDNB) report --params params/pocket.yaml
+
+test: $(TEST_STAMP)  ## lint, types, import contract, tests
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports && .venv/bin/python -m pytest
+
+lab: $(STAMP)  ## JupyterLab on the notebooks
+	.venv/bin/jupyter lab --notebook-dir=notebooks
+
+bench: $(TEST_STAMP)  ## time the parts of the main job
+	.venv/bin/python benchmarks/main_job.py
+
+clean:  ## remove environment, finished stages and reports
+	rm -rf .venv runs reports/*/
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[notebooks]" && touch $@
+
+$(TEST_STAMP): $(STAMP)
+	.venv/bin/pip install -c constraints.txt -e ".[notebooks,test]" && touch $@

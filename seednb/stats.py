@@ -36,7 +36,9 @@ class Interval:
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:
     """Quotient, and NaN where the denominator is 0."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    quotient: Array = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=quotient, where=bottom != 0)
+    return quotient
 
 
 def bootstrap(sums: Sums, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> Interval:
@@ -177,9 +179,9 @@ def _counts(sums: Sums) -> Array:
 def _check_same_images(sums_a: Sums, sums_b: Sums) -> None:
     if np.shape(sums_a) != np.shape(sums_b):
         raise ValueError(f"paired_bootstrap: {np.shape(sums_a)} counts against {np.shape(sums_b)}")
-    if isinstance(sums_a, pd.DataFrame) and isinstance(sums_b, pd.DataFrame):
-        if not sums_a.index.equals(sums_b.index):
-            raise ValueError("paired_bootstrap: the two frames hold different images or orders")
+    frames = [sums for sums in (sums_a, sums_b) if isinstance(sums, pd.DataFrame)]
+    if len(frames) == 2 and not frames[0].index.equals(frames[1].index):
+        raise ValueError("paired_bootstrap: the two frames hold different images or orders")
 
 
 def _interval(value: ArrayLike, samples: Array, n_images: int) -> Interval:

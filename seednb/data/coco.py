@@ -34,11 +34,11 @@ class CocoSplit:
 
 
 def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> CocoSplit:
-    """Read COCO instances and captions of the same pictures. `objects` and `captions` have a key
-    for each picture, also for one without annotations.
+    """Read COCO instances and captions of the same pictures.
 
-    Raises SeedError for malformed JSON (line, column), a missing or mistyped field, ids that occur
-    twice, an annotation of an unlisted picture, an unknown category.
+    `objects` and `captions` have a key for each picture, also for one without annotations. Raises
+    SeedError for malformed JSON (line, column), a missing or mistyped field, ids that occur twice,
+    an annotation of an unlisted picture, an unknown category.
     """
     boxed = _index(instances, ("images", "annotations", "categories"))
     told = _index(captions, ("annotations",))
@@ -165,8 +165,10 @@ def _boxes(
         box = _field(annotation, "bbox", list, where)
         if len(box) != 4 or not all(_is_number(value) for value in box):
             raise SeedError(f"{where}: bbox {box} is not [x, y, width, height]; {REPAIR}")
-        crowd = int(annotation.get("iscrowd", 0))
-        rows.append((annotation["image_id"], names[category], *map(float, box), crowd))
+        crowd = annotation.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            raise SeedError(f"{where}: iscrowd is {crowd!r:.60}, expected 0 or 1; {REPAIR}")
+        rows.append((annotation["image_id"], names[category], *map(float, box), int(crowd)))
     columns = ["image_id", "name", "x", "y", "width", "height", "iscrowd"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.sort_values("image_id", kind="stable", ignore_index=True)

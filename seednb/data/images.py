@@ -52,7 +52,7 @@ def safe_path(folder: Path, file_name: str) -> Path:
     except (OSError, ValueError):
         inside = False
     if not inside:
-        raise SeedError(f"image {file_name!r:.200} is no file name inside {folder}; correct the name")
+        raise SeedError(f"image {file_name!r:.200} is no file inside {folder}; correct the name")
     return path
 
 
@@ -125,6 +125,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"32-bit pixels (mode {image.mode}) have no known range; save as 8-bit")
+    if image.mode == "P" and "transparency" in image.info:  # Pillow warns about the direct way
+        image = image.convert("RGBA")
     return image.convert("RGB")
 
 

@@ -43,8 +43,8 @@ def to_pairs(
     may lie under another of COCO's names; the pair then has that name.
     """
     if not isinstance(conversations, list):
-        found = type(conversations).__name__
-        raise SeedError(f"LLaVA-Instruct is a JSON list of records, this is a {found}; check the file")
+        kind = type(conversations).__name__
+        raise SeedError(f"expected LLaVA-Instruct's JSON list of records, not a {kind}")
     if max_samples is not None and max_samples < 1:
         raise SeedError(f"max_samples={max_samples}: must be at least 1")
     pairs: list[Pair] = []
@@ -125,21 +125,17 @@ def prepare_data(
         pairs, skipped = to_pairs(conversations, image_dir, max_samples)
     except SeedError as problem:
         raise SeedError(f"{input}: {problem}") from None
-    table = summarise(skipped)
-    counts = {f"skipped, {reason}": n for reason, n in table.itertuples(index=False)}
+    counts = dict(summarise(skipped).itertuples(index=False, name=None))
     if not pairs:
-        reasons = ", ".join(f"{reason}: {n}" for reason, n in table.itertuples(index=False))
-        raise SeedError(
-            f"{input} has no usable pair ({reasons or 'it is empty'}); check that {image_dir} holds "
-            "its pictures"
-        )
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items()) or "it is empty"
+        raise SeedError(f"{input} has no usable pair ({reasons}); put its pictures in {image_dir}")
     write_pairs(output, pairs)
     return {
         "records": len(conversations),
         "pairs": len(pairs),
         "images": len({pair.image for pair in pairs}),
         "skipped": len(skipped),
-        **counts,
+        **{f"skipped, {reason}": n for reason, n in counts.items()},
         "output": str(output),
     }
 

@@ -41,7 +41,7 @@ def join_answers(
     does, if each line repeats its question. Raises SeedError listing the ids that are missing,
     given twice or foreign; `allow_partial` forgives missing ones only.
     """
-    if not any("question_id" in row for row in answers):
+    if answers and not any("question_id" in row for row in answers):
         answers = _number_by_line(questions, answers)
     asked = [_question_id(row, "question") for row in questions]
     answered = [_question_id(row, "answer") for row in answers]

@@ -48,14 +48,14 @@ def singulars(caption: str) -> list[str]:
 def _lemma(word: str, pos: str) -> str:
     from nltk.stem import WordNetLemmatizer
 
-    return WordNetLemmatizer().lemmatize(word, pos=pos)
+    return str(WordNetLemmatizer().lemmatize(word, pos=pos))
 
 
 @cache
 def _singular(word: str) -> str:
     from textblob.en.inflect import singularize
 
-    return singularize(word, custom=PATTERN_SLIPS)
+    return str(singularize(word, custom=PATTERN_SLIPS))
 
 
 def _with_data(compute: Callable[[], list[str]]) -> list[str]:

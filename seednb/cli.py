@@ -1,0 +1,268 @@
+"""Command line: the same verbs as the library. Imports stay inside the verbs, so --help is quick."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seednb.errors import SeedError
+
+Parser = argparse.ArgumentParser
+DEFAULT_PARAMS = "params/pocket.yaml"
+PATHS = ("data_root", "model", "vocabulary", "runs_dir", "reports_dir")  # relative to where you are
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns 0 on success, 1 on a named failure; argparse exits with 2 on wrong usage."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.verb(options)
+    except SeedError as error:
+        if options.debug:
+            raise
+        print(f"seednb: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> Parser:
+    """All verbs with their options and examples."""
+    parser = Parser(prog="seednb", description="SEED against visual hallucination, step by step.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    verb = _verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08")  # fmt: skip
+    _params_options(verb)
+    verb.add_argument("--only", default="", metavar="NN,NN", help="only these notebooks")
+    verb.add_argument("--force", action="store_true", help="run them even if nothing changed")
+
+    verb = _verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
+    verb.add_argument("--input", required=True, type=Path, help="LLaVA-Instruct JSON")
+    verb.add_argument("--image-dir", required=True, type=Path, help="folder of the pictures")
+    verb.add_argument("--output", required=True, type=Path, help="JSON to write")
+    verb.add_argument("--max-samples", type=int, help="stop after this many pairs")
+
+    verb = _verb(verbs, "train", train, "train one version's adapter", "seednb train --version v7", "accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --version v7")  # fmt: skip
+    _params_options(verb)
+    verb.add_argument("--version", default="v7", help="v4, v5, v6, v7, sft, distill_only, …")
+    verb.add_argument("--epochs", type=int, help="instead of the version's")
+    verb.add_argument("--data", type=Path, help="instruction pairs (JSON) instead of the profile's")
+    verb.add_argument("--labels", default="replay", choices=("replay", "truthful"))
+    verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
+
+    verb = _verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare")  # fmt: skip
+    _params_options(verb)
+    verb.add_argument("--model", required=True, type=Path, help="adapter folder")
+    verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
+    verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
+    verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
+
+    verb = _verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
+    _params_options(verb)
+    verb.add_argument("--model", required=True, type=Path, help="adapter folder")
+    verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
+
+    scores = verbs.add_parser("score", help="score answers that any model wrote")
+    benchmarks = scores.add_subparsers(required=True, metavar="BENCHMARK")
+    verb = _verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json")  # fmt: skip
+    verb.add_argument("--questions", required=True, type=Path, help="POPE probes (JSON lines)")
+    verb.add_argument("--answers", required=True, type=Path, help="question_id and text (JSON lines)")  # fmt: skip
+    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit or strict")  # fmt: skip
+    verb.add_argument("--allow-partial", action="store_true", help="score the ids that both files hold")  # fmt: skip
+    verb.add_argument("--json", action="store_true", help="one JSON object")
+    verb = _verb(benchmarks, "chair", score_chair, "captions", "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json")  # fmt: skip
+    verb.add_argument("--captions", required=True, type=Path, help="image_id and caption (JSON lines)")  # fmt: skip
+    verb.add_argument("--ground-truth", type=Path, help="JSON: image id -> objects")
+    verb.add_argument("--instances", type=Path, help="COCO instances, to build the ground truth")
+    verb.add_argument("--captions-gt", type=Path, help="COCO captions, to build the ground truth")
+    verb.add_argument("--synonyms", type=Path, help="object words (default: this project's)")
+    verb.add_argument("--variant", default="lemma", choices=("lemma", "pattern", "pocket"))
+    verb.add_argument("--json", action="store_true", help="one JSON object")
+
+    verb = _verb(verbs, "build-pope", build_pope, "POPE probes from annotations", "seednb build-pope --objects gt.json --split adversarial > probes.jsonl")  # fmt: skip
+    verb.add_argument("--objects", required=True, type=Path, help="JSON: image -> list of objects")
+    verb.add_argument("--split", required=True, choices=("random", "popular", "adversarial"))
+    verb.add_argument("--images", type=Path, help="text file: images to probe, one a line")
+    verb.add_argument("--seed", type=int, default=42)
+
+    verb = _verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
+    verb.add_argument("--output", required=True, type=Path, help="checkpoint folder to write")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--device", default="cpu", help="cpu or cuda")
+
+    verb = _verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
+    _params_options(verb)
+    _verb(
+        verbs, "params", params, "every parameter: default, range, unit, meaning", "seednb params"
+    )
+    return parser
+
+
+def _verb(
+    verbs: Any, name: str, function: Callable[[argparse.Namespace], None], help: str, *examples: str
+) -> Parser:
+    lines = "\n".join(f"  {example}" for example in examples)
+    verb: Parser = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"examples:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(verb=function)
+    return verb
+
+
+def _params_options(verb: Parser) -> None:
+    verb.add_argument("--params", type=Path, default=Path(DEFAULT_PARAMS), help=f"profile (default: {DEFAULT_PARAMS})")  # fmt: skip
+    verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="override one parameter; list: seednb params")  # fmt: skip
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """The -p options; a path that exists is made absolute, as it was meant where it was typed."""
+    from seednb.config import parse_override
+
+    values = dict(parse_override(text) for text in options.overrides)
+    for key in values.keys() & set(PATHS):
+        if Path(str(values[key])).expanduser().exists():
+            values[key] = str(Path(str(values[key])).expanduser().resolve())
+    return values
+
+
+def _experiment(options: argparse.Namespace, **more: Any) -> Any:
+    from seednb.experiment import Experiment
+
+    changed = {key: value for key, value in more.items() if value is not None}
+    return Experiment.open(options.params, _overrides(options) | changed)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Run the notebooks that changed and build the report."""
+    from seednb.config import load_params
+    from seednb.pipeline import Pipeline
+
+    overrides = _overrides(options)
+    pipeline = Pipeline(options.params, overrides, load_params(options.params, overrides))
+    only = [number.strip() for number in options.only.split(",") if number.strip()]
+    print(f"report: {pipeline.run(only, options.force)}")
+
+
+def prepare_data(options: argparse.Namespace) -> None:
+    """Convert LLaVA-Instruct to instruction pairs."""
+    from seednb.data.instruct import prepare_data as convert
+
+    summary = convert(options.input, options.image_dir, options.output, options.max_samples)
+    for key, value in summary.items():
+        print(f"{key}: {value}")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train one version; an unfinished run goes on from its last checkpoint."""
+    lab = _experiment(options)
+    training = lab.train(options.version, options.labels, options.epochs, options.data)
+    print(f"adapter: {training.folder / 'adapter'} ({training.seconds:.0f} s)")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Probe and caption with an adapter; with --compare, with the base model too."""
+    from seednb.tables import as_text
+
+    lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)
+    print(as_text(lab.compare(options.model, with_base=options.compare)))
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Base and SEED captions of one or of a few pictures."""
+    for name, captions in _experiment(options).demo(options.model, options.image):
+        print(name)
+        for model, caption in captions.items():
+            print(f"  {model:>5}: {caption}")
+
+
+def score_pope(options: argparse.Namespace) -> None:
+    """Score yes/no answers by id."""
+    from seednb.data.files import read_json_lines
+    from seednb.metrics.pope import join_answers, score
+
+    rows = join_answers(
+        read_json_lines(options.questions), read_json_lines(options.answers), options.allow_partial
+    )
+    _print_scores(score(rows, options.parser), options.json)
+
+
+def score_chair(options: argparse.Namespace) -> None:
+    """Score captions against annotated objects."""
+    from seednb.metrics.chair import score_files
+
+    _print_scores(
+        score_files(
+            captions=options.captions,
+            objects=options.ground_truth,
+            instances=options.instances,
+            reference_captions=options.captions_gt,
+            synonyms=options.synonyms,
+            variant=options.variant,
+        ),
+        options.json,
+    )
+
+
+def build_pope(options: argparse.Namespace) -> None:
+    """Print probes as JSON lines."""
+    import json
+
+    from seednb.data.files import read_json
+    from seednb.metrics.pope import build_probes
+
+    objects = read_json(options.objects)
+    if options.images:
+        objects = {name: objects[name] for name in options.images.read_text().split()}
+    for probe in build_probes(objects, options.split, seed=options.seed):
+        print(json.dumps(probe))
+
+
+def pocket_base(options: argparse.Namespace) -> None:
+    """Train a pocket checkpoint from nothing."""
+    from seednb.pocket_base.build import build_base
+    from seednb.pocket_base.recipe import BaseRecipe
+
+    seconds = build_base(BaseRecipe(seed=options.seed), options.output, options.device)
+    print(f"checkpoint: {options.output} ({sum(seconds.values()):.0f} s)")
+
+
+def doctor(options: argparse.Namespace) -> None:
+    """Say what is there, what is missing, and the next command."""
+    from seednb.config import load_params
+    from seednb.doctor import examine
+
+    print(examine(load_params(options.params, _overrides(options))))
+
+
+def params(options: argparse.Namespace) -> None:
+    """Print every parameter."""
+    from seednb.config import describe
+
+    section = ""
+    for row in describe():
+        if row["section"] != section:
+            section = row["section"]
+            print(f"\n{section}")
+        note = ", ".join(text for text in (row["allowed"], row["unit"]) if text)
+        default = row["default"] or "''"
+        print(f"  {row['name']:<24}{default:<40} {row['meaning']}{f' ({note})' if note else ''}")
+
+
+def _print_scores(scores: dict[str, Any], as_json: bool) -> None:
+    import json
+
+    if as_json:
+        print(json.dumps(scores))
+        return
+    for key, value in scores.items():
+        print(f"{key:<16}{value:.5f}" if isinstance(value, float) else f"{key:<16}{value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

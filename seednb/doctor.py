@@ -1,0 +1,95 @@
+"""Says what this machine and this profile have, what is missing, and which command comes next."""
+
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from seednb.artifacts import versions
+from seednb.config import Params
+
+COCO = "http://images.cocodataset.org"
+HUB = "https://huggingface.co"
+DOWNLOADS = {  # file or folder below data_root -> the command that brings it
+    "train2014": f"wget {COCO}/zips/train2014.zip && unzip train2014.zip",
+    "val2014": f"wget {COCO}/zips/val2014.zip && unzip val2014.zip",
+    "annotations": (
+        f"wget {COCO}/annotations/annotations_trainval2014.zip && unzip annotations_trainval2014.zip"
+    ),
+    "llava_instruct_150k.json": (
+        f"wget {HUB}/datasets/liuhaotian/LLaVA-Instruct-150K/resolve/main/llava_instruct_150k.json"
+    ),
+}
+LICENCES = {
+    "COCO annotations": "CC BY 4.0; each photograph under its own Flickr licence",
+    "LLaVA-Instruct-150K": "CC BY 4.0; made with GPT-4, so OpenAI's terms of use apply",
+    "LLaVA-1.5 weights": "Llama 2 Community License",
+    "pocket world and checkpoint": "this project's licence",
+}
+MODEL_GIB = 14  # LLaVA-1.5-7B in bfloat16
+
+
+def examine(params: Params) -> str:
+    """The whole examination as text."""
+    missing = list(_missing(params))
+    lines = [f"profile     {params.run.profile}", *_machine(), "", "needed files"]
+    lines += [
+        f"  {'missing' if path in dict(missing) else 'found':<9}{path}" for path in _needed(params)
+    ]
+    lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items()), ""]
+    if missing:
+        lines += ["next, in " + str(params.path(params.data.data_root)) + ":"]
+        lines += [f"  {command}" for command in dict.fromkeys(command for _, command in missing)]
+    else:
+        lines += [f"next: seednb report --params params/{params.run.profile}.yaml"]
+    return "\n".join(lines)
+
+
+def _machine() -> list[str]:
+    lines = [f"machine     {platform.platform()}"]
+    lines += [f"versions    {', '.join(f'{name} {text}' for name, text in versions().items())}"]
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(number)
+            lines.append(f"GPU {number}       {card.name}, {card.total_memory / 2**30:.0f} GiB")
+    else:
+        lines.append(
+            f"GPU         none: enough for pocket, not for 7B ({MODEL_GIB} GiB of weights)"
+        )
+    lines.append(f"free disk   {shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB")
+    return lines
+
+
+def _needed(params: Params) -> list[str]:
+    data = params.data
+    if data.generator == "pocket":
+        return [params.model.model]
+    files = (data.train_images, data.train_instances, data.train_captions, data.instruct)
+    validation = (data.val_images, data.val_instances, data.val_captions)
+    return [
+        params.model.model,
+        *(f"{data.data_root}/{name}" for name in (*files, *validation) if name),
+    ]
+
+
+def _missing(params: Params) -> Iterator[tuple[str, str]]:
+    """(path, command) of each needed file that is not there."""
+    for needed in _needed(params):
+        path = params.path(needed)
+        if path.exists() or any(path.parent.glob(path.name)) or _in_hub_cache(needed):
+            continue
+        if needed == params.model.model:
+            yield needed, f"hf download {needed}"
+        else:
+            name = needed.removeprefix(f"{params.data.data_root}/").split("/")[0]
+            yield needed, DOWNLOADS.get(name, f"put {name} here (see README, The road to 7B)")
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    if name.count("/") != 1 or Path(name).suffix:
+        return False
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)

@@ -1,0 +1,222 @@
+"""Pictures, captions and widgets of an experiment, as the notebooks show them."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from seednb.data.batches import Pictures, collate, image_token_id
+from seednb.data.images import load_image, resolve_image
+from seednb.data.prompts import encode, encode_prompt
+from seednb.decoding import generate
+from seednb.experiment import Experiment
+from seednb.metrics import chair
+from seednb.metrics.vocabulary import find_mentions
+from seednb.model import AnswerLogits, Bundle
+from seednb.perturb import example_noise, gaussian_noise
+from seednb.plots import pictures as picture_sheet
+from seednb.purify import answer_confidence
+from seednb.scoring import Answers
+from seednb.summaries import caption_spans
+from seednb.trainer import Examples
+from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
+
+THUMBNAIL = 224  # pixels, longest side of a picture inside a widget
+ALPHAS = (0.1, 0.3, 0.5, 0.7)
+TEMPERATURES = (1.0, 2.0, 4.0)
+N_WORDS = 8  # candidate words of one example
+
+
+def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
+    """Widget: validation pictures with each model's caption, hallucinated words marked."""
+    data = lab.data
+    by_image = {
+        model: {record["image_id"]: record for record in answer.captions}
+        for model, answer in answers.items()
+    }
+    items = []
+    for row in data.to_caption[:n]:
+        image_id, name = row["image_id"], row["file_name"]
+        records = {model: found[image_id] for model, found in by_image.items()}
+        spans = {
+            model: caption_spans(record, data.present[image_id], data.vocabulary)
+            for model, record in records.items()
+        }
+        items.append(
+            CaptionItem(
+                title=name,
+                image_png=_thumbnail(load_image(resolve_image(data.val.image_dir, name))),
+                truth=sorted(data.present[image_id]),
+                captions={model: record["caption"] for model, record in records.items()},
+                hallucinated={model: wrong for model, (wrong, _) in spans.items()},
+                correct={model: right for model, (_, right) in spans.items()},
+            )
+        )
+    return CaptionBrowser(items)
+
+
+def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> BetaExplorer:
+    """Widget: places in base captions where an absent object is about to be named."""
+    bundle = lab.bundle("base")
+    reader = lab.pictures("val", bundle)
+    data = lab.data
+    examples = []
+    for record in lab.answers("base").captions:
+        wrong, _ = caption_spans(record, data.present[record["image_id"]], data.vocabulary)
+        if wrong and len(examples) < n:
+            examples.append(_explorer_example(lab, bundle, reader, record, wrong[0][0]))
+    return BetaExplorer(examples, history, ALPHAS, TEMPERATURES)
+
+
+def confidence_history(lab: Experiment, n: int) -> list[float]:
+    """Confidence of the frozen model on the first n training pairs."""
+    bundle = lab.bundle("base")
+    pairs = lab.data.pairs["replay"][:n]
+    examples = Examples.of(pairs, bundle, lab.pictures("train", bundle), lab.template)
+    values: list[float] = []
+    size = lab.params.evaluation.eval_batch_size
+    for start in range(0, len(pairs), size):
+        batch = examples.batch(range(start, min(start + size, len(pairs))), bundle)
+        with torch.inference_mode():
+            logits = AnswerLogits(bundle.model)(
+                batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
+            )
+        values += answer_confidence(logits, batch.example_of_token, len(batch)).tolist()
+    return values
+
+
+def noisy_views(lab: Experiment, alphas: Sequence[float]) -> Figure:
+    """One picture under growing noise, with the base model's caption of each view."""
+    bundle = lab.bundle("base")
+    row = lab.data.to_caption[0]
+    pixels = lab.pictures("val", bundle).batch([row["file_name"]])
+    views = torch.cat([_noisy(pixels, [row["file_name"]], alpha) for alpha in alphas])
+    captions = _captions(lab, bundle, views)
+    titles = [f"α = {alpha:g}: {caption}" for alpha, caption in zip(alphas, captions, strict=True)]
+    return picture_sheet([_as_image(view, bundle) for view in views], titles)
+
+
+def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_pictures: int) -> pd.DataFrame:
+    """CHAIR of the base model's captions of noisy views, by alpha."""
+    bundle = lab.bundle("base")
+    reader, data = lab.pictures("val", bundle), lab.data
+    images = data.to_caption[:n_pictures]
+    names = [row["file_name"] for row in images]
+    table = {}
+    for alpha in alphas:
+        captions = _captions(lab, bundle, _noisy(reader.batch(names), names, alpha))
+        records = [
+            {"image_id": row["image_id"], "caption": text}
+            for row, text in zip(images, captions, strict=True)
+        ]
+        variant = lab.params.evaluation.chair_variant
+        scores = chair.score(records, data.present, data.vocabulary, variant)
+        table[f"α = {alpha:g}"] = {
+            "CHAIRi (%)": round(100 * scores["CHAIRi"], 1),
+            "recall (%)": round(100 * scores["recall"], 1),
+            "mentions": round(scores["mentions"], 2),
+        }
+    return pd.DataFrame(table).T
+
+
+def _explorer_example(
+    lab: Experiment, bundle: Bundle, reader: Pictures, record: dict, start: int
+) -> ExplorerExample:
+    """Logits of clean and noisy views just before character `start` of a caption."""
+    question, caption = lab.params.evaluation.caption_prompt, record["caption"]
+    so_far = caption[:start].rstrip()
+    tokenizer, n_tokens = bundle.tokenizer, bundle.n_image_tokens
+    prompt = encode_prompt(question, tokenizer, n_tokens, lab.template)
+    prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
+    name = record["image"]
+    pixels = reader.batch([name])
+    views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in ALPHAS)])
+    ids = torch.tensor([prompt] * len(views), device=bundle.device)
+    last = torch.zeros(ids.shape, dtype=torch.bool, device=bundle.device)
+    last[:, -1] = True
+    with torch.inference_mode():
+        logits = AnswerLogits(bundle.model)(
+            ids, torch.ones_like(ids), views.to(bundle.device), last
+        )
+    clean, *noisy = logits.float().cpu().numpy()
+    word_ids = _candidates(clean, noisy[ALPHAS.index(0.3)])
+    words = [tokenizer.decode([token]).strip() or "␣" for token in word_ids]
+    return ExplorerExample(
+        title=f"{name}: “… {caption[start:].split()[0].strip('.,')}”",
+        image_png=_thumbnail(load_image(resolve_image(lab.data.val.image_dir, name))),
+        question=question,
+        answer_so_far=so_far,
+        confidence=_caption_confidence(lab, bundle, pixels, caption),
+        clean_logits=clean,
+        noisy_logits=dict(zip(ALPHAS, noisy, strict=True)),
+        words=words,
+        word_ids=word_ids,
+        present=[_is_present(lab, word, record["image_id"]) for word in words],
+    )
+
+
+def _candidates(clean: np.ndarray, noisy: np.ndarray) -> list[int]:
+    """The words that either view finds likely."""
+    best = torch.from_numpy(clean).softmax(-1).maximum(torch.from_numpy(noisy).softmax(-1))
+    return best.topk(N_WORDS).indices.tolist()
+
+
+def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
+    """Whether a word names an object of the picture; None if it names no object."""
+    mentions = find_mentions(word, lab.data.vocabulary)
+    return mentions[0].object in lab.data.present[image_id] if mentions else None
+
+
+def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
+    question = lab.params.evaluation.caption_prompt
+    row = encode(question, caption, bundle.tokenizer, bundle.n_image_tokens, lab.template)
+    batch = collate(
+        [row],
+        pixels,
+        bundle.tokenizer.pad_token_id,
+        image_token_id(bundle.processor),
+        bundle.n_image_tokens,
+    ).to(bundle.device)
+    with torch.inference_mode():
+        logits = AnswerLogits(bundle.model)(
+            batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
+        )
+    return answer_confidence(logits, batch.example_of_token, 1).item()
+
+
+def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:
+    evaluation = lab.params.evaluation
+    texts: list[str] = []
+    for chunk in pixels.split(evaluation.eval_batch_size):
+        decoded = generate(
+            bundle, evaluation.caption_prompt, chunk, lab.template, evaluation.max_new_tokens
+        )
+        texts += [item.text for item in decoded]
+    return texts
+
+
+def _noisy(pixels: Tensor, names: Sequence[str], alpha: float) -> Tensor:
+    noise = example_noise([f"view-{name}" for name in names], tuple(pixels.shape[1:]))
+    return gaussian_noise(pixels, alpha, noise)
+
+
+def _as_image(pixels: Tensor, bundle: Bundle) -> np.ndarray:
+    """Undo the processor's normalisation."""
+    processor = bundle.processor.image_processor
+    mean, deviation = (
+        torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std)
+    )
+    return (pixels * deviation + mean).clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    image = image.copy()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,209 @@
+"""The main job: run the numbered notebooks that changed, then build the report."""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from seednb.artifacts import (
+    code_fingerprint,
+    digest,
+    fingerprint,
+    git_commit,
+    imported_modules,
+    read_json,
+    versions,
+    write_json,
+)
+from seednb.config import SECTIONS, Params, describe
+from seednb.errors import SeedError
+from seednb.report import build_report
+
+EXECUTED = "notebook.ipynb"
+RECORD = "step.json"
+ASKED = ("pope_images", "pope_min_objects", "caption_images", "vocabulary", "chair_variant")
+ANSWERED = ("probe_suffix", "caption_prompt", "max_new_tokens", "eval_batch_size", "pope_parser")
+RESAMPLED = ("resamples", "bootstrap_seed")
+TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook: the parameters it depends on and the notebooks whose results it shows."""
+
+    notebook: str
+    uses: tuple[str, ...]  # sections or single parameters
+    needs: tuple[str, ...] = field(default=())
+
+    @property
+    def number(self) -> str:
+        """The two digits that name the step on the command line."""
+        return self.notebook[:2]
+
+
+STEPS = (
+    Step("01_data", ("data", *ASKED)),
+    Step("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
+    Step("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
+    Step("04_train_v4", TRAINED, ("01",)),
+    Step("05_train_v5", TRAINED, ("04",)),
+    Step("06_train_v6", TRAINED, ("05",)),
+    Step("07_train_v7", TRAINED, ("06",)),
+    Step("08_evaluation", (*TRAINED, "evaluation"), ("02", "04", "05", "06", "07")),
+    Step("09_claims", (*TRAINED, "evaluation"), ("08",)),
+)
+
+
+class Pipeline:
+    """The steps of one profile, each in `runs/<profile>/<notebook>-<key>/`."""
+
+    def __init__(self, params_file: Path, overrides: dict[str, Any], params: Params) -> None:
+        """`params` are the resolved parameters of `params_file` with `overrides`."""
+        self.params_file, self.overrides, self.params = params_file.resolve(), overrides, params
+        self.notebooks = params.root / "notebooks"
+        self.runs = params.path(params.run.runs_dir) / params.run.profile
+        self.steps = {step.number: step for step in STEPS}
+        self.keys: dict[str, str] = {}
+        for step in STEPS:
+            self.keys[step.number] = self._key(step)
+
+    def folder(self, step: Step) -> Path:
+        """Where the executed notebook and its artifacts lie."""
+        return self.runs / f"{step.notebook}-{self.keys[step.number]}"
+
+    def is_done(self, step: Step) -> bool:
+        """Whether the step was run with exactly these parameters, this code and this text."""
+        return (self.folder(step) / RECORD).is_file()
+
+    def run(self, only: Iterable[str] = (), force: bool = False) -> Path:
+        """Run what is not done, then build the report; returns the report's path.
+
+        A notebook that fails stops the run with a SeedError; finished steps stay finished, and the
+        report of the finished chapters is written.
+        """
+        chosen = self._chosen(only)
+        failure: SeedError | None = None
+        for step in chosen:
+            if self.is_done(step) and not force:
+                print(f"{step.notebook}: unchanged", flush=True)
+                continue
+            try:
+                seconds = self._execute(step)
+            except SeedError as error:
+                failure = error
+                break
+            print(f"{step.notebook}: {seconds:.0f} s", flush=True)
+        report = self._report()
+        if failure:
+            raise failure
+        return report
+
+    def _chosen(self, only: Iterable[str]) -> list[Step]:
+        wanted = list(only)
+        unknown = [number for number in wanted if number not in self.steps]
+        if unknown:
+            known = ", ".join(self.steps)
+            raise SeedError(f"--only {','.join(unknown)}: no such notebook; there are {known}")
+        return [self.steps[number] for number in wanted] or list(STEPS)
+
+    def _key(self, step: Step) -> str:
+        notebook = nbformat.read(self._source(step), as_version=4)
+        code = "\n".join(
+            re.sub(r"^[%!].*$", "", cell.source, flags=re.M)
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+        )
+        modules = [name.removeprefix("seednb.") for name in imported_modules(code)]
+        values = self.params.values()
+        names = [
+            n for use in step.uses for n in (self.params.values(use) if use in SECTIONS else [use])
+        ]
+        files = {
+            name: fingerprint(path)
+            for name in ("vocabulary", "instruct", "train_instances")
+            if (path := self.params.path(str(values[name]))).is_file()
+        }
+        return digest(
+            {
+                "cells": [[cell.cell_type, cell.source] for cell in notebook.cells],
+                "parameters": {name: values[name] for name in sorted(set(names))},
+                "files": files,
+                "code": code_fingerprint(*modules),
+                "needs": [self.keys[number] for number in step.needs],
+            }
+        )
+
+    def _source(self, step: Step) -> Path:
+        path = self.notebooks / f"{step.notebook}.ipynb"
+        if not path.is_file():
+            raise SeedError(f"notebook {path} is missing; restore it: git checkout -- notebooks")
+        return path
+
+    def _execute(self, step: Step) -> float:
+        """Run one notebook through papermill; its folder is complete once its record is there."""
+        import papermill
+
+        folder = self.folder(step)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
+        started = time.perf_counter()
+        try:
+            papermill.execute_notebook(
+                str(self._source(step)),
+                str(folder / EXECUTED),
+                parameters={
+                    "params_file": str(self.params_file),
+                    "overrides": self.overrides,
+                    "output_dir": str(folder),
+                },
+                cwd=str(self.notebooks),
+                kernel_name="python3",
+                progress_bar={"desc": step.notebook, "leave": False},
+            )
+        except papermill.PapermillExecutionError as error:
+            raise SeedError(
+                f"{step.notebook} failed in cell {error.cell_index}: {error.ename}: {error.evalue}; "
+                f"see {folder / EXECUTED}"
+            ) from error
+        seconds = time.perf_counter() - started
+        write_json(folder / RECORD, {"key": self.keys[step.number], "seconds": round(seconds, 1)})
+        return seconds
+
+    def _report(self) -> Path:
+        done = [step for step in STEPS if self.is_done(step)]
+        metrics = self._artifact("08", "metrics.json") or []
+        destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
+        write_json(destination / "metrics.json", metrics)
+        for step in done:
+            copy = destination / "notebooks" / f"{step.notebook}.ipynb"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((self.folder(step) / EXECUTED).read_bytes())
+        executed = [self.folder(step) / EXECUTED for step in done]
+        return build_report(executed, metrics, self._facts(done), destination / "index.html")
+
+    def _facts(self, done: Sequence[Step]) -> dict[str, Any]:
+        """What the report's appendix and banner say about how it was made."""
+        values = self.params.values()
+        rows = [row | {"value": str(values[row["name"]])} for row in describe()]
+        records = {step.notebook: read_json(self.folder(step) / RECORD) for step in done}
+        return {
+            "profile": self.params.run.profile,
+            "notice": self.params.run.notice,
+            "parameters": rows,
+            "versions": versions(),
+            "seeds": {name: values[name] for name in ("seed", "world_seed", "bootstrap_seed")},
+            "durations_s": {name: record["seconds"] for name, record in records.items()},
+            "commit": git_commit(),
+            "artifacts": {name: record["key"] for name, record in records.items()},
+            "skipped": self._artifact("01", "skipped.json") or [],
+            "claims": self._artifact("09", "claim_counts.json") or {},
+        }
+
+    def _artifact(self, number: str, file: str) -> Any:
+        path = self.folder(self.steps[number]) / file
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,167 @@
+"""Frames in, figures out: no statistics, no files. Readable in greyscale, intervals where given."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML
+from jinja2 import Template
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
+FIGURE = Template(
+    '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
+    autoescape=True,
+)
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "seednb",  # the same figure gives the same file
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+}
+
+
+def show(figure: Figure, alt: str) -> HTML:
+    """A figure for notebook and report: SVG with a text alternative."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(buffer.getvalue()).decode()))
+
+
+def canvas(
+    n_rows: int = 1, n_columns: int = 1, width: float = 7.5, height: float = 3.2
+) -> tuple[Figure, np.ndarray]:
+    """An empty figure in the project's style, with its axes as a flat array."""
+    sns.set_theme(style="whitegrid", rc=STYLE)
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height), squeeze=False)
+    return figure, axes.ravel()
+
+
+def pictures(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int = 4) -> Figure:
+    """A sheet of pictures with a line of text under each."""
+    n_rows = -(-len(images) // n_columns)
+    figure, axes = canvas(n_rows, n_columns, 2.4 * n_columns, 2.75 * n_rows)
+    for ax in axes:
+        ax.axis("off")
+    for ax, image, title in zip(axes, images, titles, strict=False):
+        ax.imshow(image, interpolation="lanczos")
+        ax.set_title(title, fontsize=8, fontweight="normal", loc="center", wrap=True)
+    return figure
+
+
+def differences(frame: pd.DataFrame, metric: str, better: str = "lower") -> Figure:
+    """Forest plot: difference to the base model in points, with its 95% interval.
+
+    `frame` has columns model, value, low, high (fractions).
+    """
+    figure, (ax,) = canvas(height=0.9 + 0.34 * len(frame))
+    y = np.arange(len(frame))[::-1]
+    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.errorbar(value, y, xerr=[value - low, high - value], fmt="o", color=BLUE, capsize=3)
+    ax.set_yticks(y, frame["model"])
+    ax.set_ylim(-0.6, len(frame) - 0.4)
+    ax.set_xlabel(f"{metric}: difference to the base model (points; {better} is better)")
+    return figure
+
+
+def levels(frame: pd.DataFrame, metric: str) -> Figure:
+    """Bars of a metric by model with 95% intervals; `frame` as for `differences`."""
+    figure, (ax,) = canvas(height=0.9 + 0.34 * len(frame))
+    y = np.arange(len(frame))[::-1]
+    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
+    ax.barh(y, value, xerr=[value - low, high - value], color="#a9c3e4", edgecolor=INK, capsize=3)
+    ax.set_yticks(y, frame["model"])
+    ax.set_xlabel(f"{metric} (%)")
+    return figure
+
+
+def counts(series: pd.Series, xlabel: str, n_largest: int = 20) -> Figure:
+    """Horizontal bars of the largest counts."""
+    top = series.sort_values(ascending=False).head(n_largest)[::-1]
+    figure, (ax,) = canvas(height=0.8 + 0.22 * len(top))
+    ax.barh(top.index.astype(str), top.to_numpy(), color=BLUE)
+    ax.set_xlabel(xlabel)
+    return figure
+
+
+def heatmap(table: pd.DataFrame, label: str) -> Figure:
+    """A square table of counts as shades."""
+    figure, (ax,) = canvas(width=7.5, height=6.4)
+    sns.heatmap(table, cmap="Greys", square=True, cbar_kws={"label": label}, ax=ax, xticklabels=True, yticklabels=True)  # fmt: skip
+    ax.tick_params(labelsize=7)
+    ax.set_xlabel("")
+    ax.set_ylabel("")
+    return figure
+
+
+def bars_side_by_side(table: pd.DataFrame, ylabel: str, title: str = "") -> Figure:
+    """Grouped bars: one group a row of the table, one bar a column."""
+    figure, (ax,) = canvas(height=3.0)
+    table.plot.bar(ax=ax, color=[GREY, ORANGE, BLUE][: table.shape[1]], edgecolor=INK, rot=0, width=0.8)  # fmt: skip
+    for hatch, container in zip(("", "///", "xx"), ax.containers, strict=False):
+        for bar in container:
+            bar.set_hatch(hatch)
+    ax.set_ylabel(ylabel)
+    ax.set_xlabel("")
+    ax.set_title(title)
+    ax.legend(frameon=False)
+    return figure
+
+
+def lines(frame: pd.DataFrame, xlabel: str, ylabel: str, title: str = "") -> Figure:
+    """One line a column over the frame's index, each with its own dash pattern."""
+    figure, (ax,) = canvas(height=2.9)
+    sns.lineplot(frame, ax=ax, dashes=True, palette=[INK, ORANGE, BLUE, GREEN][: frame.shape[1]])
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.legend(frameon=False)
+    return figure
+
+
+def histogram(values: Sequence[float], xlabel: str, marks: Sequence[float] = ()) -> Figure:
+    """Distribution of values with marked positions."""
+    figure, (ax,) = canvas(height=2.6)
+    sns.histplot(x=list(values), bins=40, color="#a9c3e4", edgecolor=INK, ax=ax)
+    for mark in marks:
+        ax.axvline(mark, color=ORANGE, linestyle="--")
+    ax.set(xlabel=xlabel, ylabel="examples")
+    return figure
+
+
+def training_curves(curve: pd.DataFrame, window: int) -> Figure:
+    """Loss, its two parts, beta and learning rate over optimiser steps (running means)."""
+    panels = (
+        ("loss", "loss (nats)"),
+        ("distillation", "distillation (nats)"),
+        ("supervision", "supervision (nats)"),
+        ("beta", "beta"),
+        ("confidence", "confidence (nats)"),
+        ("learning_rate", "learning rate"),
+    )
+    figure, axes = canvas(2, 3, 9.5, 4.6)
+    for ax, (column, label) in zip(axes, panels, strict=True):
+        ax.plot(curve["step"], curve[column], color=GREY, alpha=0.4, linewidth=0.8)
+        smooth = curve[column].rolling(window, min_periods=1).mean()
+        ax.plot(curve["step"], smooth, color=BLUE)
+        ax.set(xlabel="step", ylabel=label)
+        for epoch_end in curve.groupby("epoch")["step"].max().iloc[:-1]:
+            ax.axvline(epoch_end, color=INK, linewidth=0.6, linestyle=":")
+    return figure
+
+
+def shade_band(ax: Axes, low: float, high: float) -> None:
+    """Mark a healthy range."""
+    ax.axhspan(low, high, color=GREEN, alpha=0.12)

@@ -1,0 +1,173 @@
+"""The first screen's table and forest plot: what to draw and where, no HTML."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.ticker import MaxNLocator
+
+from seednb.report.changes import Change, as_points, find_change
+
+Rows = Sequence[Mapping[str, Any]]
+Mark = Literal["better", "worse", "open", ""]
+
+GROUPS = {
+    "SEED, by version": ("v4", "v5", "v6", "v7"),
+    "No training": ("contrastive",),
+    "Controls": ("sft", "distill_only", "mention_control"),
+}
+GLOSSES = {
+    "v4 … v7": "the seed’s versions; v7 is the final recipe",
+    "contrastive": "the base model decoded from purified logits, without training",
+    "sft": "v7’s adapter trained by supervision alone",
+    "distill_only": "v7’s adapter trained by distillation alone",
+    "mention_control": "the base model made to mention as many objects as v7",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of the table and which way is good."""
+
+    title: str
+    subtitle: str
+    benchmark: str
+    metric: str
+    split: str | None
+    better: Literal["lower", "higher"]
+
+
+COLUMNS = (
+    Column("CHAIRi", "captions", "chair", "CHAIRi", None, "lower"),
+    Column("Recall", "captions", "chair", "recall", None, "higher"),
+    Column("Accuracy", "POPE adversarial", "pope", "accuracy", "adversarial", "higher"),
+    Column("AUC", "POPE adversarial", "pope", "auc", "adversarial", "higher"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A difference and whether its interval says better, worse, or neither."""
+
+    change: Change | None
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One model's differences to the base model."""
+
+    model: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Groups of rows, the base model's levels in percent, and the models without any numbers."""
+
+    columns: tuple[Column, ...]
+    base: tuple[str, ...]
+    groups: Mapping[str, tuple[TableRow, ...]]
+    missing: tuple[str, ...]
+    n_images: int
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Positions of a forest plot inside a box of `width` x `height` units."""
+
+    width: float
+    height: float
+    left: float
+    zero: float
+    bottom: float
+    ticks: tuple[tuple[float, str], ...]
+    rows: tuple["ForestRow", ...]
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One interval: its line's height, the three abscissas, and the text beside it."""
+
+    model: str
+    change: Change
+    mark: Mark
+    y: float
+    low: float
+    value: float
+    high: float
+
+
+def overview_table(metrics: Rows) -> Table:
+    """Differences of every known model to the base model in the four columns."""
+    ran = {row.get("model") for row in metrics}
+    groups = {
+        title: tuple(_table_row(metrics, model) for model in models if model in ran)
+        for title, models in GROUPS.items()
+    }
+    sizes = [find_change(metrics, "base", None, "chair", "CHAIRi")]
+    return Table(
+        columns=COLUMNS,
+        base=tuple(_level(metrics, column) for column in COLUMNS),
+        groups={title: rows for title, rows in groups.items() if rows},
+        missing=tuple(model for models in GROUPS.values() for model in models if model not in ran),
+        n_images=max((size.n for size in sizes if size), default=0),
+    )
+
+
+def forest_plot(table: Table) -> Forest | None:
+    """Geometry of the first column's differences; None if there are none."""
+    width, left, right, top, step = 420.0, 122.0, 10.0, 8.0, 37.0
+    found = [(row, row.cells[0]) for rows in table.groups.values() for row in rows]
+    shown = [(row, cell.change, cell.mark) for row, cell in found if cell.change]
+    if not shown:
+        return None
+    ends = [end for _, change, _ in shown for end in (100 * change.low, 100 * change.high)]
+    margin = 0.04 * (max(*ends, 0) - min(*ends, 0)) or 1.0
+    low, high = min(*ends, 0) - margin, max(*ends, 0) + margin
+    scale = (width - left - right) / (high - low)
+
+    def x(points: float) -> float:
+        return round(left + (points - low) * scale, 1)
+
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    inside = [float(tick) for tick in ticks if low <= tick <= high]
+    rows = tuple(
+        ForestRow(
+            model=row.model,
+            change=change,
+            mark=mark,
+            y=top + step * (place + 0.5),
+            low=x(100 * change.low),
+            value=x(100 * change.value),
+            high=x(100 * change.high),
+        )
+        for place, (row, change, mark) in enumerate(shown)
+    )
+    bottom = top + step * len(rows)
+    labels = tuple((x(tick), f"{tick:g}".replace("-", "\u2212")) for tick in inside)
+    return Forest(width, bottom + 46, left, x(0), bottom, labels, rows)
+
+
+def _table_row(metrics: Rows, model: str) -> TableRow:
+    return TableRow(model, tuple(_cells(metrics, model)))
+
+
+def _cells(metrics: Rows, model: str) -> Iterator[Cell]:
+    for column in COLUMNS:
+        names = (column.benchmark, column.metric, column.split)
+        change = find_change(metrics, model, "base", *names)
+        yield Cell(change, _mark(change, column))
+
+
+def _mark(change: Change | None, column: Column) -> Mark:
+    if change is None:
+        return ""
+    if change.direction == "flat":
+        return "open"
+    return "better" if (change.direction == "up") == (column.better == "higher") else "worse"
+
+
+def _level(metrics: Rows, column: Column) -> str:
+    level = find_change(metrics, "base", None, column.benchmark, column.metric, column.split)
+    return as_points(level.value, signed=False) if level else "–"

@@ -1,0 +1,283 @@
+"""POPE: parsers, joining, counting and building."""
+
+import gzip
+import json
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from seednb.errors import SeedError
+from seednb.metrics import pope
+from seednb.metrics.answers import PARSERS
+from seednb.metrics.probes import SPLITS, question
+from seednb.metrics.records import read_json_lines
+
+ANSWERS = {  # text: official, vcd, opera, lmms-eval, vlmevalkit, strict
+    "Yes": "yes yes yes yes yes yes",
+    "no": "no no no no no no",
+    "No.": "no no no unclear no no",
+    " yes\n": "yes yes yes yes yes yes",
+    "NO": "yes no no no no no",
+    "No\n": "yes no yes no no no",
+    "": "yes unclear yes unclear unclear unclear",
+    "No, there is not": "no no no unclear no unclear",
+    "Yes. It is not small": "yes unclear no unclear yes unclear",
+    "There isn't any": "yes unclear no unclear unclear unclear",
+    "I don't know": "yes no no unclear unclear unclear",
+    "Yes, no": "no unclear no unclear unclear unclear",
+    "Yes,there is": "yes yes yes unclear yes unclear",
+    "Yes,there is, ok": "yes yes yes unclear unclear unclear",  # every comma is deleted
+    "Yes,there is ,ok": "yes yes yes unclear unclear unclear",
+}
+
+
+@pytest.mark.parametrize("text", ANSWERS)
+def test_each_evaluator_reads_an_answer_its_own_way(text):
+    read = {parser: pope.parse_answer(text, parser) for parser in PARSERS}
+    assert read == dict(zip(PARSERS, ANSWERS[text].split(), strict=True))
+
+
+@given(st.text())
+def test_any_text_gets_a_verdict(text):
+    assert {pope.parse_answer(text, p) for p in PARSERS} <= {"yes", "no", "unclear"}
+
+
+def test_unknown_parser_is_named_with_the_known_ones():
+    with pytest.raises(SeedError, match=r"'naive' is unknown.*official.*strict"):
+        pope.parse_answer("yes", "naive")
+
+
+def records(*rows):
+    """(label, answer) pairs, two an image."""
+    frame = pd.DataFrame(rows, columns=["label", "answer"])
+    return frame.assign(image=[f"{i // 2}.jpg" for i in range(len(rows))])
+
+
+def outcome(label, answer, parser):
+    row = pope.outcomes(records((label, answer)), parser).iloc[0]
+    assert row["n"] == 1
+    return " ".join(name for name in pope.COUNTS[:-1] if row[name])
+
+
+def test_an_answer_falls_into_one_of_four_cells():
+    cells = [outcome(*case, "official") for case in [("yes", "Yes"), ("no", "Yes")]]
+    cells += [outcome(*case, "official") for case in [("no", "No"), ("yes", "No")]]
+    assert cells == ["TP", "FP", "TN", "FN"]
+
+
+def test_unclear_answers_count_as_each_evaluator_counts_them():
+    assert outcome("yes", "maybe", "lmms-eval") == "unclear"
+    assert outcome("yes", "maybe", "vlmevalkit") == "FN unclear"
+    assert outcome("no", "maybe", "vlmevalkit") == "unclear"
+    assert outcome("no", "maybe", "strict") == "unclear"
+
+
+def test_vcd_finds_a_hedge_right_for_both_labels_and_silence_wrong_for_both():
+    assert [outcome(label, "yes and no", "vcd").split()[0] for label in ("yes", "no")] == [
+        "TP",
+        "TN",
+    ]
+    assert [outcome(label, "maybe", "vcd").split()[0] for label in ("yes", "no")] == ["FN", "FP"]
+
+
+def test_statistics_of_counts_worked_by_hand():
+    sums = pd.Series(dict(zip(pope.COUNTS, (3, 1, 4, 2, 0, 12), strict=True))).to_numpy(float)
+    figures = {name: float(f(sums)) for name, f in pope.STATISTICS.items()}
+    precision, recall = 3 / 4, 3 / 5
+    f1 = 2 * precision * recall / (precision + recall)
+    expected = [7 / 12, precision, recall, f1, 4 / 12]
+    assert_allclose(list(figures.values()), expected)
+
+
+def test_image_sums_add_up_to_the_rows_and_keep_images_apart():
+    frame = records(("yes", "Yes"), ("no", "Yes"), ("no", "No"), ("yes", "No"), ("no", "No"))
+    sums = pope.per_image_sums(frame)
+    assert list(sums.index) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert_array_equal(sums["n"], [2, 2, 1])
+    assert_array_equal(sums.sum(), pope.outcomes(frame, "official").sum())
+
+
+def test_odd_label_is_named():
+    with pytest.raises(SeedError, match=r"yes or no.*question_id 1"):
+        pope.outcomes(records(("yes", "No"), ("maybe", "No")), "official")
+    with pytest.raises(SeedError, match="no label"):
+        pope.outcomes(records(("yes", "No")).drop(columns="label"), "official")
+
+
+def questions(*ids):
+    return [
+        {"question_id": i, "image": "a", "text": f"Is there a {i}?", "label": "no"} for i in ids
+    ]
+
+
+def replies(*ids):
+    return [{"question_id": i, "text": f"answer {i}"} for i in ids]
+
+
+def test_answers_are_joined_by_id_whatever_their_order_and_type():
+    joined = pope.join_answers(questions(1, 2, 3), replies("3", 1, 2))
+    assert list(joined["question_id"]) == [1, 2, 3]
+    assert list(joined["answer"]) == ["answer 1", "answer 2", "answer 3"]
+    assert list(joined["text"]) == ["Is there a 1?", "Is there a 2?", "Is there a 3?"]
+
+
+def test_missing_double_and_foreign_ids_are_listed():
+    with pytest.raises(SeedError, match=r"answered twice: 1;.*such question: 9;.*no answer: 2, 3"):
+        pope.join_answers(questions(1, 2, 3), replies(1, 1, 9))
+    with pytest.raises(SeedError, match="questions given twice: 1"):
+        pope.join_answers(questions(1, 1), replies(1))
+    with pytest.raises(SeedError, match="no answer: 1, 2, 3, 4, 5 and 4 more"):
+        pope.join_answers(questions(*range(10)), replies(0))
+
+
+def test_partial_answers_are_scored_only_on_request_and_never_when_foreign():
+    assert len(pope.join_answers(questions(1, 2), replies(2), allow_partial=True)) == 1
+    with pytest.raises(SeedError, match="no such question"):
+        pope.join_answers(questions(1, 2), replies(3), allow_partial=True)
+    with pytest.raises(SeedError, match="no answer"):
+        pope.join_answers(questions(1, 2), [], allow_partial=True)
+
+
+def test_answers_without_ids_must_repeat_their_questions():
+    official = [{"question": f"is there a {i}?", "answer": "no"} for i in (1, 2)]
+    assert list(pope.join_answers(questions(1, 2), official)["answer"]) == ["no", "no"]
+    with pytest.raises(SeedError, match="answer 1 has no question_id"):
+        pope.join_answers(questions(1, 2), official[::-1])
+    with pytest.raises(SeedError, match="2 answers without question_id for 3 questions"):
+        pope.join_answers(questions(1, 2, 3), official)
+
+
+def test_answer_without_text_is_named():
+    with pytest.raises(SeedError, match="answer 1 has no text"):
+        pope.join_answers(questions(1), [{"question_id": 1, "answer": None}])
+
+
+def test_malformed_rows_are_named_by_file_and_line(tmp_path):
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"question_id": 1}\n\n{"question_id": 2\n')
+    with pytest.raises(SeedError, match=r"answers\.jsonl, line 3: not JSON"):
+        read_json_lines(file)
+    file.write_text('{"question_id": 1}\n[2]\n')
+    with pytest.raises(SeedError, match=r"answers\.jsonl, line 2: a list"):
+        read_json_lines(file)
+    file.write_text("\n")
+    with pytest.raises(SeedError, match="holds no row"):
+        read_json_lines(file)
+    file.write_bytes(b"\xff\xfe{")
+    with pytest.raises(SeedError, match="UTF-8"):
+        read_json_lines(file)
+    with pytest.raises(SeedError, match="no such file"):
+        read_json_lines(tmp_path / "absent.jsonl")
+
+
+WORLD = {
+    "a": ["cup", "fork", "dog", "car"],
+    "b": ["cup", "fork", "cat"],
+    "c": ["cup", "dog", "bus"],
+    "d": ["car", "bus", "apple"],
+    "e": ["cup"],
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_probes_alternate_and_deny_only_what_is_absent_and_new(split):
+    probes = pope.build_probes(WORLD, split, seed=0)
+    assert [p["question_id"] for p in probes] == list(range(1, 25))
+    assert [p["label"] for p in probes] == ["yes", "no"] * 12
+    for image, names in WORLD.items():
+        asked = [p["object"] for p in probes if p["image"] == image]
+        assert len(set(asked)) == len(asked)
+        assert asked[::2] == (names[:3] if len(names) >= 3 else [])
+        assert not set(asked[1::2]) & set(names)
+
+
+def test_negatives_of_a_small_world_worked_by_hand():
+    def negatives(split):
+        probes = pope.build_probes(WORLD, split, seed=0)
+        return [p["object"] for p in probes if p["image"] == "d"][1::2]
+
+    # image d holds car, bus, apple; popular: cup 3, fork, dog, car and bus 2, cat and apple 1
+    assert negatives("popular") == ["cup", "fork", "dog"]
+    # partners of car: cup, fork, dog, ...; of bus: cup, dog, ...; of apple: car and bus alone, so
+    # that the third is drawn from what is left
+    *ranked, drawn = negatives("adversarial")
+    assert ranked == ["cup", "dog"]
+    assert drawn in {"fork", "cat"}
+
+
+def test_splits_share_their_images_and_positives():
+    def positives(split):
+        probes = pope.build_probes(WORLD, split, seed=5, n_images=3)
+        return [(p["image"], p["object"]) for p in probes if p["label"] == "yes"]
+
+    assert positives("random") == positives("popular") == positives("adversarial")
+
+
+def test_same_seed_same_probes_and_another_seed_other_negatives():
+    world = {str(i): [f"w{i}", f"w{i + 1}", f"w{i + 2}"] for i in range(40)}
+    first = pope.build_probes(world, "random", seed=1)
+    assert first == pope.build_probes(world, "random", seed=1)
+    assert first != pope.build_probes(world, "random", seed=2)
+
+
+def test_min_objects_lets_poorer_images_in():
+    probes = pope.build_probes(WORLD, "popular", seed=0, min_objects=1)
+    assert [p["object"] for p in probes if p["image"] == "e"] == ["cup", "fork"]
+
+
+def test_frequencies_can_come_from_other_images():
+    elsewhere = {"x": ["kite", "cup"], "y": ["kite"]}
+    for split in ("popular", "adversarial"):
+        probes = pope.build_probes(
+            WORLD, split, seed=0, positives=1, co_occurrence_source=elsewhere
+        )
+        assert {p["object"] for p in probes if p["label"] == "no"} <= {"kite", "cup"}
+        assert probes[1]["object"] == "kite"
+
+
+def test_impossible_builds_say_what_to_change():
+    with pytest.raises(SeedError, match="4 of 5 images have 3 objects or more, 9 are needed"):
+        pope.build_probes(WORLD, "random", seed=0, n_images=9)
+    with pytest.raises(SeedError, match="image a: no object is left"):
+        pope.build_probes({"a": ["cup", "fork", "dog"]}, "popular", seed=0)
+    with pytest.raises(SeedError, match="'hard' is unknown"):
+        pope.build_probes(WORLD, "hard", seed=0)
+
+
+def test_article_follows_the_first_letter():
+    assert question("umbrella") == "Is there an umbrella in the image?"
+    assert question("skis") == "Is there a skis in the image?"
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("split", "counts"),
+    [("random", (1182, 31, 1379, 318, 0, 2910)), ("popular", (1182, 59, 1441, 318, 0, 3000))],
+)
+def test_authors_answers_give_the_published_counts(reference, split, counts):
+    folder = reference / "pope" / "llava_13b"
+    asked = read_json_lines(folder / f"questions_{split}.jsonl")
+    answered = read_json_lines(folder / f"answers_{split}.jsonl")
+    result = pope.score(asked, answered, "official")
+    assert tuple(result[name] for name in pope.COUNTS) == counts
+
+
+@pytest.mark.reference
+def test_builder_reproduces_the_official_popular_probes(reference):
+    official = read_json_lines(reference / "pope" / "coco_pope_popular.json")
+    with gzip.open(reference / "chair" / "gt_pattern.json.gz") as file:
+        present = json.load(file)
+    world: dict[str, list[str]] = {}
+    for probe in official:
+        if probe["label"] == "yes":
+            name = re.fullmatch(r"Is there an? (.+) in the image\?", probe["text"])[1]
+            world.setdefault(probe["image"], []).append(name)
+    for image, names in world.items():
+        names += [n for n in present[str(int(image[-16:-4]))] if n not in names]
+    built = pope.build_probes(world, "popular", seed=0)
+    assert len(built) == 3000
+    assert [{key: probe[key] for key in official[0]} for probe in built] == official

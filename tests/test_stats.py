@@ -1,0 +1,192 @@
+"""Laws of the intervals and tests."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from seednb.stats import (
+    _weighted_auc,
+    bootstrap,
+    bootstrap_auc,
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_bootstrap_auc,
+    ratio,
+)
+
+RNG = np.random.default_rng(7)
+
+
+def share(sums):
+    """Right answers / answers."""
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def images(n=200, rows=6, chance=0.8):
+    """(n, 2): right answers and answers of each image."""
+    return np.column_stack([RNG.binomial(rows, chance, n), np.full(n, rows)])
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+def test_value_is_the_statistic_of_the_whole_and_lies_inside_its_interval():
+    sums = images()
+    interval = bootstrap(sums, share)
+    assert interval.value == sums[:, 0].sum() / sums[:, 1].sum()
+    assert interval.low < interval.value < interval.high
+    assert interval.n == len(sums)
+
+
+def test_images_that_are_all_alike_leave_no_uncertainty():
+    interval = bootstrap(np.tile([4, 6], (50, 1)), share)
+    np.testing.assert_allclose([interval.low, interval.value, interval.high], 4 / 6)
+
+
+def test_width_agrees_with_the_normal_approximation():
+    sums = images(n=1000, rows=1)
+    p = sums[:, 0].mean()
+    expected = 2 * 1.96 * np.sqrt(p * (1 - p) / 1000)
+    np.testing.assert_allclose(width(bootstrap(sums, share, 10_000)), expected, rtol=0.05)
+
+
+def test_rows_that_fall_together_widen_the_interval_as_clusters_do():
+    rights = RNG.binomial(1, 0.7, 300)
+    clustered = np.column_stack([6 * rights, np.full(300, 6)])
+    as_if_independent = np.column_stack([np.repeat(rights, 6), np.ones(1800, int)])
+    widening = width(bootstrap(clustered, share)) / width(bootstrap(as_if_independent, share))
+    np.testing.assert_allclose(widening, np.sqrt(6), rtol=0.1)
+
+
+def test_same_seed_same_interval_and_another_seed_another():
+    sums = images()
+    assert bootstrap(sums, share, seed=3) == bootstrap(sums, share, seed=3)
+    assert bootstrap(sums, share, seed=3) != bootstrap(sums, share, seed=4)
+
+
+def test_resamples_that_do_not_fill_a_chunk_are_all_drawn():
+    drawn = []
+    bootstrap(images(20), lambda sums: drawn.append(len(np.atleast_2d(sums))) or share(sums), 601)
+    assert sum(drawn) == 601 + 1  # and the level itself
+
+
+def test_model_against_itself_differs_by_exactly_nothing():
+    sums = images()
+    change = paired_bootstrap(sums, sums, share)
+    assert (change.low, change.value, change.high) == (0, 0, 0)
+
+
+def test_swapping_the_models_mirrors_the_difference():
+    a, b = images(chance=0.7), images(chance=0.8)
+    there, back = paired_bootstrap(a, b, share), paired_bootstrap(b, a, share)
+    assert 0 < there.low < there.value < there.high
+    np.testing.assert_allclose(
+        [there.value, there.low, there.high], [-back.value, -back.high, -back.low]
+    )
+
+
+def test_pairing_narrows_the_difference_of_models_that_agree():
+    a = images()
+    b = a.copy()
+    b[:10, 0] = 6
+    paired = paired_bootstrap(a, b, share)
+    unpaired = np.hypot(width(bootstrap(a, share)), width(bootstrap(b, share)))
+    assert width(paired) < unpaired / 3
+
+
+def test_frames_of_other_images_or_shapes_are_refused():
+    a = pd.DataFrame(images(5), index=list("abcde"))
+    with pytest.raises(ValueError, match="different images"):
+        paired_bootstrap(a, a.set_axis(list("abced")), share)
+    with pytest.raises(ValueError, match="against"):
+        paired_bootstrap(a, a[:4], share)
+    with pytest.raises(ValueError, match="with an image"):
+        bootstrap(np.empty((0, 2)), share)
+
+
+def test_ratio_of_nothing_is_nan_and_nothing_else_is():
+    np.testing.assert_array_equal(ratio([1, 0, 3], [2, 0, 0]), [0.5, np.nan, np.nan])
+
+
+def test_undefined_level_has_an_undefined_interval():
+    interval = bootstrap(np.zeros((5, 2)), share)
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+
+
+def test_undefined_resamples_are_left_out_of_the_interval():
+    one_image_counts = np.array([[1, 2]] + [[0, 0]] * 9)  # a third of the resamples miss it
+    interval = bootstrap(one_image_counts, share)
+    assert (interval.low, interval.value, interval.high) == (0.5, 0.5, 0.5)
+
+
+def test_ten_thousand_resamples_take_seconds():
+    started = time.process_time()
+    bootstrap(images(500), share, resamples=10_000)
+    assert time.process_time() - started < 3
+
+
+def rows_with_ties(n=400):
+    labels = RNG.random(n) < 0.5
+    margins = np.round(RNG.normal(labels * 1.0, 1.0), 1)
+    return margins, labels, np.repeat(np.arange(n // 4), 4)
+
+
+def test_weighted_area_equals_scikit_learns_ties_and_infinities_included():
+    margins, labels, _ = rows_with_ties()
+    weights = RNG.integers(0, 4, size=(20, len(labels))).astype(float)
+    expected = [roc_auc_score(labels, margins, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(_weighted_auc(margins, labels)(weights), expected)
+    tied_at_the_ends = np.array([-np.inf, -np.inf, np.inf, np.inf])
+    area = _weighted_auc(tied_at_the_ends, [False, True, False, True])(np.ones((1, 4)))
+    np.testing.assert_allclose(area, 0.5)
+
+
+def test_area_interval_holds_the_area_and_one_label_leaves_it_undefined():
+    margins, labels, of_image = rows_with_ties()
+    interval = bootstrap_auc(margins, labels, of_image)
+    np.testing.assert_allclose(interval.value, roc_auc_score(labels, margins))
+    assert interval.low < interval.value < interval.high
+    assert interval.n == 100
+    assert np.isnan(bootstrap_auc(margins, np.ones_like(labels), of_image).value)
+
+
+def test_paired_area_is_zero_for_equal_rankings_and_signed_otherwise():
+    margins, labels, of_image = rows_with_ties()
+    same = paired_bootstrap_auc(margins, 2 * margins + 1, labels, of_image)
+    np.testing.assert_allclose([same.low, same.value, same.high], 0, atol=1e-12)
+    assert paired_bootstrap_auc(margins, margins + labels, labels, of_image).low > 0
+
+
+def test_area_refuses_margins_that_are_not_numbers():
+    with pytest.raises(ValueError, match="every row"):
+        bootstrap_auc([0.1, np.nan], [True, False], ["a", "b"])
+
+
+def test_area_of_three_thousand_rows_is_fast():
+    labels = RNG.random(3000) < 0.5
+    started = time.process_time()
+    bootstrap_auc(RNG.normal(size=3000), labels, np.repeat(np.arange(500), 6), resamples=1000)
+    assert time.process_time() - started < 3
+
+
+def test_mcnemar_counts_only_disagreements():
+    a = np.array([1] * 10 + [0] * 2 + [1] * 80 + [0] * 8)
+    b = np.array([0] * 10 + [1] * 2 + [1] * 80 + [0] * 8)
+    # two-sided binomial with 2 of 12: 2 (1 + 12 + 66) / 4096
+    np.testing.assert_allclose(mcnemar_exact(a, b), 2 * 79 / 4096)
+    assert mcnemar_exact(a, b) == mcnemar_exact(b, a)
+    assert mcnemar_exact(a, a) == 1
+    with pytest.raises(ValueError, match="against"):
+        mcnemar_exact(a, b[:5])
+
+
+def test_holm_gives_the_textbook_values_in_the_given_order():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1, 1])
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        holm([0.5, np.nan])

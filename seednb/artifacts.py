@@ -82,7 +82,7 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -90,7 +90,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     frame.to_parquet(partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_json(path: Path) -> Any:

@@ -184,29 +184,41 @@ def demo(options: argparse.Namespace) -> None:
 def score_pope(options: argparse.Namespace) -> None:
     """Score yes/no answers by id."""
     from seednb.data.files import read_json_lines
-    from seednb.metrics.pope import join_answers, score
+    from seednb.metrics.pope import score
 
-    rows = join_answers(
-        read_json_lines(options.questions), read_json_lines(options.answers), options.allow_partial
-    )
-    _print_scores(score(rows, options.parser), options.json)
+    questions, answers = read_json_lines(options.questions), read_json_lines(options.answers)
+    _print_scores(score(questions, answers, options.parser, options.allow_partial), options.json)
 
 
 def score_chair(options: argparse.Namespace) -> None:
     """Score captions against annotated objects."""
-    from seednb.metrics.chair import score_files
+    from seednb.data.files import read_json_lines
+    from seednb.metrics.chair import Vocabulary, score
 
-    _print_scores(
-        score_files(
-            captions=options.captions,
-            objects=options.ground_truth,
-            instances=options.instances,
-            reference_captions=options.captions_gt,
-            synonyms=options.synonyms,
-            variant=options.variant,
-        ),
-        options.json,
-    )
+    vocabulary = Vocabulary.read(options.synonyms) if options.synonyms else Vocabulary.coco()
+    captions = read_json_lines(options.captions)
+    truth = _ground_truth(options, vocabulary)
+    _print_scores(score(captions, truth, vocabulary, options.variant), options.json)
+
+
+def _ground_truth(options: argparse.Namespace, vocabulary: Any) -> Any:
+    """Objects by image: read from --ground-truth, or built from COCO annotations."""
+    import gzip
+    import json
+
+    from seednb.data.coco import load_split
+    from seednb.data.files import read_json
+    from seednb.metrics.chair import ground_truth
+
+    file = options.ground_truth
+    if file and file.suffix == ".gz":
+        return json.loads(gzip.decompress(file.read_bytes()))
+    if file:
+        return read_json(file)
+    if not (options.instances and options.captions_gt):
+        raise SeedError("give --ground-truth, or --instances together with --captions-gt")
+    split = load_split("ground truth", Path(), options.instances, options.captions_gt)
+    return ground_truth(split.objects, split.captions, vocabulary, options.variant)
 
 
 def build_pope(options: argparse.Namespace) -> None:

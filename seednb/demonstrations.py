@@ -1,6 +1,6 @@
 """Small worked examples for notebook 03."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,11 @@ def _log_space(student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return reverse_kl(student, target, 2.0).mean()
 
 
-def _gradient(divergence, width: float, dtype: torch.dtype) -> tuple[float, bool]:
+def _gradient(
+    divergence: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    width: float,
+    dtype: torch.dtype,
+) -> tuple[float, bool]:
     """(loss, is the gradient finite) for logits spread evenly over `width`."""
     generator = torch.Generator().manual_seed(0)
     student, target = width * torch.rand(2, TOKENS, VOCABULARY, generator=generator)

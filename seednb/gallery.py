@@ -65,7 +65,7 @@ def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> Beta
     bundle = lab.bundle("base")
     reader = lab.pictures("val", bundle)
     data = lab.data
-    examples = []
+    examples: list[ExplorerExample] = []
     for record in lab.answers("base").captions:
         wrong, _ = caption_spans(record, data.present[record["image_id"]], data.vocabulary)
         if wrong and len(examples) < n:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ FIGURE = Template(
     '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
     autoescape=True,
 )
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "seednb",  # the same figure gives the same file

@@ -90,7 +90,7 @@ def train(
         raise SeedError(
             f"training {recipe.name}: no finite loss in {len(curve)} steps; see {folder}"
         )
-    model.save_pretrained(folder / ADAPTER)
+    model.save_pretrained(str(folder / ADAPTER))
     write_frame(folder / CURVE, curve)
     return curve
 

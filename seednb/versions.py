@@ -98,7 +98,9 @@ def diff(older: Recipe, newer: Recipe) -> pd.DataFrame:
     """What changed between two recipes: one row a field, indexed by the field's name."""
     before, after = asdict(older), asdict(newer)
     changed = [
-        key for key in before if before[key] != after[key] and key not in ("name", "reason", "symptom")
+        key
+        for key in before
+        if before[key] != after[key] and key not in ("name", "reason", "symptom")
     ]
     return pd.DataFrame(
         {older.name: [before[key] for key in changed], newer.name: [after[key] for key in changed]},

@@ -51,14 +51,14 @@ def test_an_override_without_a_value_is_refused():
 
 
 def test_a_missing_file_lists_the_profiles_there_are():
-    with pytest.raises(SeedError, match="pocket.yaml"):
+    with pytest.raises(SeedError, match=r"pocket\.yaml"):
         load_params(PARAMS / "none.yaml")
 
 
 def test_broken_yaml_is_named_with_its_line(tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_text("profile: x\n n_pairs: [1\n")
-    with pytest.raises(SeedError, match="broken.yaml: not valid YAML.*line 2"):
+    with pytest.raises(SeedError, match=r"broken\.yaml: not valid YAML.*line 2"):
         load_params(file)
 
 

@@ -38,7 +38,9 @@ def test_divergence_is_positive_and_shrinks_with_temperature(name):
 
 def test_reverse_kl_puts_the_student_in_front():
     student, target = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
-    by_hand = torch.tensor([0.5 * torch.log(torch.tensor(2.0)) + 0.5 * torch.log(torch.tensor(2 / 3))])
+    by_hand = torch.tensor(
+        [0.5 * torch.log(torch.tensor(2.0)) + 0.5 * torch.log(torch.tensor(2 / 3))]
+    )
     torch.testing.assert_close(reverse_kl(student, target, 1.0), by_hand)
     torch.testing.assert_close(forward_kl(target, student, 1.0), by_hand)
 

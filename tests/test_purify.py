@@ -45,7 +45,9 @@ def test_float16_logits_are_contrasted_in_float32():
 def test_confidence_is_zero_for_a_certain_model_and_ignores_masked_tokens():
     logits = torch.zeros(1, 3, 5)
     logits[0, 0, 2] = 100
-    torch.testing.assert_close(confidence(logits, torch.tensor([[True, False, False]])), torch.zeros(1))
+    torch.testing.assert_close(
+        confidence(logits, torch.tensor([[True, False, False]])), torch.zeros(1)
+    )
 
 
 def test_confidence_of_uniform_tokens_is_minus_log_of_the_vocabulary():
@@ -56,7 +58,9 @@ def test_confidence_of_uniform_tokens_is_minus_log_of_the_vocabulary():
 
 def test_confidence_from_answer_tokens_equals_confidence_from_the_whole_batch():
     logits = random_logits(3, 6, 11)
-    mask = torch.tensor([[1, 0, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=torch.bool)
+    mask = torch.tensor(
+        [[1, 0, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=torch.bool
+    )
     flattened = answer_confidence(logits[mask], mask.nonzero()[:, 0], 3)
     torch.testing.assert_close(flattened, confidence(logits, mask))
 

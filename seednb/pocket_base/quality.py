@@ -1,7 +1,5 @@
 """How well a pocket checkpoint sees and how it hallucinates, on pictures that nothing else uses."""
 
-import torch
-
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, Scene, World, make_scene
@@ -17,7 +15,9 @@ MAX_NEW_TOKENS = 64
 VOCABULARY = Vocabulary(CATEGORIES, {name: name for name in CATEGORIES})
 
 
-def measure(bundle: Bundle, seed: int, n: int = 200, world: World | None = None) -> dict[str, float]:
+def measure(
+    bundle: Bundle, seed: int, n: int = 200, world: World | None = None
+) -> dict[str, float]:
     """Shares in percent, from greedy captions of n fresh pictures.
 
     `recall_clear`: present objects of opacity 0.6 or more that are named. `hallucinated_in_scene`:
@@ -31,14 +31,18 @@ def measure(bundle: Bundle, seed: int, n: int = 200, world: World | None = None)
     pixels = processor(images, return_tensors="pt").pixel_values
     decoded = generate(bundle, CAPTION_QUESTIONS[0], pixels, PLAIN, MAX_NEW_TOKENS)
     named = [_named(item.text) for item in decoded]
-    wrong = [[o for o in objects if o not in s.names] for objects, s in zip(named, scenes, strict=True)]
+    wrong = [
+        [o for o in objects if o not in s.names] for objects, s in zip(named, scenes, strict=True)
+    ]
     clear = [_clear(scene) for scene in scenes]
     n_wrong = sum(map(len, wrong))
     in_scene = sum(SCENE_OF[o] == s.kind for os, s in zip(wrong, scenes, strict=True) for o in os)
     return {
         "CHAIRi": _percent(n_wrong, sum(map(len, named))),
         "CHAIRs": _percent(sum(map(bool, wrong)), n),
-        "recall": _percent(_n_found(named, [s.names for s in scenes]), sum(len(s.names) for s in scenes)),
+        "recall": _percent(
+            _n_found(named, [s.names for s in scenes]), sum(len(s.names) for s in scenes)
+        ),
         "recall_clear": _percent(_n_found(named, clear), sum(map(len, clear))),
         "hallucinated_in_scene": _percent(in_scene, n_wrong),
         "n_pictures": n,

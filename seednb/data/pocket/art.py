@@ -197,8 +197,8 @@ def render(scene: Scene, world: World) -> Image.Image:
     image = _backdrop(scene.kind, world.image_size, rng)
     for placed in scene.objects:
         _paste(image, placed)
-    pixels = np.asarray(image, np.float32)
-    pixels = pixels + rng.normal(0, world.grain, pixels.shape)
+    grain = rng.normal(0, world.grain, (world.image_size, world.image_size, 3))
+    pixels = np.asarray(image, np.float32) + grain
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

@@ -5,6 +5,7 @@ typical objects that are not there. A model trained on them hallucinates from it
 """
 
 from random import Random
+from typing import Any
 
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene, World
 
@@ -62,7 +63,7 @@ def instruction_probe(scene: Scene, rng: Random, world: World) -> tuple[str, str
     return probe_question(rng.choice(elsewhere)), "No"
 
 
-def conversation(scene: Scene, file_name: str, seed: int, world: World) -> dict[str, object]:
+def conversation(scene: Scene, file_name: str, seed: int, world: World) -> dict[str, Any]:
     """A multi-turn record in LLaVA-Instruct's format; same scene and seed, same record."""
     rng = Random(f"talk-{seed}-{scene.image_id}")
     turns = [(rng.choice(CAPTION_QUESTIONS), instruction_caption(scene, rng, world))]

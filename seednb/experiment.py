@@ -79,8 +79,7 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model)
         if model in ("base", "contrastive", "mention_control"):
             return bundle
-        folder = self.train(*_version_and_labels(model)).folder
-        return Bundle(load_adapter(bundle.model, folder / ADAPTER), bundle.processor, bundle.device)
+        return self._adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
 
     def pictures(self, split: str, bundle: Bundle) -> Pictures:
         """Reader of the pictures of "train" or "val"."""
@@ -146,6 +145,45 @@ class Experiment:
             stage.finish(time.perf_counter() - started)
         return read_json(file)
 
+    def compare(self, adapter: Path, with_base: bool) -> pd.DataFrame:
+        """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it."""
+        adapted = self._adapted(adapter)
+        probes, captions = self._ask(adapted, None)
+        answers = {"adapter": Answers("adapter", probes, captions, adapter)}
+        if with_base:
+            answers = {"base": self.answers("base")} | answers
+        rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))
+        return rows.drop(columns=["records", "variant"])
+
+    def demo(self, adapter: Path, image: Path | None) -> list[tuple[str, dict[str, str]]]:
+        """Captions of the base model and of an adapter, for one picture or three of validation."""
+        chosen = self.data.to_caption[:3]
+        folder = self.data.val.image_dir
+        if image:
+            chosen, folder = [{"image_id": 0, "file_name": image.name}], image.parent
+        texts = {}
+        for name, bundle in (("base", self.bundle()), ("SEED", self._adapted(adapter))):
+            reader = Pictures(folder, bundle.processor, self.params.data.image_fit)
+            records = caption_pictures(
+                bundle, chosen, reader, self.params.evaluation, self.template
+            )
+            texts[name] = [record["caption"] for record in records]
+        return [
+            (row["file_name"], {name: captions[number] for name, captions in texts.items()})
+            for number, row in enumerate(chosen)
+        ]
+
+    def _adapted(self, adapter: Path) -> Bundle:
+        bundle = self.bundle()
+        return Bundle(load_adapter(bundle.model, adapter), bundle.processor, bundle.device)
+
+    def _ask(self, bundle: Bundle, contrast: Contrast | None) -> tuple[list[Any], list[Any]]:
+        """(probe records, caption records) of a model on the validation pictures."""
+        settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
+        probes = answer_probes(bundle, self.data.probes, *settings, contrast=contrast)
+        captions = caption_pictures(bundle, self.data.to_caption, *settings, contrast=contrast)
+        return probes, captions
+
     def _model_source(self) -> str:
         source = self.params.model.model
         folder = self.params.path(source)
@@ -205,9 +243,8 @@ class Experiment:
         contrast = None
         if model == "contrastive":
             contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
-        probes = answer_probes(bundle, self.data.probes, *settings, contrast=contrast)
+        probes, captions = self._ask(bundle, contrast)
         write_lines(stage.path("probes.jsonl"), probes)
-        captions = caption_pictures(bundle, self.data.to_caption, *settings, contrast=contrast)
         write_lines(stage.path("captions.jsonl"), captions)
 
     def _cautious_captions(

@@ -49,14 +49,15 @@ def metric_rows(
     answers: Mapping[str, Answers], data: Prepared, params: EvaluationParams
 ) -> list[Row]:
     """Levels of every model, and paired differences to the base model and along `CONTRASTS`."""
-    pairs = [(model, "base") for model in answers if model != "base"]
+    pairs = [(model, "base") for model in answers if model != "base" and "base" in answers]
     pairs += [pair for pair in CONTRASTS if set(pair) <= set(answers)]
     rows = [*_chair_rows(answers, pairs, data, params)]
     probed = {name: answer for name, answer in answers.items() if answer.probes}
     pairs = [pair for pair in pairs if set(pair) <= set(probed)]
     for split in SPLITS:
         rows += _pope_rows(probed, pairs, split, params)
-        rows += _threshold_rows(probed, split, params)
+        if "base" in probed:
+            rows += _threshold_rows(probed, split, params)
     return rows
 
 

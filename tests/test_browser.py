@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_notebook
 from report_samples import FACTS, first_notebook, numbers, second_notebook
+from selenium.webdriver.support.ui import WebDriverWait
 
 from seednb.report import build_report
 
@@ -106,17 +107,22 @@ def test_the_console_stays_empty(page, size):
     assert driver.get_log("browser") == []
 
 
+def settles_at(driver, accepted):
+    """Wait until the page's background, which fades, is an accepted colour."""
+    WebDriverWait(driver, 5).until(lambda d: accepted(style(d, "body", "backgroundColor")))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_follows_the_system_until_the_button_is_used(page, scheme):
     driver = page(scheme=scheme)
     system = style(driver, "body", "backgroundColor")
     driver.find_element("id", "theme").click()
-    chosen = style(driver, "body", "backgroundColor")
-    assert chosen != system
+    chosen = driver.find_element("tag name", "html").get_attribute("data-theme")
+    settles_at(driver, lambda colour: colour != system)
     driver.refresh()
-    assert style(driver, "body", "backgroundColor") == chosen
+    assert driver.find_element("tag name", "html").get_attribute("data-theme") == chosen
     driver.find_element("id", "theme").click()
-    assert style(driver, "body", "backgroundColor") == system
+    settles_at(driver, lambda colour: colour == system)
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1440])

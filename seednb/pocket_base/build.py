@@ -11,7 +11,6 @@ from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration, L
 
 from seednb.artifacts import write_json, write_text
 from seednb.config import ModelParams
-from seednb.data.prompts import PLAIN
 from seednb.model import load_bundle
 from seednb.pocket_base.architecture import (
     build_image_processor,
@@ -19,7 +18,7 @@ from seednb.pocket_base.architecture import (
     build_processor,
     build_tokenizer,
 )
-from seednb.pocket_base.material import make_material
+from seednb.pocket_base.material import instruct_texts, make_material
 from seednb.pocket_base.quality import measure
 from seednb.pocket_base.recipe import BaseRecipe
 from seednb.pocket_base.train import learn_to_see, learn_to_speak
@@ -65,8 +64,7 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
     size, shape = recipe.world.image_size, recipe.shape
     image_processor = build_image_processor(size)
     material = make_material(recipe, normaliser(image_processor))
-    texts = (PLAIN.format(question=q.question) + f" {q.answer}" for q in material.instruct)
-    tokenizer = build_tokenizer(texts, shape.vocabulary)
+    tokenizer = build_tokenizer(instruct_texts(recipe), shape.vocabulary)
     processor = build_processor(image_processor, tokenizer, shape)
     model = build_model(tokenizer, size, shape, recipe.seed).to(device)
     lap("draw_s")

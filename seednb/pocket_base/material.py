@@ -1,7 +1,7 @@
 """Training material of the pocket checkpoint: pictures as they come out of their JPEG, and texts."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from seednb.data.pocket import language
 from seednb.data.pocket.art import render
 from seednb.data.pocket.files import JPEG_QUALITY
 from seednb.data.pocket.scenes import CATEGORIES, SCENES, Scene, World, make_scene
+from seednb.data.prompts import PLAIN
 from seednb.pocket_base.recipe import BaseRecipe
 
 
@@ -46,6 +47,14 @@ def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]
         truthful += _truthful_lines(row, scene)
         instruct += _instruct_lines(row, scene, recipe.seed, world)
     return Material(scenes, pixels, truthful, instruct)
+
+
+def instruct_texts(recipe: BaseRecipe) -> Iterator[str]:
+    """The texts that the tokenizer is trained on: all instruction turns in their prompt."""
+    for number in range(1, recipe.n_images + 1):
+        scene = make_scene(number, recipe.seed, recipe.world)
+        for line in _instruct_lines(number - 1, scene, recipe.seed, recipe.world):
+            yield f"{PLAIN.format(question=line.question)} {line.answer}"
 
 
 def through_jpeg(image: Image.Image) -> Image.Image:

@@ -1,0 +1,81 @@
+"""The project's own files agree with each other."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from seednb.cli import build_parser, main
+from seednb.pipeline import STEPS
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_dependency_is_pinned_and_nothing_but_names_and_versions_is():
+    lines = (ROOT / "constraints.txt").read_text().split()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line) for line in lines)
+    pinned = {re.sub(r"[_.]", "-", line.split("==")[0]).lower() for line in lines}
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    names = {re.split(r"[<>=]", item)[0].replace("_", "-").lower() for g in groups for item in g}
+    assert names <= pinned
+
+
+def test_the_conda_environment_installs_the_same_package_with_the_same_pins():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, _, pip = environment["dependencies"]
+    assert python == "python=3.11"
+    assert pip["pip"] == ["-c constraints.txt", '-e ".[notebooks,test]"']
+    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "test"}
+
+
+def test_there_is_one_step_a_notebook():
+    assert [step.notebook for step in STEPS] == [path.stem for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stripped_and_in_the_house_style(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert notebook.cells[0].source.startswith("# ")
+    assert "**Shows:**" in notebook.cells[0].source
+    assert notebook.cells[1].metadata.get("tags") == ["parameters"]
+    assert all(len(cell.source.splitlines()) <= 15 for cell in code)
+    assert len(notebook.cells) - len(code) >= len(code) - 1
+    assert "## What we learnt" in "\n".join(cell.source for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("verb", ["report", "train", "evaluate", "demo", "doctor", "pocket-base"])
+def test_help_of_a_verb_has_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        build_parser().parse_args([verb, "--help"])
+    assert stop.value.code == 0
+    assert f"seednb {verb}" in capsys.readouterr().out.split("examples:")[1]
+
+
+def test_wrong_usage_exits_with_two_and_a_named_failure_with_one(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["nonsense"])
+    assert stop.value.code == 2
+    assert main(["report", "-p", "n_pair=3"]) == 1
+    assert "did you mean 'n_pairs'" in capsys.readouterr().err
+
+
+def test_doctor_names_the_next_command(capsys):
+    assert main(["doctor", "--params", str(ROOT / "params/llava-1.5-7b.yaml")]) == 0
+    assert "wget" in capsys.readouterr().out
+    assert main(["params"]) == 0
+    assert "noise_alpha" in capsys.readouterr().out
+
+
+def test_the_profiles_are_json_safe():
+    from seednb.config import load_params
+
+    for path in (ROOT / "params").glob("*.yaml"):
+        json.dumps(load_params(path).values())

@@ -1,0 +1,214 @@
+"""Laws of the model, the teacher and the training loop, on the shipped checkpoint."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForImageTextToText,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+)
+
+from seednb import monitor
+from seednb.config import load_params
+from seednb.data.batches import collate, image_token_id
+from seednb.data.prompts import PLAIN, encode
+from seednb.errors import SeedError
+from seednb.model import (
+    PROJECTIONS,
+    AnswerLogits,
+    add_adapter,
+    idle_adapters,
+    load_bundle,
+    n_trainable,
+    teacher_mode,
+)
+from seednb.pocket_base.architecture import build_tokenizer
+from seednb.pocket_base.material import instruct_texts
+from seednb.pocket_base.quality import measure
+from seednb.pocket_base.recipe import BaseRecipe
+from seednb.trainer import Examples, train
+from seednb.versions import RECIPES
+
+ROOT = Path(__file__).parents[1]
+CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
+LINES = [
+    ("Describe this image.", "The image shows a kitchen with a fork and a cup."),
+    ("Is there a fork in the image?", "Yes"),
+    ("Is there a bus in the image?", "No"),
+    ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
+]
+
+
+class Noise:
+    """Pictures made of seeded noise, in place of files."""
+
+    def batch(self, names):
+        rows = [torch.Generator().manual_seed(int(name)) for name in names]
+        return torch.stack([torch.randn(3, 96, 96, generator=row) for row in rows])
+
+
+@pytest.fixture
+def params():
+    return load_params(
+        ROOT / "params/smoke.yaml",
+        {"lora_dropout": 0.0, "batch_size": 8, "grad_accum": 1, "precision": "float32"},
+    )
+
+
+def make_run(params, folder, recipe="v5", dtype=torch.float64, **changes):
+    """Train on eight examples; returns the adapter's weights and the curve."""
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    rows = [
+        encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+        for question, answer in LINES * 2
+    ]
+    examples = Examples(rows, [str(n) for n in range(8)], Noise())
+    curve = train(
+        model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder
+    )
+    weights = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
+    return weights, curve
+
+
+def test_a_batch_of_eight_equals_eight_accumulated_steps_of_one(params, tmp_path):
+    whole, curve = make_run(params, tmp_path / "a")
+    ones, other = make_run(params, tmp_path / "b", batch_size=1, grad_accum=8)
+    for name in whole:
+        torch.testing.assert_close(whole[name], ones[name], atol=1e-10, rtol=0)
+    assert abs(curve["loss"].iloc[0] - other["loss"].iloc[0]) < 1e-5
+
+
+def test_training_moves_the_adapter_and_the_same_seed_moves_it_alike(params, tmp_path):
+    first, _ = make_run(params, tmp_path / "a", recipe="v7", dtype=torch.float32)
+    again, _ = make_run(params, tmp_path / "b", recipe="v7", dtype=torch.float32)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(weight.abs().max() > 0 for name, weight in first.items() if "lora_B" in name)
+
+
+def test_an_interrupted_run_ends_at_the_same_adapter(params, tmp_path, monkeypatch):
+    whole, _ = make_run(params, tmp_path / "a", "v7", torch.float32, checkpoint_every=1)
+    from seednb import trainer
+
+    saved = trainer.save_checkpoint
+
+    def die_after_saving(*arguments, **keywords):
+        saved(*arguments, **keywords)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_checkpoint", die_after_saving)
+    with pytest.raises(KeyboardInterrupt):
+        make_run(params, tmp_path / "b", "v7", torch.float32, checkpoint_every=1)
+    monkeypatch.undo()
+    resumed, curve = make_run(params, tmp_path / "b", "v7", torch.float32, checkpoint_every=1)
+    assert list(curve["step"]) == [1, 2, 3]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_v4_distils_nothing_and_the_monitor_says_so(params, tmp_path):
+    _, curve = make_run(params, tmp_path, recipe="v4", dtype=torch.float32)
+    curve["distillation"] = curve["distillation"].clip(lower=1e-6)  # dropout is off in this test
+    assert (curve["beta"] == 0).all()
+    assert "distillation signal absent" in {f.failure for f in monitor.check(curve)}
+
+
+def test_a_healthy_run_has_no_finding(params, tmp_path):
+    _, curve = make_run(params, tmp_path, recipe="v7", dtype=torch.float32)
+    assert monitor.check(curve) == []
+    assert (curve["distillation"] > 0).all()
+
+
+def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    rows = [encode(q, a, bundle.tokenizer, bundle.n_image_tokens, PLAIN) for q, a in LINES]
+    batch = collate(
+        rows,
+        Noise().batch("1234"),
+        bundle.tokenizer.pad_token_id,
+        image_token_id(bundle.processor),
+        bundle.n_image_tokens,
+    )
+    inputs = (batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask)
+    with torch.no_grad():
+        base = AnswerLogits(bundle.model)(*inputs)
+    model = add_adapter(bundle.model, params.model, seed=1)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    with torch.no_grad():
+        student = AnswerLogits(model)(*inputs)
+        with teacher_mode(model):
+            torch.testing.assert_close(AnswerLogits(model)(*inputs), base)
+        torch.testing.assert_close(AnswerLogits(model)(*inputs), student)
+    assert (student - base).abs().max() > 0.1
+    # the head ran on answer positions alone; the full logits there are the same
+    whole = bundle.model(*inputs[:1], attention_mask=inputs[1], pixel_values=inputs[2]).logits
+    torch.testing.assert_close(whole[batch.answer_mask], student, atol=1e-4, rtol=1e-4)
+    assert whole[batch.answer_mask].shape[0] == len(batch.answer_ids)
+
+
+def test_a_prompt_whose_image_tokens_were_cut_is_named():
+    bundle = load_bundle(str(CHECKPOINT), load_params(ROOT / "params/smoke.yaml").model)
+    row = encode(*LINES[0], bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+    cut = replace(row, input_ids=row.input_ids[:8] + row.input_ids[20:])
+    with pytest.raises(SeedError, match="24 image tokens where the picture needs 36"):
+        collate([cut], Noise().batch("1"), 3, image_token_id(bundle.processor), 36)
+    with pytest.raises(SeedError, match="no tokens"):
+        encode("Is it?", "  ", bundle.tokenizer, 36, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"), [("all", 76_546_048), ("language_model", 67_108_864)]
+)
+def test_trainable_parameters_of_the_7b_model(scope, expected):
+    from seednb.model import LANGUAGE_PROJECTIONS
+
+    vision = CLIPVisionConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
+        image_size=336, patch_size=14,
+    )  # fmt: skip
+    text = LlamaConfig(
+        vocab_size=32064, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32,
+        num_attention_heads=32,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            LlavaConfig(vision_config=vision, text_config=text, vision_feature_layer=-2)
+        )
+        targets = PROJECTIONS if scope == "all" else LANGUAGE_PROJECTIONS
+        adapted = get_peft_model(
+            model, LoraConfig(r=64, lora_alpha=128, target_modules=targets), low_cpu_mem_usage=True
+        )
+    assert n_trainable(adapted) == expected
+    n_idle = sum(parameter.numel() for parameter in idle_adapters(adapted))
+    assert n_idle == (393_216 if scope == "all" else 0)  # the tower's last layer: q, k and v
+
+
+def test_the_shipped_checkpoint_is_what_its_recipe_describes():
+    recipe = BaseRecipe()
+    recorded = json.loads((CHECKPOINT / "recipe.json").read_text())
+    assert recorded == json.loads(json.dumps(recipe.as_dict()))
+    rebuilt = build_tokenizer(instruct_texts(recipe), recipe.shape.vocabulary)
+    shipped = json.loads((CHECKPOINT / "tokenizer.json").read_text())
+    assert json.loads(rebuilt.backend_tokenizer.to_str())["model"] == shipped["model"]
+    size = sum(path.stat().st_size for path in CHECKPOINT.iterdir())
+    assert size < 8_000_000
+
+
+def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
+    bundle = load_bundle(
+        str(CHECKPOINT), load_params(ROOT / "params/smoke.yaml").model, torch.device("cpu")
+    )
+    quality = measure(bundle, BaseRecipe().seed)
+    recorded = json.loads((CHECKPOINT / "quality.json").read_text())
+    assert quality == pytest.approx(recorded, abs=1.0)
+    assert quality["recall_clear"] >= 90
+    assert quality["hallucinated_in_scene"] > 50

@@ -3,7 +3,7 @@ SEEDNB = .venv/bin/seednb
 STAMP = .venv/installed
 TEST_STAMP = .venv/installed-for-tests
 
-.PHONY: report test lab bench clean
+.PHONY: report test lab clean
 
 report: $(STAMP)  ## run the notebooks that changed, build reports/pocket/index.html
 	$(SEEDNB) report --params params/pocket.yaml
@@ -13,9 +13,6 @@ test: $(TEST_STAMP)  ## lint, types, import contract, tests
 
 lab: $(STAMP)  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir=notebooks
-
-bench: $(TEST_STAMP)  ## time the parts of the main job
-	.venv/bin/python benchmarks/main_job.py
 
 clean:  ## remove environment, finished stages and reports
 	rm -rf .venv runs reports/*/

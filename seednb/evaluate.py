@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seednb.config import EvaluationParams
-from seednb.data.batches import Pictures
-from seednb.data.prompts import encode_prompt
+from seednb.data.batches import Batch, Pictures, collate, image_token_id
+from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
@@ -48,24 +48,35 @@ def answer_probes(
     """The greedy first word of each answer and its margin, logit("Yes") - logit("No").
 
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
-    once. One forward pass a probe; no text is generated.
+    once, and the probes of a picture share one row; no text is generated.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer = bundle.tokenizer
     prompts = {
-        text: encode_prompt(text + params.probe_suffix, tokenizer, bundle.n_image_tokens, template)
+        text: Encoded(tuple(ids), len(ids))
         for text in {text for _, text in questions}
+        if (
+            ids := encode_prompt(
+                text + params.probe_suffix, tokenizer, bundle.n_image_tokens, template
+            )
+        )
     }
-    questions.sort(key=lambda question: len(prompts[question[1]]))
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
     answers: dict[tuple[str, str], tuple[str, float]] = {}
     for chunk in _chunks(questions, params.eval_batch_size, "answer probes", "probe"):
-        names = [image for image, _ in chunk]
+        names = list(dict.fromkeys(image for image, _ in chunk))
         pixels = pictures.batch(names)
-        rows = [prompts[text] for _, text in chunk]
-        logits = _last_logits(bundle, rows, pixels)
+        batch = collate(
+            [prompts[text] for _, text in chunk],
+            [names.index(image) for image, _ in chunk],
+            pixels,
+            tokenizer.pad_token_id,
+            image_token_id(bundle.processor),
+            bundle.n_image_tokens,
+        )
+        logits = _logits(bundle, batch)
         if contrast:
-            noisy_logits = _last_logits(bundle, rows, contrast.noisy(pixels, names))
+            noisy_logits = _logits(bundle, batch.with_pixels(contrast.noisy(pixels, names)))
             logits = purify_logits(logits, noisy_logits, contrast.beta)
         margins = (logits[:, yes] - logits[:, no]).tolist()
         words = [tokenizer.decode([token]).strip() for token in logits.argmax(-1).tolist()]
@@ -142,20 +153,8 @@ def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
     return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
 
 
-def _last_logits(
-    bundle: Bundle, rows: Sequence[list[int]], pixel_values: Float[Tensor, "B C H W"]
-) -> Float[Tensor, "B V"]:
-    """Logits after each prompt (right-padded: attention is causal, so padding is never seen)."""
-    length = max(map(len, rows))
-    ids = torch.full((len(rows), length), bundle.tokenizer.pad_token_id)
-    attention = torch.zeros_like(ids)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row)
-        attention[number, : len(row)] = 1
-    last = torch.zeros(ids.shape, dtype=torch.bool)
-    last[torch.arange(len(rows)), attention.sum(1) - 1] = True
-    inputs = (ids, attention, pixel_values, last)
-    return AnswerLogits(bundle.model)(*(tensor.to(bundle.device) for tensor in inputs)).float()
+def _logits(bundle: Bundle, batch: Batch) -> Float[Tensor, "B V"]:
+    return AnswerLogits(bundle.model)(batch.to(bundle.device)).float()
 
 
 def _first_token(text: str, bundle: Bundle) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seednb.data.batches import Pictures, collate, image_token_id
 from seednb.data.images import load_image, resolve_image
-from seednb.data.prompts import encode, encode_prompt
+from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.decoding import generate
 from seednb.experiment import Experiment
 from seednb.metrics import chair
@@ -83,9 +83,7 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     for start in range(0, len(pairs), size):
         batch = examples.batch(range(start, min(start + size, len(pairs))), bundle)
         with torch.inference_mode():
-            logits = AnswerLogits(bundle.model)(
-                batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
-            )
+            logits = AnswerLogits(bundle.model)(batch)
         values += answer_confidence(logits, batch.example_of_token, len(batch)).tolist()
     return values
 
@@ -136,13 +134,16 @@ def _explorer_example(
     name = record["image"]
     pixels = reader.batch([name])
     views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in ALPHAS)])
-    ids = torch.tensor([prompt] * len(views), device=bundle.device)
-    last = torch.zeros(ids.shape, dtype=torch.bool, device=bundle.device)
-    last[:, -1] = True
+    batch = collate(
+        [Encoded(tuple(prompt), len(prompt))] * len(views),
+        range(len(views)),
+        views,
+        tokenizer.pad_token_id,
+        image_token_id(bundle.processor),
+        n_tokens,
+    ).to(bundle.device)
     with torch.inference_mode():
-        logits = AnswerLogits(bundle.model)(
-            ids, torch.ones_like(ids), views.to(bundle.device), last
-        )
+        logits = AnswerLogits(bundle.model)(batch)
     clean, *noisy = logits.float().cpu().numpy()
     word_ids = _candidates(clean, noisy[ALPHAS.index(0.3)])
     words = [tokenizer.decode([token]).strip() or "␣" for token in word_ids]
@@ -177,15 +178,14 @@ def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption
     row = encode(question, caption, bundle.tokenizer, bundle.n_image_tokens, lab.template)
     batch = collate(
         [row],
+        [0],
         pixels,
         bundle.tokenizer.pad_token_id,
         image_token_id(bundle.processor),
         bundle.n_image_tokens,
     ).to(bundle.device)
     with torch.inference_mode():
-        logits = AnswerLogits(bundle.model)(
-            batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
-        )
+        logits = AnswerLogits(bundle.model)(batch)
     return answer_confidence(logits, batch.example_of_token, 1).item()
 
 

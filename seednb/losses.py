@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from seednb.tokens import precise
+
 Divergence = Callable[[Float[Tensor, "N V"], Float[Tensor, "N V"], float], Float[Tensor, "N"]]
 
 
@@ -57,7 +59,7 @@ def cross_entropy(
     student_logits: Float[Tensor, "N V"], answer_ids: Int[Tensor, "N"]
 ) -> Float[Tensor, "N"]:
     """Supervised loss of each answer token, in float32."""
-    return F.cross_entropy(student_logits.float(), answer_ids, reduction="none")
+    return F.cross_entropy(precise(student_logits), answer_ids, reduction="none")
 
 
 def seed_loss(
@@ -74,5 +76,4 @@ def seed_loss(
 
 
 def _logprobs(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
-    precise = logits if logits.dtype == torch.float64 else logits.float()
-    return (precise / temperature).log_softmax(-1)
+    return (precise(logits) / temperature).log_softmax(-1)

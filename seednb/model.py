@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import (
@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from seednb.config import ModelParams
+from seednb.data.batches import Batch
 from seednb.errors import SeedError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -165,22 +166,22 @@ class AnswerLogits(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self,
-        input_ids: Int[Tensor, "B T"],
-        attention_mask: Int[Tensor, "B T"],
-        pixel_values: Float[Tensor, "B C H W"],
-        answer_mask: Bool[Tensor, "B T"],
-    ) -> Float[Tensor, "N V"]:
-        """Logits where `answer_mask` is true, row by row; the head runs on these N tokens only."""
+    def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
+        """Logits that predict the answer tokens; the head runs on these N positions only.
+
+        Adapters are float32; over bfloat16 weights they multiply in bfloat16, by autocast.
+        """
         whole = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-        hidden = whole.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            pixel_values=pixel_values.to(whole.dtype),
-            use_cache=False,
-        ).last_hidden_state
-        return whole.get_output_embeddings()(hidden[answer_mask])
+        half = whole.dtype in (torch.bfloat16, torch.float16)
+        with torch.autocast(batch.input_ids.device.type, whole.dtype if half else None, half):
+            hidden = whole.model(
+                input_ids=batch.input_ids,
+                position_ids=batch.position_ids,
+                attention_mask=batch.attention_mask,
+                pixel_values=batch.pixel_values.to(whole.dtype),
+                use_cache=False,
+            ).last_hidden_state
+            return whole.get_output_embeddings()(hidden.flatten(0, 1)[batch.answer_positions])
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:

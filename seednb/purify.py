@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from seednb.tokens import example_means
+from seednb.tokens import example_means, precise
 
 MIN_HISTORY = 20  # quantiles of fewer confidences than this are noise
 
@@ -31,7 +31,7 @@ def answer_confidence(
     answer_logits: Float[Tensor, "N V"], example_of_token: Int[Tensor, "N"], n_examples: int
 ) -> Float[Tensor, "B"]:
     """`confidence` from the logits of the answer tokens alone."""
-    top_logprob = answer_logits.float().log_softmax(-1).amax(-1)
+    top_logprob = precise(answer_logits).log_softmax(-1).amax(-1)
     return example_means(top_logprob, example_of_token, n_examples)
 
 
@@ -47,7 +47,7 @@ def purify_logits(
     """
     if isinstance(beta, Tensor):
         beta = beta.unsqueeze(-1)
-    clean_logits, noisy_logits = clean_logits.float(), noisy_logits.float()
+    clean_logits, noisy_logits = precise(clean_logits), precise(noisy_logits)
     return clean_logits + beta * (clean_logits - noisy_logits)
 
 

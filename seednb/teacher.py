@@ -33,28 +33,19 @@ def distillation_target(
 ) -> Target:
     """Run the teacher on answer positions and form the target of the recipe.
 
-    Clean and noisy pictures go through the model as one batch of 2B. The pass is over, and the
-    adapter back on, when this returns.
+    `noise_keys`: one a picture; all texts about a picture see the same noisy view. The passes are
+    over, and the adapter back on, when this returns.
     """
     answers = AnswerLogits(model)
     with teacher_mode(model, adapter_on=recipe.teacher_adapter):
+        clean_logits = answers(batch)
+        confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
         if not recipe.purified:
-            clean_logits = answers(
-                batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
-            )
-            confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
             return Target(clean_logits, torch.zeros_like(confidence), confidence)
         pixels = batch.pixel_values
         noise = example_noise(noise_keys, tuple(pixels.shape[1:]), pixels.device)
         noisy = gaussian_noise(pixels, noise_alpha, noise.to(pixels.dtype))
-        both_logits = answers(
-            batch.input_ids.repeat(2, 1),
-            batch.attention_mask.repeat(2, 1),
-            torch.cat([pixels, noisy]),
-            batch.answer_mask.repeat(2, 1),
-        )
-        clean_logits, noisy_logits = both_logits.chunk(2)
-        confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
+        noisy_logits = answers(batch.with_pixels(noisy))
         beta = selector.select(confidence)
         purified_logits = purify_logits(clean_logits, noisy_logits, beta[batch.example_of_token])
         return Target(purified_logits, beta, confidence)

@@ -11,3 +11,8 @@ def example_means(
     """Mean over the answer tokens of each example; an example without a token gives NaN."""
     sums = token_values.new_zeros(n_examples).index_add(0, example_of_token, token_values)
     return sums / torch.bincount(example_of_token, minlength=n_examples)
+
+
+def precise(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """At least float32, which sums of probabilities need; float64 stays."""
+    return values if values.dtype == torch.float64 else values.float()

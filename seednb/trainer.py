@@ -53,14 +53,20 @@ class Examples:
         return cls(rows, [pair.image for pair in pairs], pictures)
 
     def batch(self, numbers: Sequence[int], bundle: Bundle) -> Batch:
-        """Collate some examples on the model's device."""
+        """Some examples on the model's device, those about one picture in one row."""
+        names = self.names(numbers)
         return collate(
             [self.rows[n] for n in numbers],
-            self.pictures.batch([self.images[n] for n in numbers]),
+            [names.index(self.images[n]) for n in numbers],
+            self.pictures.batch(names),
             bundle.tokenizer.pad_token_id,
             image_token_id(bundle.processor),
             bundle.n_image_tokens,
         ).to(bundle.device)
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """The pictures of some examples, each once."""
+        return list(dict.fromkeys(self.images[n] for n in numbers))
 
 
 def train(
@@ -166,10 +172,18 @@ class _Run:
             yield
 
     def _groups(self) -> Iterator[tuple[int, list[int]]]:
-        """(epoch, example numbers) of each optimiser step; the order depends on seed and epoch."""
+        """(epoch, example numbers) of each optimiser step.
+
+        Pictures are shuffled by seed and epoch; the examples about one picture stay together, so
+        that a row holds them all.
+        """
+        by_picture: dict[str, list[int]] = {}
+        for number, image in enumerate(self.examples.images):
+            by_picture.setdefault(image, []).append(number)
         for epoch in range(self.recipe.epochs):
-            order = list(range(len(self.examples.rows)))
-            Random(f"order-{self.params.seed}-{epoch}").shuffle(order)
+            pictures = list(by_picture.values())
+            Random(f"order-{self.params.seed}-{epoch}").shuffle(pictures)
+            order = [number for numbers in pictures for number in numbers]
             for start in range(0, len(order), self.group):
                 yield epoch, order[start : start + self.group]
 
@@ -196,7 +210,7 @@ class _Run:
     def _losses(self, epoch: int, numbers: list[int]) -> dict[str, Tensor]:
         """Losses, beta and confidence of each example of one forward pass."""
         batch = self.examples.batch(numbers, self.bundle)
-        keys = [f"noise-{self.params.seed}-{epoch}-{number}" for number in numbers]
+        keys = [f"noise-{self.params.seed}-{epoch}-{name}" for name in self.examples.names(numbers)]
         zeros = torch.zeros(len(batch), device=batch.input_ids.device)
         target = None
         if self.distill_weight > 0:
@@ -208,9 +222,7 @@ class _Run:
                 self.params.noise_alpha,
                 keys,
             )
-        student_logits = self.student(
-            batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask
-        )
+        student_logits = self.student(batch)
         supervision = example_means(
             cross_entropy(student_logits, batch.answer_ids), batch.example_of_token, len(batch)
         )

@@ -19,6 +19,7 @@ from seednb.config import load_params
 from seednb.data.batches import collate, image_token_id
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
+from seednb.evaluate import Contrast, answer_probes
 from seednb.model import (
     PROJECTIONS,
     AnswerLogits,
@@ -61,8 +62,8 @@ def params():
     )
 
 
-def make_run(params, folder, recipe="v5", dtype=torch.float64, **changes):
-    """Train on eight examples; returns the adapter's weights and the curve."""
+def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, **changes):
+    """Train on eight examples about some pictures; returns the adapter's weights and the curve."""
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
     for parameter in model.parameters():
@@ -71,7 +72,7 @@ def make_run(params, folder, recipe="v5", dtype=torch.float64, **changes):
         encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
         for question, answer in LINES * 2
     ]
-    examples = Examples(rows, [str(n) for n in range(8)], Noise())
+    examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise())
     curve = train(
         model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder
     )
@@ -85,6 +86,38 @@ def test_a_batch_of_eight_equals_eight_accumulated_steps_of_one(params, tmp_path
     for name in whole:
         torch.testing.assert_close(whole[name], ones[name], atol=1e-10, rtol=0)
     assert abs(curve["loss"].iloc[0] - other["loss"].iloc[0]) < 1e-5
+
+
+def test_four_texts_in_one_row_have_the_gradients_of_four_rows(params, tmp_path, monkeypatch):
+    """With plain gradient descent at rate 1 the change of a weight is its gradient."""
+    monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
+    settings = {"n_pictures": 2, "learning_rate": 1.0, "max_grad_norm": 1e9}
+    packed, curve = make_run(params, tmp_path / "a", **settings)
+    alone, other = make_run(params, tmp_path / "b", **settings, batch_size=1, grad_accum=8)
+    for name in packed:
+        torch.testing.assert_close(packed[name], alone[name], atol=1e-9, rtol=0)
+    assert curve["loss"].iloc[0] == pytest.approx(other["loss"].iloc[0], abs=1e-9)
+    assert curve["beta"].iloc[0] == other["beta"].iloc[0]
+
+
+def test_probes_in_one_row_have_the_margins_of_probes_alone(params):
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    bundle.model.double()
+    probes = [
+        {"image": str(n % 2), "text": f"Is there a {word} in the image?"}
+        for n, word in enumerate(("fork", "bus", "dog", "cup", "horse", "potted plant"))
+    ]
+    for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
+        packed, alone = (
+            answer_probes(
+                bundle, probes, Noise(), replace(params.evaluation, eval_batch_size=size), PLAIN,
+                contrast=contrast,
+            )
+            for size in (6, 1)
+        )  # fmt: skip
+        assert [row["answer"] for row in packed] == [row["answer"] for row in alone]
+        margins = [[row["margin"] for row in rows] for rows in (packed, alone)]
+        assert margins[0] == pytest.approx(margins[1], abs=1e-5)
 
 
 def test_training_moves_the_adapter_and_the_same_seed_moves_it_alike(params, tmp_path):
@@ -131,28 +164,29 @@ def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
     rows = [encode(q, a, bundle.tokenizer, bundle.n_image_tokens, PLAIN) for q, a in LINES]
     batch = collate(
         rows,
+        range(4),
         Noise().batch("1234"),
         bundle.tokenizer.pad_token_id,
         image_token_id(bundle.processor),
         bundle.n_image_tokens,
     )
-    inputs = (batch.input_ids, batch.attention_mask, batch.pixel_values, batch.answer_mask)
     with torch.no_grad():
-        base = AnswerLogits(bundle.model)(*inputs)
+        base = AnswerLogits(bundle.model)(batch)
     model = add_adapter(bundle.model, params.model, seed=1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
     with torch.no_grad():
-        student = AnswerLogits(model)(*inputs)
+        student = AnswerLogits(model)(batch)
         with teacher_mode(model):
-            torch.testing.assert_close(AnswerLogits(model)(*inputs), base)
-        torch.testing.assert_close(AnswerLogits(model)(*inputs), student)
+            torch.testing.assert_close(AnswerLogits(model)(batch), base)
+        torch.testing.assert_close(AnswerLogits(model)(batch), student)
     assert (student - base).abs().max() > 0.1
     # the head ran on answer positions alone; the full logits there are the same
-    whole = bundle.model(*inputs[:1], attention_mask=inputs[1], pixel_values=inputs[2]).logits
-    torch.testing.assert_close(whole[batch.answer_mask], student, atol=1e-4, rtol=1e-4)
-    assert whole[batch.answer_mask].shape[0] == len(batch.answer_ids)
+    whole = bundle.model(input_ids=batch.input_ids, pixel_values=batch.pixel_values).logits
+    expected = whole.flatten(0, 1)[batch.answer_positions]
+    torch.testing.assert_close(expected, student, atol=1e-4, rtol=1e-4)
+    assert len(expected) == len(batch.answer_ids) == sum(len(row.predicted) for row in rows)
 
 
 def test_a_prompt_whose_image_tokens_were_cut_is_named():
@@ -160,7 +194,7 @@ def test_a_prompt_whose_image_tokens_were_cut_is_named():
     row = encode(*LINES[0], bundle.tokenizer, bundle.n_image_tokens, PLAIN)
     cut = replace(row, input_ids=row.input_ids[:8] + row.input_ids[20:])
     with pytest.raises(SeedError, match="24 image tokens where the picture needs 36"):
-        collate([cut], Noise().batch("1"), 3, image_token_id(bundle.processor), 36)
+        collate([cut], [0], Noise().batch("1"), 3, image_token_id(bundle.processor), 36)
     with pytest.raises(SeedError, match="no tokens"):
         encode("Is it?", "  ", bundle.tokenizer, 36, PLAIN)
 

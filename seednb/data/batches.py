@@ -1,9 +1,10 @@
-"""Instruction pairs -> right-padded batches that know which positions predict answer tokens."""
+"""Texts about pictures -> rows that hold each picture once and know which positions predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,26 +14,42 @@ from transformers import ProcessorMixin
 from seednb.data.images import fit_image, load_image, resolve_image
 from seednb.data.prompts import IMAGE_TAG, Encoded, check_image_tokens
 
+LENGTH_STEP = 8  # tokens; fused attention wants masks aligned to it
 IMAGE_CACHE = 4096  # pictures kept in memory: 450 MB at 96 px, more at 336 px
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of B examples and, flattened, of their N answer tokens."""
+    """R rows, each one picture with one or more texts, and the N answer tokens of the B examples.
 
-    input_ids: Int[Tensor, "B T"]
-    attention_mask: Int[Tensor, "B T"]
-    pixel_values: Float[Tensor, "B C H W"]
-    answer_mask: Bool[Tensor, "B T"]  # true where the logits predict an answer token
+    Every text is a branch of its row: it sees the picture, the words before it, and itself, and its
+    positions continue the picture's. `attention_mask` is None where causal attention says the same.
+    """
+
+    input_ids: Int[Tensor, "R T"]
+    position_ids: Int[Tensor, "R T"]
+    attention_mask: Bool[Tensor, "R 1 T T"] | None
+    pixel_values: Float[Tensor, "R C H W"]
+    answer_positions: Int[Tensor, "N"]  # in the flattened rows: their logits predict answer tokens
     answer_ids: Int[Tensor, "N"]
     example_of_token: Int[Tensor, "N"]
+    n_examples: int
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        return Batch(*(getattr(self, item.name).to(device) for item in fields(self)))
+        tensors: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
+
+    def with_pixels(self, pixel_values: Float[Tensor, "R C H W"]) -> "Batch":
+        """The same texts about other views of the pictures."""
+        return replace(self, pixel_values=pixel_values)
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return self.n_examples
 
 
 class Pictures:
@@ -59,31 +76,78 @@ class Pictures:
 
 
 def collate(
-    rows: Sequence[Encoded],
-    pixel_values: Float[Tensor, "B C H W"],
+    texts: Sequence[Encoded],
+    rows: Sequence[int],
+    pixel_values: Float[Tensor, "R C H W"],
     pad_id: int,
     image_token: int,
     n_image_tokens: int,
 ) -> Batch:
-    """Right-pad encoded examples. The logits at t predict token t + 1, so the mask is shifted."""
-    length = max(len(row.input_ids) for row in rows)
-    ids = torch.full((len(rows), length), pad_id)
-    attention = torch.zeros(len(rows), length, dtype=torch.long)
-    answers = torch.zeros(len(rows), length, dtype=torch.bool)
-    for number, row in enumerate(rows):
-        check_image_tokens(row.input_ids, image_token, n_image_tokens)
-        n = len(row.input_ids)
-        ids[number, :n] = torch.tensor(row.input_ids)
-        attention[number, :n] = 1
-        answers[number, row.n_prompt - 1 : n - 1] = True
+    """Lay texts out in rows: `rows[i]` is the row, and so the picture, of text i.
+
+    Texts of one row must begin alike up to the end of the picture; that part is laid down once. The
+    logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
+    Raises SeedError for a text whose image tokens were cut.
+    """
+    shared: dict[int, tuple[int, ...]] = {}
+    ids: dict[int, list[int]] = {}
+    positions: dict[int, list[int]] = {}
+    branches: dict[int, list[int]] = {}
+    places: list[tuple[int, int, int, int]] = []  # text, row, position, predicted token
+    for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+        check_image_tokens(text.input_ids, image_token, n_image_tokens)
+        n_shared = _n_shared(text, image_token)
+        prefix = text.input_ids[:n_shared]
+        if shared.setdefault(row, prefix) != prefix:
+            raise ValueError("texts of one row differ before the end of the picture")
+        if row not in ids:
+            ids[row], positions[row] = list(prefix), list(range(n_shared))
+            branches[row] = [0] * n_shared
+        offset = len(ids[row]) - n_shared
+        for t, token in enumerate(text.predicted, start=text.n_prompt - 1):
+            places.append((number, row, t + offset if t >= n_shared else t, token))
+        n = len(text.input_ids)
+        ids[row] += text.input_ids[n_shared:]
+        positions[row] += range(n_shared, n)
+        branches[row] += [number + 1] * (n - n_shared)
+    order = sorted(ids)
+    example, row_of, position, token = torch.tensor(places).T
+    input_ids = _padded([ids[row] for row in order], pad_id)
+    packed = len(texts) > len(order)
     return Batch(
-        input_ids=ids,
-        attention_mask=attention,
+        input_ids=input_ids,
+        position_ids=_padded([positions[row] for row in order], 0),
+        attention_mask=_branch_mask(_padded([branches[row] for row in order], 0))
+        if packed
+        else None,
         pixel_values=pixel_values,
-        answer_mask=answers,
-        answer_ids=ids.roll(-1, dims=1)[answers],
-        example_of_token=answers.nonzero()[:, 0],
+        answer_positions=row_of * input_ids.shape[1] + position,
+        answer_ids=token,
+        example_of_token=example,
+        n_examples=len(texts),
     )
+
+
+def _branch_mask(branches: Int[Tensor, "R T"]) -> Bool[Tensor, "R 1 T T"]:
+    """True where a position (row of the mask) may look: back, at its own branch or the shared start."""
+    length = branches.shape[1]
+    own = branches[:, :, None] == branches[:, None, :]
+    start = branches[:, None, :] == 0
+    past = torch.ones(length, length, dtype=torch.bool).tril()
+    return ((own | start) & past)[:, None]
+
+
+def _n_shared(text: Encoded, image_token: int) -> int:
+    """Tokens up to the end of the picture; none after the prompt's last token, which predicts."""
+    ids = text.input_ids
+    end = len(ids) - ids[::-1].index(image_token) if image_token in ids else 0
+    return min(end, text.n_prompt - 1)
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "R T"]:
+    """Right-padded to a multiple of `LENGTH_STEP`: few lengths, and aligned masks."""
+    length = -(-max(map(len, rows)) // LENGTH_STEP) * LENGTH_STEP
+    return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
 
 
 def image_token_id(processor: ProcessorMixin) -> int:

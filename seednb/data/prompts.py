@@ -24,6 +24,11 @@ class Encoded:
     input_ids: tuple[int, ...]
     n_prompt: int  # tokens before the answer
 
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """The tokens to predict; of a bare prompt, one place whose token is not known (0)."""
+        return self.input_ids[self.n_prompt :] or (0,)
+
 
 def encode_prompt(
     question: str, tokenizer: PreTrainedTokenizerBase, n_image_tokens: int, template: str

@@ -102,6 +102,7 @@ class TrainParams(Section):
         None, "share of distillation; unset: as the version", low=0, high=1
     )
     gradient_checkpointing: bool = knob(False, "recompute activations to save memory")
+    compile_layers: bool = knob(False, "compile the decoder's layers (pays on long runs)")
     log_every: int = knob(100, "log line and curve row each this many steps", unit="steps", low=1)
     checkpoint_every: int = knob(500, "resumable checkpoint", unit="steps", low=1)
 

@@ -137,6 +137,12 @@ def idle_adapters(model: nn.Module) -> list[nn.Parameter]:
     ]
 
 
+def decoder_layers(model: nn.Module) -> list[nn.Module]:
+    """The language model's layers, in order."""
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    return list(whole.model.language_model.layers)
+
+
 @contextmanager
 def teacher_mode(model: PeftModel, adapter_on: bool = False) -> Iterator[None]:
     """The frozen teacher: same weights, adapter off, no dropout, no gradient.

@@ -23,7 +23,7 @@ from seednb.data.instruct import Pair
 from seednb.data.prompts import Encoded, encode
 from seednb.errors import SeedError
 from seednb.losses import DIVERGENCES, cross_entropy, seed_loss
-from seednb.model import AnswerLogits, Bundle, idle_adapters
+from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
 from seednb.purify import BetaSelector
 from seednb.teacher import distillation_target
 from seednb.tokens import example_means
@@ -82,7 +82,7 @@ def train(
     A run that was interrupted goes on from its last checkpoint. Raises SeedError if no step could
     be taken because the loss was never finite.
     """
-    run = _Run(model, bundle, examples, recipe, params, folder)
+    run = Run(model, bundle, examples, recipe, params, folder)
     with tqdm(total=run.n_steps, desc=f"train {recipe.name}", unit="step") as bar:
         for _ in run.steps():
             row = run.curve[-1]
@@ -101,7 +101,7 @@ def train(
     return curve
 
 
-class _Run:
+class Run:
     """State of one training run."""
 
     def __init__(
@@ -123,6 +123,9 @@ class _Run:
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
+        if params.compile_layers:
+            for layer in decoder_layers(model):
+                layer.compile(dynamic=True)
         self.group = params.batch_size * params.grad_accum  # examples of one optimiser step
         self.n_steps = recipe.epochs * math.ceil(len(examples.rows) / self.group)
         optimiser = torch.optim.AdamW(
@@ -132,6 +135,7 @@ class _Run:
         self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
         self.model = model
         self.student, self.optimiser = self.accelerator.prepare(AnswerLogits(model), optimiser)
+        self.set_checkpointing(params.gradient_checkpointing)
         n_warmup = max(1, round(params.warmup_share * self.n_steps))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: cosine_with_warmup(step, n_warmup, self.n_steps)
@@ -143,6 +147,13 @@ class _Run:
         )
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
 
+    def set_checkpointing(self, wanted: bool) -> None:
+        """Keep each layer's input only, and recompute the layer in the backward pass; or not."""
+        if wanted:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.model.gradient_checkpointing_disable()
+
     def steps(self) -> Iterator[None]:
         """Take the optimiser steps that are left, adding a row to the curve each."""
         started, first = time.perf_counter(), self.done
@@ -150,7 +161,7 @@ class _Run:
             if step <= self.done:
                 continue
             self.student.train()
-            row = self._step(epoch, numbers)
+            row = self.step_on(epoch, numbers)
             seconds = time.perf_counter() - started
             n_seen = (step - first) * self.group
             rate = n_seen / seconds
@@ -187,7 +198,7 @@ class _Run:
             for start in range(0, len(order), self.group):
                 yield epoch, order[start : start + self.group]
 
-    def _step(self, epoch: int, numbers: list[int]) -> dict[str, Any]:
+    def step_on(self, epoch: int, numbers: list[int]) -> dict[str, Any]:
         """One optimiser step on a group of examples: the loss is the mean over the group."""
         size = self.params.batch_size
         parts = []

@@ -100,6 +100,13 @@ def test_four_texts_in_one_row_have_the_gradients_of_four_rows(params, tmp_path,
     assert curve["beta"].iloc[0] == other["beta"].iloc[0]
 
 
+def test_recomputed_activations_give_the_same_adapter(params, tmp_path):
+    kept, _ = make_run(params, tmp_path / "a")
+    recomputed, _ = make_run(params, tmp_path / "b", gradient_checkpointing=True)
+    for name in kept:
+        torch.testing.assert_close(kept[name], recomputed[name], atol=1e-9, rtol=0)
+
+
 def test_probes_in_one_row_have_the_margins_of_probes_alone(params):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     bundle.model.double()

@@ -1,0 +1,30 @@
+"""What every benchmark writes: figures, and the machine, versions, date and command behind them."""
+
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seednb.artifacts import versions, write_json
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_result(name: str, rows: list[dict[str, Any]], headline: dict[str, float]) -> Path:
+    """Write `results/<name>.json`; figures have their unit in the key."""
+    cuda = torch.cuda.is_available()
+    machine = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
+    file = RESULTS / f"{name}.json"
+    result = {
+        "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip(),
+        "machine": f"{machine}, {platform.machine()}",
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "rows": rows,
+        "headline": headline,
+    }
+    write_json(file, result)
+    return file

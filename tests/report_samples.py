@@ -14,6 +14,8 @@ WIDGET = """<div id="face"><style>#face { padding: 1rem }</style>
   slider.addEventListener("input", () => { output.textContent = slider.value; });
 })();</script></div>"""
 WIDGET_VIEW = {"application/vnd.jupyter.widget-view+json": {"model_id": "4f", "version_major": 2}}
+MODELS = ("v4", "v5", "v6", "v7", "contrastive", "sft", "distill_only", "mention_control")
+MODELS += ("sft_truthful", "v7_truthful")
 SPANS = {"down": (-0.02, -0.03, -0.01), "flat": (0.0, -0.01, 0.01), "up": (0.03, 0.01, 0.05)}
 
 
@@ -83,14 +85,29 @@ def row(model, versus, benchmark, metric, span, split=None):
     }
 
 
-def numbers(effect="down", recall="flat", caution="flat", threshold="down", auc="flat", gain="up"):
-    """Rows in which each comparison of v7 points the given way."""
+def numbers(
+    effect="down",
+    recall="flat",
+    caution="flat",
+    threshold="down",
+    auc="flat",
+    gain="up",
+    simpler=("down", "flat", "flat"),
+    truthful="up",
+):
+    """Rows in which each comparison of v7 points the given way.
+
+    `simpler`: against supervision alone, distillation alone, contrastive decoding.
+    """
     rows = [
         row("base", None, "chair", "CHAIRi", (0.213, 0.2, 0.22)),
         row("v7", "mention_control", "chair", "CHAIRi", SPANS[caution]),
         row("v7", "threshold_control", "pope", "accuracy", SPANS[threshold], "adversarial"),
     ]
-    for model in ("v4", "v5", "v6", "v7", "contrastive", "sft", "distill_only", "mention_control"):
+    for versus, way in zip(("sft", "distill_only", "contrastive"), simpler, strict=True):
+        rows.append(row("v7", versus, "chair", "CHAIRi", SPANS[way]))
+    rows.append(row("v7_truthful", "sft_truthful", "chair", "CHAIRi", SPANS[truthful]))
+    for model in MODELS:
         rows += [
             row(model, "base", "chair", "CHAIRi", SPANS[effect]),
             row(model, "base", "chair", "recall", SPANS[recall]),

@@ -7,7 +7,7 @@ from report_samples import SPANS, numbers, row
 
 from seednb.report.changes import Change, as_points, as_text, find_change
 from seednb.report.overview import forest_plot, overview_table
-from seednb.report.verdict import SEEING, judge
+from seednb.report.verdict import SEEING, as_frame, judge
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from seednb.report.verdict import SEEING, judge
     ],
 )
 def test_the_effect_is_read_from_the_interval(direction, outcome, words):
-    effect, _, _ = judge(numbers(effect=direction))
+    effect, *_ = judge(numbers(effect=direction))
     assert effect.outcome == outcome
     assert words in effect.sentence
 
@@ -33,13 +33,13 @@ def test_the_effect_is_read_from_the_interval(direction, outcome, words):
     ],
 )
 def test_caution_is_judged_against_the_mention_control(direction, outcome, answer):
-    _, caution, _ = judge(numbers(caution=direction))
+    _, caution, *_ = judge(numbers(caution=direction))
     assert (caution.outcome, caution.answer) == (outcome, answer)
 
 
 @pytest.mark.parametrize("effect", ["flat", "up"])
 def test_more_than_caution_is_not_said_where_there_is_no_gain(effect):
-    _, caution, _ = judge(numbers(effect=effect, caution="down"))
+    _, caution, *_ = judge(numbers(effect=effect, caution="down"))
     assert "more than caution" not in caution.answer + caution.sentence
     assert "no better than base" in caution.answer
 
@@ -51,7 +51,7 @@ def test_lost_recall_is_said_with_the_gain():
 
 @pytest.mark.parametrize(("threshold", "auc"), SEEING)
 def test_seeing_better_needs_both_accuracy_and_ranking(threshold, auc):
-    _, _, seeing = judge(numbers(threshold=threshold, auc=auc))
+    _, _, seeing, *_ = judge(numbers(threshold=threshold, auc=auc))
     assert (seeing.answer == "seeing better") == (threshold == auc == "up")
     assert (seeing.outcome == "supported") == (threshold == auc == "up")
     has_loss, has_gain = "down" in (threshold, auc), "up" in (threshold, auc)
@@ -65,6 +65,52 @@ def test_only_a_moved_threshold_needs_a_gain_to_explain():
         seeing = judge(numbers(gain=gain))[2]
         assert seeing.answer == "no gain"
         assert "its gain" not in seeing.sentence
+
+
+@pytest.mark.parametrize(
+    ("ways", "outcome", "sentence"),
+    [
+        (("down",) * 3, "supported", "hallucinate less than supervision alone, distillation alone"),
+        (("down", "flat", "flat"), "unresolved", "and about as much as distillation alone and"),
+        (("down", "up", "flat"), "opposite", "and more than distillation alone."),
+        (("up",) * 3, "opposite", "hallucinate more than supervision alone, distillation alone"),
+    ],
+)
+def test_one_simpler_way_that_does_better_is_a_negative_result(ways, outcome, sentence):
+    *_, simpler, _ = judge(numbers(simpler=ways))
+    assert simpler.outcome == outcome
+    assert sentence in simpler.sentence
+
+
+@pytest.mark.parametrize(
+    ("truthful", "outcome", "words"),
+    [
+        ("down", "supported", "hallucinates less than plain supervision"),
+        ("flat", "unresolved", "not distinguishable from plain supervision"),
+        ("up", "opposite", "hallucinates more than plain supervision"),
+    ],
+)
+def test_truthful_labels_are_a_question_of_their_own(truthful, outcome, words):
+    finding = judge(numbers(truthful=truthful))[-1]
+    assert finding.outcome == outcome
+    assert words in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("truthful", "recall", "joint"),
+    [("up", "up", "but names more"), ("up", "down", "and names less"), ("down", "up", "and names")],
+)
+def test_recall_is_told_beside_the_truthful_result(truthful, recall, joint):
+    rows = numbers(truthful=truthful)
+    rows.append(row("v7_truthful", "sft_truthful", "chair", "recall", SPANS[recall]))
+    assert joint in judge(rows)[-1].sentence
+
+
+def test_comparisons_that_were_not_run_are_not_judged():
+    rows = [r for r in numbers() if r["versus"] in (None, "base")]
+    findings = judge(rows)
+    assert [finding.outcome for finding in findings[1:]] == ["missing"] * 4
+    assert list(as_frame(findings)["outcome"]) == ["supported", *["not run"] * 4]
 
 
 def test_no_sentence_holds_a_number_of_its_own():

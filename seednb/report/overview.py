@@ -13,15 +13,16 @@ Mark = Literal["better", "worse", "open", ""]
 
 GROUPS = {
     "SEED, by version": ("v4", "v5", "v6", "v7"),
-    "No training": ("contrastive",),
-    "Controls": ("sft", "distill_only", "mention_control"),
+    "Controls": ("sft", "distill_only", "contrastive", "mention_control"),
+    "Truthful labels": ("sft_truthful", "v7_truthful"),
 }
 GLOSSES = {
     "v4 … v7": "the seed’s versions; v7 is the final recipe",
-    "contrastive": "the base model decoded from purified logits, without training",
     "sft": "v7’s adapter trained by supervision alone",
     "distill_only": "v7’s adapter trained by distillation alone",
+    "contrastive": "the base model decoded from purified logits, without training",
     "mention_control": "the base model made to mention as many objects as v7",
+    "… truthful": "trained on labels built from the annotations, which do not invent",
 }
 
 

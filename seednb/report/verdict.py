@@ -1,8 +1,11 @@
 """What the intervals say about SEED and its controls; every word depends on the rows alone."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import pandas as pd
 
 from seednb.report.changes import Change, Direction, find_change
 
@@ -10,7 +13,24 @@ Outcome = Literal["supported", "unresolved", "opposite", "missing"]
 Rows = Sequence[Mapping[str, Any]]
 
 SEED = "v7"
+SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
+    "sft": "supervision alone",
+    "distill_only": "distillation alone",
+    "contrastive": "contrastive decoding without any training",
+}
+RECALLS: dict[Direction, str] = {"up": "more", "down": "less"}
+RELATIONS: dict[Direction, str] = {  # of SEED's CHAIRi to another's
+    "down": "less than",
+    "flat": "about as much as",
+    "up": "more than",
+}
 ADVERSARIAL = "adversarial"
+OUTCOMES: dict[Outcome, str] = {
+    "supported": "supported",
+    "unresolved": "not resolved",
+    "opposite": "opposite",
+    "missing": "not run",
+}
 LOWER_IS_BETTER: dict[Direction, Outcome] = {
     "down": "supported",
     "flat": "unresolved",
@@ -94,9 +114,21 @@ class Finding:
 
 
 def judge(metrics: Rows) -> tuple[Finding, ...]:
-    """Effect, caution and seeing: the three questions of the first screen."""
+    """Effect, caution, seeing, simpler ways, truthful labels: the first screen's questions."""
     effect = _effect(metrics)
-    return effect, _caution(metrics, effect.outcome), _seeing(metrics)
+    return (
+        effect,
+        _caution(metrics, effect.outcome),
+        _seeing(metrics),
+        _simpler(metrics),
+        _truthful(metrics),
+    )
+
+
+def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Findings as a table: the question, how it came out, and the sentence that says so."""
+    rows = [(each.question, OUTCOMES[each.outcome], each.sentence) for each in findings]
+    return pd.DataFrame(rows, columns=["question", "outcome", "what the intervals say"])
 
 
 def _effect(metrics: Rows) -> Finding:
@@ -195,3 +227,80 @@ def _seeing(metrics: Rows) -> Finding:
         judged_by="POPE, adversarial questions. The threshold control is the base model with its "
         "yes/no threshold re-fitted; AUC does not depend on any threshold.",
     )
+
+
+def _simpler(metrics: Rows) -> Finding:
+    """SEED against each way that leaves out a part of it."""
+    changes = {model: find_change(metrics, SEED, model, "chair", "CHAIRi") for model in SIMPLER}
+    named: dict[Direction, list[str]] = defaultdict(list)
+    for model, change in changes.items():
+        if change:
+            named[change.direction].append(SIMPLER[model])
+    parts = [f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]]
+    outcome: Outcome = "missing"
+    answer, sentence = "not run", "The simpler ways have not been run."
+    if parts:
+        outcome = "opposite" if named["up"] else "unresolved" if named["flat"] else "supported"
+        answer = {
+            "supported": "better than each of them",
+            "unresolved": "not better than all of them",
+            "opposite": "a simpler way does better",
+        }[outcome]
+        sentence = f"Its captions hallucinate {_listed(parts)}."
+    return Finding(
+        question="Better than simpler ways?",
+        outcome=outcome,
+        answer=answer,
+        sentence=sentence,
+        figures=tuple(Figure(f"CHAIRi against {model}", c) for model, c in changes.items()),
+        judged_by="Supported if CHAIRi is below that of each; opposite if it is above that of one.",
+    )
+
+
+def _truthful(metrics: Rows) -> Finding:
+    """SEED against plain supervision where the labels do not invent."""
+    seed, plain = f"{SEED}_truthful", "sft_truthful"
+    chair_i = find_change(metrics, seed, plain, "chair", "CHAIRi")
+    recall = find_change(metrics, seed, plain, "chair", "recall")
+    outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
+    answer, sentence = {
+        "supported": (
+            "less hallucination than plain supervision",
+            "Trained on truthful labels, SEED hallucinates less than plain supervision",
+        ),
+        "unresolved": (
+            "no gain over plain supervision",
+            "Trained on truthful labels, SEED is not distinguishable from plain supervision",
+        ),
+        "opposite": (
+            "plain supervision hallucinates less",
+            "Trained on truthful labels, SEED hallucinates more than plain supervision",
+        ),
+        "missing": ("not run", "Training on truthful labels has not been run"),
+    }[outcome]
+    if chair_i and recall and recall.direction != "flat":
+        joint = "and" if (recall.direction == "up") == (outcome == "supported") else "but"
+        sentence += f", {joint} names {RECALLS[recall.direction]} of what is there"
+    return Finding(
+        question="Still needed with truthful labels?",
+        outcome=outcome,
+        answer=answer,
+        sentence=f"{sentence}.",
+        figures=(
+            Figure("CHAIRi against supervision", chair_i),
+            Figure("Recall against supervision", recall),
+            Figure("CHAIRi, SEED against base", _chair_i(metrics, seed)),
+            Figure("CHAIRi, supervision against base", _chair_i(metrics, plain)),
+        ),
+        judged_by="Both trained on labels built from annotations, equal in data and steps.",
+    )
+
+
+def _chair_i(metrics: Rows, model: str) -> Change | None:
+    return find_change(metrics, model, "base", "chair", "CHAIRi")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -17,9 +17,10 @@ def write_result(name: str, rows: list[dict[str, Any]], headline: dict[str, floa
     """Write `results/<name>.json`; figures have their unit in the key."""
     cuda = torch.cuda.is_available()
     machine = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
+    arguments = [Path(text).name if Path(text).exists() else text for text in sys.argv[1:]]
     file = RESULTS / f"{name}.json"
     result = {
-        "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip(),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments]),
         "machine": f"{machine}, {platform.machine()}",
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from accelerate import PartialState
 
 from seednb.artifacts import (
     Stage,
@@ -33,7 +34,7 @@ from seednb.evaluate import (
     mention_tokens,
 )
 from seednb.metrics.vocabulary import find_mentions
-from seednb.model import Bundle, add_adapter, load_adapter, load_bundle
+from seednb.model import Bundle, add_adapter, default_device, load_adapter, load_bundle
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.trainer import ADAPTER, CURVE, Examples, train
@@ -101,13 +102,18 @@ class Experiment:
         if version not in RECIPES:
             raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
-        stage = self._train_stage(recipe, labels, pairs_file)
-        if not stage.is_finished:
-            started = time.perf_counter()
+        processes = PartialState(cpu=default_device().type == "cpu")
+        with processes.main_process_first():  # the first to come draws the world
             n = round(recipe.data_share * self.params.data.n_pairs)
             pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
+            stage = self._train_stage(recipe, labels, pairs_file)
+            is_finished = stage.is_finished
+        if not is_finished:
+            started = time.perf_counter()
             self._train(recipe, pairs, stage.folder)
-            stage.finish(time.perf_counter() - started)
+            if processes.is_main_process:
+                stage.finish(time.perf_counter() - started)
+            processes.wait_for_everyone()
         curve = pd.read_parquet(stage.path(CURVE))
         return Training(recipe, labels, stage.folder, curve, stage.manifest()["seconds"])
 

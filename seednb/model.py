@@ -1,5 +1,6 @@
 """Loads any Hugging Face image-text model directory; puts an adapter on it and takes it off."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,9 +49,9 @@ class Bundle:
 
 
 def default_device() -> torch.device:
-    """CUDA, then Apple's GPU, then the CPU."""
+    """CUDA (each process its own card), then Apple's GPU, then the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -1,8 +1,7 @@
-"""The teacher: what the frozen model says of the clean and of the noisy picture, and its target."""
+"""The teacher: what the frozen model says of the clean and of the noisy picture."""
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor
@@ -10,28 +9,29 @@ from torch import Tensor
 from seednb.data.batches import Batch
 from seednb.model import AnswerLogits, teacher_mode
 from seednb.perturb import example_noise, gaussian_noise
-from seednb.purify import BetaSelector, answer_confidence, purify_logits
+from seednb.purify import answer_confidence, purify_logits
 from seednb.versions import Recipe
 
 
 @dataclass(frozen=True)
-class Target:
-    """What the student is distilled towards, and how firmly it was purified."""
+class Views:
+    """What the teacher says at the answer tokens, of the clean and of the noisy picture."""
 
-    logits: Float[Tensor, "N V"]
-    beta: Float[Tensor, "B"]  # zeros where nothing is purified
+    clean_logits: Float[Tensor, "N V"]
+    noisy_logits: Float[Tensor, "N V"] | None  # None where the recipe purifies nothing
     confidence: Float[Tensor, "B"]
 
+    def target(self, token_beta: Float[Tensor, "N"]) -> Float[Tensor, "N V"]:
+        """The logits that the student is distilled towards."""
+        if self.noisy_logits is None:
+            return self.clean_logits
+        return purify_logits(self.clean_logits, self.noisy_logits, token_beta)
 
-def distillation_target(
-    model: PeftModel,
-    batch: Batch,
-    recipe: Recipe,
-    selector: BetaSelector,
-    noise_alpha: float,
-    noise_keys: list[str],
-) -> Target:
-    """Run the teacher on answer positions and form the target of the recipe.
+
+def teacher_views(
+    model: PeftModel, batch: Batch, recipe: Recipe, noise_alpha: float, noise_keys: list[str]
+) -> Views:
+    """Run the teacher on answer positions.
 
     `noise_keys`: one a picture; all texts about a picture see the same noisy view. The passes are
     over, and the adapter back on, when this returns.
@@ -41,11 +41,8 @@ def distillation_target(
         clean_logits = answers(batch)
         confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
         if not recipe.purified:
-            return Target(clean_logits, torch.zeros_like(confidence), confidence)
+            return Views(clean_logits, None, confidence)
         pixels = batch.pixel_values
         noise = example_noise(noise_keys, tuple(pixels.shape[1:]), pixels.device)
         noisy = gaussian_noise(pixels, noise_alpha, noise.to(pixels.dtype))
-        noisy_logits = answers(batch.with_pixels(noisy))
-        beta = selector.select(confidence)
-        purified_logits = purify_logits(clean_logits, noisy_logits, beta[batch.example_of_token])
-        return Target(purified_logits, beta, confidence)
+        return Views(clean_logits, answers(batch.with_pixels(noisy)), confidence)

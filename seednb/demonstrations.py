@@ -82,4 +82,4 @@ def _gradient(
     loss = divergence(student, target.to(dtype))
     loss.backward()
     assert student.grad is not None
-    return float(loss), bool(torch.isfinite(student.grad).all())
+    return float(loss.detach()), bool(torch.isfinite(student.grad).all())

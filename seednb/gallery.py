@@ -27,9 +27,10 @@ from seednb.trainer import Examples
 from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 
 THUMBNAIL = 224  # pixels, longest side of a picture inside a widget
-ALPHAS = (0.1, 0.3, 0.5, 0.7)
+ALPHAS = (0.1, 0.3, 0.5, 0.7)  # to choose from, beside the alpha of training
 TEMPERATURES = (1.0, 2.0, 4.0)
 N_WORDS = 8  # candidate words of one example
+LIKELY = 0.002  # a word below that in both views would be a row without bars
 
 
 def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
@@ -64,13 +65,17 @@ def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> Beta
     """Widget: places in base captions where an absent object is about to be named."""
     bundle = lab.bundle("base")
     reader = lab.pictures("val", bundle)
-    data = lab.data
+    data, own_alpha = lab.data, lab.params.train.noise_alpha
+    alphas = sorted({*ALPHAS, own_alpha})
     examples: list[ExplorerExample] = []
     for record in lab.answers("base").captions:
         wrong, _ = caption_spans(record, data.present[record["image_id"]], data.vocabulary)
         if wrong and len(examples) < n:
-            examples.append(_explorer_example(lab, bundle, reader, record, wrong[0][0]))
-    return BetaExplorer(examples, history, ALPHAS, TEMPERATURES)
+            place = wrong[0][0]
+            examples.append(
+                _explorer_example(lab, bundle, reader, record, place, alphas, own_alpha)
+            )
+    return BetaExplorer(examples, history, alphas, TEMPERATURES, start=own_alpha)
 
 
 def confidence_history(lab: Experiment, n: int) -> list[float]:
@@ -123,7 +128,13 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_pictures: i
 
 
 def _explorer_example(
-    lab: Experiment, bundle: Bundle, reader: Pictures, record: dict, start: int
+    lab: Experiment,
+    bundle: Bundle,
+    reader: Pictures,
+    record: dict,
+    start: int,
+    alphas: Sequence[float],
+    own_alpha: float,
 ) -> ExplorerExample:
     """Logits of clean and noisy views just before character `start` of a caption."""
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
@@ -133,7 +144,7 @@ def _explorer_example(
     prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
     name = record["image"]
     pixels = reader.batch([name])
-    views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in ALPHAS)])
+    views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in alphas)])
     batch = collate(
         [Encoded(tuple(prompt), len(prompt))] * len(views),
         range(len(views)),
@@ -145,7 +156,8 @@ def _explorer_example(
     with torch.inference_mode():
         logits = AnswerLogits(bundle.model)(batch)
     clean, *noisy = logits.float().cpu().numpy()
-    word_ids = _candidates(clean, noisy[ALPHAS.index(0.3)])
+    noisy_logits = dict(zip(alphas, noisy, strict=True))
+    word_ids = _candidates(clean, noisy_logits[own_alpha])
     words = [tokenizer.decode([token]).strip() or "␣" for token in word_ids]
     return ExplorerExample(
         title=f"{name}: “… {caption[start:].split()[0].strip('.,')}”",
@@ -154,7 +166,7 @@ def _explorer_example(
         answer_so_far=so_far,
         confidence=_caption_confidence(lab, bundle, pixels, caption),
         clean_logits=clean,
-        noisy_logits=dict(zip(ALPHAS, noisy, strict=True)),
+        noisy_logits=noisy_logits,
         words=words,
         word_ids=word_ids,
         present=[_is_present(lab, word, record["image_id"]) for word in words],
@@ -162,9 +174,10 @@ def _explorer_example(
 
 
 def _candidates(clean: np.ndarray, noisy: np.ndarray) -> list[int]:
-    """The words that either view finds likely."""
+    """The words that either view finds likely: between two and N_WORDS of them."""
     best = torch.from_numpy(clean).softmax(-1).maximum(torch.from_numpy(noisy).softmax(-1))
-    return best.topk(N_WORDS).indices.tolist()
+    n_likely = int((best >= LIKELY).sum())
+    return best.topk(min(N_WORDS, max(2, n_likely))).indices.tolist()
 
 
 def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:

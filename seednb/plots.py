@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,11 +16,13 @@ from jinja2 import Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+TITLE_WIDTH = 33  # characters of 8.5 points above a picture of 2.4 inches
 INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
 FIGURE = Template(
     '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
     autoescape=True,
 )
+AT_LEAST = {"distillation": 0.01, "beta": 0.5}  # upper ends of the panels of curves near zero
 STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "svg.fonttype": "none",  # text stays text
@@ -30,13 +33,19 @@ STYLE: dict[str, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 11,
     "axes.labelsize": 10,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "grid.color": "#e3e5e8",
+    "axes.edgecolor": "#c5c9c8",
 }
 
 
 def show(figure: Figure, alt: str) -> HTML:
     """A figure for notebook and report: SVG with a text alternative."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    whole = {"bbox_inches": "tight", "pad_inches": 0.06}  # long titles stick out of the layout
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, **whole)
     plt.close(figure)
     return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(buffer.getvalue()).decode()))
 
@@ -54,12 +63,16 @@ def canvas(
 def pictures(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int = 4) -> Figure:
     """A sheet of pictures with a line of text under each."""
     n_rows = -(-len(images) // n_columns)
-    figure, axes = canvas(n_rows, n_columns, 2.4 * n_columns, 2.75 * n_rows)
+    n_lines = max(len(textwrap.wrap(title, TITLE_WIDTH)) for title in titles)
+    figure, axes = canvas(n_rows, n_columns, 2.4 * n_columns, (2.35 + 0.17 * n_lines) * n_rows)
     for ax in axes:
         ax.axis("off")
     for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="lanczos")
-        ax.set_title(title, fontsize=8, fontweight="normal", loc="center", wrap=True)
+        lines = textwrap.fill(
+            title, TITLE_WIDTH
+        )  # matplotlib's own wrapping lets neighbours overlap
+        ax.set_title(lines, fontsize=8.5, fontweight="normal", loc="left", color=INK)
     return figure
 
 
@@ -102,8 +115,9 @@ def counts(series: pd.Series, xlabel: str, n_largest: int = 20) -> Figure:
 def heatmap(table: pd.DataFrame, label: str) -> Figure:
     """A square table of counts as shades."""
     figure, (ax,) = canvas(width=7.5, height=6.4)
-    sns.heatmap(table, cmap="Greys", square=True, cbar_kws={"label": label}, ax=ax, xticklabels=True, yticklabels=True)  # fmt: skip
-    ax.tick_params(labelsize=7)
+    bar = {"label": label, "shrink": 0.6}
+    sns.heatmap(table, cmap="Greys", square=True, cbar_kws=bar, ax=ax, xticklabels=True, yticklabels=True)  # fmt: skip
+    ax.tick_params(labelsize=8)
     ax.set_xlabel("")
     ax.set_ylabel("")
     return figure
@@ -158,6 +172,8 @@ def training_curves(curve: pd.DataFrame, window: int) -> Figure:
         smooth = curve[column].rolling(window, min_periods=1).mean()
         ax.plot(curve["step"], smooth, color=BLUE)
         ax.set(xlabel="step", ylabel=label)
+        if column in AT_LEAST:  # else a curve of noise fills its panel like a signal
+            ax.set_ylim(0, max(AT_LEAST[column], 1.05 * float(curve[column].max(skipna=True) or 0)))
         for epoch_end in curve.groupby("epoch")["step"].max().iloc[:-1]:
             ax.axvline(epoch_end, color=INK, linewidth=0.6, linestyle=":")
     return figure

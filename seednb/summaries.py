@@ -1,7 +1,7 @@
 """Frames about data and answers that the notebooks show."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,24 +49,61 @@ def label_errors(data: Prepared, labels: str) -> pd.DataFrame:
     Columns: `absent` and `present` count captions whose picture lacks or holds the object,
     `invented` and `omitted` are shares of those. Pictures without a caption pair do not count.
     """
-    file_names = dict(
-        zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
-    )
-    captions = [pair for pair in data.pairs[labels] if not is_yes_no(pair)]
     tally: dict[str, Counter[str]] = {name: Counter() for name in data.train.categories}
-    for pair in captions:
-        present = set(data.train.objects[file_names[pair.image]])
-        named = {mention.object for mention in find_mentions(pair.answer, data.vocabulary)}
+    for _, present, named in _named(data, labels):
         for name in tally:
             tally[name]["present" if name in present else "absent"] += 1
             tally[name]["omitted"] += name in present - named
             tally[name]["invented"] += name in named - present
     frame = pd.DataFrame.from_dict(tally, orient="index").fillna(0).rename_axis("object")
+    counts = ["present", "absent"]
+    frame = frame.reindex(columns=[*counts, "invented", "omitted"], fill_value=0)
+    frame[counts] = frame[counts].astype(int)
     for share, whole in (("invented", "absent"), ("omitted", "present")):
-        frame[share] = frame.get(share, 0) / frame[whole].clip(lower=1)
-    return frame[["present", "absent", "invented", "omitted"]].sort_values(
-        "invented", ascending=False
+        frame[share] = frame[share] / frame[whole].clip(lower=1)
+    return frame.sort_values("invented", ascending=False)
+
+
+def label_honesty(data: Prepared) -> pd.DataFrame:
+    """Both label sets: captions, the share that names an absent object, the share that omits one."""
+    rows = {}
+    for labels in data.pairs:
+        wrong = [
+            (bool(said - there), bool(there - said)) for _, there, said in _named(data, labels)
+        ]
+        invents, omits = np.mean(wrong, axis=0) if wrong else (np.nan, np.nan)
+        rows[labels] = {"captions": len(wrong), "invent": invents, "omit": omits}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels").reset_index()
+
+
+def same_picture(data: Prepared) -> pd.DataFrame:
+    """What both label sets say of the first picture whose replayed caption names an absent object."""
+    replayed = _named(data, "replay")
+    image = next((pair.image for pair, there, said in replayed if said - there), None)
+    image = image or data.pairs["replay"][0].image
+    rows = [
+        {"labels": labels, "question": pair.question, "answer": pair.answer}
+        for labels, pairs in data.pairs.items()
+        for pair in pairs
+        if pair.image == image
+    ]
+    image_ids = dict(
+        zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
     )
+    truth = ", ".join(data.train.objects[image_ids[image]])
+    rows.insert(0, {"labels": "annotation", "question": "objects in the picture", "answer": truth})
+    return pd.DataFrame(rows)
+
+
+def _named(data: Prepared, labels: str) -> Iterator[tuple[Pair, set[str], set[str]]]:
+    """(pair, objects in its picture, objects that it names) of every caption of a label set."""
+    image_ids = dict(
+        zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
+    )
+    for pair in data.pairs[labels]:
+        if not is_yes_no(pair):
+            named = {mention.object for mention in find_mentions(pair.answer, data.vocabulary)}
+            yield pair, set(data.train.objects[image_ids[pair.image]]), named
 
 
 def is_yes_no(pair: Pair) -> bool:
@@ -93,6 +130,15 @@ def hallucination_ranks(records: Sequence[Row], data: Prepared) -> pd.Series:
             if name in position:
                 ranks.append(position[name])
     return pd.Series(ranks, name="rank", dtype=int)
+
+
+def rank_table(ranks: pd.Series, data: Prepared, n_rows: int = 8) -> pd.DataFrame:
+    """Share of hallucinated mentions at each rank, beside the share if ranks were spread evenly."""
+    shares = ranks.value_counts(normalize=True).reindex(range(1, n_rows + 1), fill_value=0.0)
+    index = [f"rank {rank}" for rank in shares.index]
+    n_present = [len(objects) for objects in data.present.values()]
+    even = 1 / max(1.0, len(data.train.categories) - float(np.mean(n_present)))
+    return pd.DataFrame({"hallucinated mentions": shares.to_numpy(), "spread evenly": even}, index)
 
 
 def hallucination_table(records: Sequence[Row], data: Prepared, n_rows: int = 10) -> pd.DataFrame:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
+
+Row = dict[str, Any]
 
 MINUS = "\u2212"
 UNSCALED = ("mentions",)  # counts a caption, not shares
@@ -27,21 +30,23 @@ def interval_text(row: pd.Series, signed: bool) -> str:
     if pd.isna(row["value"]):
         return "–"
     scale, digits = (1, 2) if row["metric"] in UNSCALED else (100, 1)
-    sign = "+" if signed else ""
     value, low, high = (
-        f"{scale * row[name]:{sign}.{digits}f}".replace("-", MINUS)
+        f"{scale * row[name]:{'+' if signed and row[name] else ''}.{digits}f}".replace("-", MINUS)
         for name in ("value", "low", "high")
     )
     return f"{value} [{low}, {high}]"
 
 
 def metric_table(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     columns: dict[str, tuple[str, str | None, str]],
     versus: str | None,
     models: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """One row a model, one column a metric: levels (`versus` None) or paired differences."""
+    """One row a model, one column a metric: levels (`versus` None) or paired differences.
+
+    Models that have none of the metrics are left out.
+    """
     frame = pd.DataFrame(rows)
     chosen = frame[frame["versus"].isna() if versus is None else frame["versus"] == versus]
     cells = {}
@@ -54,7 +59,42 @@ def metric_table(
             interval_text, axis=1, signed=versus is not None
         )
     order = [model for model in models or chosen["model"].unique() if model in set(chosen["model"])]
-    return pd.DataFrame(cells).reindex(order).fillna("–").rename_axis("model")
+    table = pd.DataFrame(cells).reindex(order).dropna(how="all")
+    return table.astype(object).fillna("–").rename_axis("model")
+
+
+def reading(
+    rows: Sequence[Row],
+    columns: dict[str, tuple[str, str | None, str]],
+    model: str,
+    versus: str,
+) -> str:
+    """A row of differences in words: "v6 against v5: CHAIRi lower, recall not resolved"."""
+    words = []
+    for heading, (benchmark, split, metric) in columns.items():
+        names: Row = {"model": model, "versus": versus, "benchmark": benchmark}
+        names |= {"split": split, "metric": metric}
+        for row in rows:
+            if all(row[name] == value for name, value in names.items()):
+                words.append(f"{heading} {_direction(row)}")
+    return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+
+
+def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
+    """A frame for reading: no row numbers, text escaped and never cut; `formats` by column."""
+    return frame.style.hide(axis="index").format(formats, escape="html")
+
+
+def as_command(text: str) -> str:
+    """An escaped command line as HTML that breaks between words only, never after a hyphen."""
+    words = (f'<span style="white-space: nowrap">{word}</span>' for word in text.split())
+    return f"<code>{' '.join(words)}</code>"
+
+
+def _direction(row: Row) -> str:
+    if row["low"] is None or row["high"] is None:
+        return "unknown"
+    return "lower" if row["high"] < 0 else "higher" if row["low"] > 0 else "not resolved"
 
 
 def as_text(frame: pd.DataFrame) -> str:

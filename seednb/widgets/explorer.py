@@ -31,11 +31,13 @@ class BetaExplorer(widgets.VBox):
         history: Sequence[float],
         alphas: Sequence[float],
         temperatures: Sequence[float],
+        start: float | None = None,
     ) -> None:
-        """`history`: earlier confidences, oldest first; alpha and temperature as in training."""
+        """`history`: earlier confidences, oldest first; `start`: the alpha shown first."""
         _check(examples, alphas, temperatures)
         self._examples, self._history = list(examples), History(tuple(map(float, history)))
         self._alphas, self._temperatures = list(alphas), list(temperatures)
+        self._start = self._alphas[0] if start is None else start
         self._frames = cache(lambda number, alpha, t: frames(self._examples[number], alpha, t))
         self._build_controls()
         controls = boxed("sw-controls", self.rule, self.alpha, self.temperature, self.beta)
@@ -53,7 +55,9 @@ class BetaExplorer(widgets.VBox):
         self.rule = widgets.Dropdown(
             options=[BY_CONFIDENCE, BY_HAND], description="Beta rule", **COMPACT
         )
-        self.alpha = widgets.Dropdown(options=self._alphas, description="Alpha", **COMPACT)
+        self.alpha = widgets.Dropdown(
+            options=self._alphas, value=self._start, description="Alpha", **COMPACT
+        )
         self.temperature = widgets.Dropdown(
             options=self._temperatures, description="Temperature", **COMPACT
         )
@@ -93,7 +97,7 @@ class BetaExplorer(widgets.VBox):
         """The static face: one HTML element with all frames, made without a kernel or a network."""
         numbers = range(len(self._examples))
         tables = [self._table(number) for number in numbers]
-        first = [self._frames(number, self._alphas[0], self._temperatures[0]) for number in numbers]
+        first = [self._frames(number, self._start, self._temperatures[0]) for number in numbers]
         ruled = [self._history.beta(example.confidence) for example in self._examples]
         return static_face(
             "explorer",
@@ -117,6 +121,7 @@ class BetaExplorer(widgets.VBox):
             ],
             lines=_reading(self._examples[0], first[0], ruled[0]),
             alphas=self._alphas,
+            start=self._start,
             temperatures=self._temperatures,
         )
 

@@ -121,6 +121,24 @@ def test_progress_bars_vanish_and_messages_stay(report):
     assert "Messages <span>2 lines" in html
 
 
+def test_remarks_of_libraries_about_their_own_arguments_vanish(report):
+    remarks = [
+        said("[transformers] The `use_fast` parameter is deprecated and will go.\n", "stderr"),
+        said("a.py:3: FutureWarning: `is_gradient_checkpointing` is deprecated\n", "stderr"),
+        said("  warnings.warn(\n", "stderr"),
+    ]
+    cells = [new_markdown_cell("# 01 · A"), new_code_cell("x", outputs=remarks)]
+    assert '<details class="messages"' not in report(notebooks=[cells])
+
+
+def test_the_progress_of_a_live_cell_stays_out_of_the_report(report):
+    live = new_code_cell("train()", outputs=[said("Ep1 Step20")])
+    live.metadata["tags"] = ["remove-output"]
+    html = report(notebooks=[[new_markdown_cell("# 01 · A"), live]])
+    assert "Ep1 Step20" not in html
+    assert "train" in html
+
+
 def test_prints_broken_by_progress_bars_are_one_block(report):
     outputs = [said("one\n"), said(BAR, "stderr"), said("two\n"), said("\n" + BAR, "stderr")]
     cells = [new_markdown_cell("# 01 · A"), new_code_cell("x", outputs=outputs)]

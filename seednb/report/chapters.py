@@ -16,6 +16,7 @@ from seednb.report.outputs import render_outputs
 from seednb.report.prose import Heading, Prose, plain_text
 
 INJECTED = "injected-parameters"  # what papermill adds; the appendix lists every parameter
+LIVE = "remove-output"  # a cell whose output is its progress; Jupyter Book knows the tag too
 TITLE = re.compile(r"\A\s*#\s+(?P<title>.+?)\s*#*\s*(?:\n|\Z)")
 NUMBERED = re.compile(r"(?P<number>\d+)\s*[·.:–-]\s*(?P<text>.+)")
 
@@ -76,8 +77,8 @@ def _read(file: Path) -> NotebookNode:
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         reason = str(error).partition("\n")[0]
         raise SeedError(f"{file}: not a notebook: {reason}; run: seednb report --force") from None
-    notebook, _ = TagRemovePreprocessor(remove_cell_tags={INJECTED}).preprocess(notebook, {})
-    return notebook
+    remover = TagRemovePreprocessor(remove_cell_tags={INJECTED}, remove_all_outputs_tags={LIVE})
+    return remover.preprocess(notebook, {})[0]
 
 
 def _split_title(notebook: NotebookNode, file: Path) -> tuple[str, str]:

@@ -13,6 +13,11 @@ from seednb.report.prose import SCROLL_BOX, Prose
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # "reading:  40%|####      | 4/10 [00:01<00:01, 3.9it/s]" and "12it [00:01, 9.9it/s]"
 PROGRESS_BAR = re.compile(r"^.*?(\d+%\|.*?\| *\S+/\S+|\d+\S*it) \[[^\]]*\d:\d\d[^\]]*\]")
+# Remarks of transformers and ipykernel about their own arguments: they say nothing about the run.
+REMARKS = re.compile(
+    r"`use_fast` parameter is deprecated|FutureWarning: `is_gradient_checkpointing` is deprecated"
+    r"|Kernel is running over TCP without encryption|^ *warnings\.warn\($"
+)
 PLOT = Markup('<figure class="plot">{}</figure>')
 DATA_IMAGE = Markup('<img alt="{}" src="data:{};base64,{}">')
 OUTPUT = Markup('<div class="output">{}</div>')
@@ -23,7 +28,7 @@ MESSAGES = Markup(
 
 
 def render_outputs(outputs: Iterable[Mapping[str, Any]], prose: Prose) -> Iterator[Markup]:
-    """Each visible output of a cell; widget views and progress bars are not visible."""
+    """Each visible output of a cell; widget views, progress bars and remarks are not."""
     for is_stream, group in groupby(outputs, lambda output: output["output_type"] == "stream"):
         if is_stream:
             yield from _streams(group)
@@ -45,9 +50,11 @@ def _streams(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Markup]:
 
 
 def _without_progress(text: str) -> str:
-    """Text as a terminal leaves it after carriage returns, less its progress bars."""
+    """Text as a terminal leaves it after carriage returns, less progress bars and remarks."""
     lines = []
     for line in text.split("\n"):
+        if REMARKS.search(line):
+            continue
         states = [PROGRESS_BAR.sub("", state) for state in line.split("\r")]
         visible = [state for state in states if strip_ansi(state).strip()]
         if visible or not line:

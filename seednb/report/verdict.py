@@ -16,7 +16,7 @@ SEED = "v7"
 SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
     "sft": "supervision alone",
     "distill_only": "distillation alone",
-    "contrastive": "contrastive decoding without any training",
+    "contrastive": "contrastive decoding",
 }
 RECALLS: dict[Direction, str] = {"up": "more", "down": "less"}
 RELATIONS: dict[Direction, str] = {  # of SEED's CHAIRi to another's
@@ -236,17 +236,19 @@ def _simpler(metrics: Rows) -> Finding:
     for model, change in changes.items():
         if change:
             named[change.direction].append(SIMPLER[model])
-    parts = [f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]]
+    *most, last = [
+        f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]
+    ] or [""]
     outcome: Outcome = "missing"
     answer, sentence = "not run", "The simpler ways have not been run."
-    if parts:
+    if last:
         outcome = "opposite" if named["up"] else "unresolved" if named["flat"] else "supported"
         answer = {
             "supported": "better than each of them",
             "unresolved": "not better than all of them",
             "opposite": "a simpler way does better",
         }[outcome]
-        sentence = f"Its captions hallucinate {_listed(parts)}."
+        sentence = f"It hallucinates {', '.join([*most, f'and {last}' if most else last])}."
     return Finding(
         question="Better than simpler ways?",
         outcome=outcome,

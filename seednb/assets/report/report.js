@@ -70,14 +70,16 @@
     index.remove();
   });
 
-  // Columns of numbers are set flush right, columns of sentences get room.
+  // Columns of numbers are set flush right, columns of sentences get room. A cell that spans rows is
+  // missing at the left of the later ones, so columns are counted from the right.
   const number = /^[+\-−]?[\d.,]+(e[+-]?\d+)?\s?%?(\s\[.*\])?$|^[–-]$|^$|^nan$/i;
   find(".output table").forEach((table) => {
     const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
     const width = Math.max(0, ...rows.map((row) => row.cells.length));
     for (let column = 0; column < width; column += 1) {
-      const cells = rows.map((row) => row.cells[column]).filter((cell) => cell?.tagName === "TD");
+      const cells = rows.map((row) => row.cells[row.cells.length - width + column]).filter((cell) => cell?.tagName === "TD");
       if (cells.some((cell) => cell.textContent.length > 40)) cells.forEach((cell) => cell.classList.add("text"));
+      if (cells.every((cell) => cell.textContent.length < 18)) cells.forEach((cell) => cell.classList.add("short"));
       if (cells.length && cells.every((cell) => number.test(cell.textContent.trim()))) {
         const heads = [...(table.tHead?.rows ?? [])].filter((row) => row.cells.length === width);
         [...cells, ...heads.map((row) => row.cells[column])].forEach((cell) => cell.classList.add("number"));

@@ -1,10 +1,10 @@
 """The report in a browser: silent on the network, usable by keyboard, on a phone, in the dark."""
 
 import json
-import shutil
 
 import nbformat
 import pytest
+from browsers import start_chromium
 from nbformat.v4 import new_notebook
 from report_samples import FACTS, first_notebook, numbers, second_notebook
 from selenium.webdriver.support.ui import WebDriverWait
@@ -29,21 +29,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def driver():
     """Chromium without a window; the tests are skipped where it is not installed."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("chromium and chromedriver are not on the path")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-    ):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    browser = start_chromium("--disable-background-networking")
     yield browser
     browser.quit()
 

@@ -131,7 +131,7 @@ def forest_plot(table: Table) -> Forest | None:
     def x(points: float) -> float:
         return round(left + (points - low) * scale, 1)
 
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(low, high)
     inside = [float(tick) for tick in ticks if low <= tick <= high]
     rows = tuple(
         ForestRow(

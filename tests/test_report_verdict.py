@@ -70,10 +70,27 @@ def test_only_a_moved_threshold_needs_a_gain_to_explain():
 @pytest.mark.parametrize(
     ("ways", "outcome", "sentence"),
     [
-        (("down",) * 3, "supported", "It hallucinates less than supervision alone, distillation alone"),
-        (("down", "flat", "flat"), "unresolved", ", and about as much as distillation alone and"),
-        (("down", "up", "flat"), "opposite", "decoding, and more than distillation alone."),
-        (("up",) * 3, "opposite", "It hallucinates more than supervision alone, distillation alone"),
+        (
+            ("down",) * 3,
+            "supported",
+            "It hallucinates less than supervision alone, distillation alone",
+        ),
+        (
+            ("down", "flat", "flat"),
+            "unresolved",
+            "; against distillation alone and contrastive decoding it is open.",
+        ),
+        (
+            ("down", "up", "flat"),
+            "opposite",
+            "alone and more than distillation alone; against contrastive decoding it",
+        ),
+        (("flat",) * 3, "unresolved", "Against supervision alone, distillation alone and"),
+        (
+            ("up",) * 3,
+            "opposite",
+            "It hallucinates more than supervision alone, distillation alone",
+        ),
     ],
 )
 def test_one_simpler_way_that_does_better_is_a_negative_result(ways, outcome, sentence):

@@ -21,7 +21,6 @@ SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
 RECALLS: dict[Direction, str] = {"up": "more", "down": "less"}
 RELATIONS: dict[Direction, str] = {  # of SEED's CHAIRi to another's
     "down": "less than",
-    "flat": "about as much as",
     "up": "more than",
 }
 ADVERSARIAL = "adversarial"
@@ -236,19 +235,21 @@ def _simpler(metrics: Rows) -> Finding:
     for model, change in changes.items():
         if change:
             named[change.direction].append(SIMPLER[model])
-    *most, last = [
-        f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]
-    ] or [""]
+    resolved = [f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]]
+    parts = [f"it hallucinates {' and '.join(resolved)}"] if resolved else []
+    if named["flat"]:
+        parts.append(f"against {_listed(named['flat'])} it is open")
     outcome: Outcome = "missing"
     answer, sentence = "not run", "The simpler ways have not been run."
-    if last:
+    if parts:
         outcome = "opposite" if named["up"] else "unresolved" if named["flat"] else "supported"
         answer = {
             "supported": "better than each of them",
             "unresolved": "not better than all of them",
             "opposite": "a simpler way does better",
         }[outcome]
-        sentence = f"It hallucinates {', '.join([*most, f'and {last}' if most else last])}."
+        sentence = f"{'; '.join(parts)}."
+        sentence = sentence[0].upper() + sentence[1:]
     return Finding(
         question="Better than simpler ways?",
         outcome=outcome,

@@ -152,13 +152,15 @@ def _probes(
         image_id: [*val.objects[image_id], *sorted(objects - set(val.objects[image_id]))]
         for image_id, objects in present.items()
     }
+    smallest = params.evaluation.pope_min_objects
+    n_rich = sum(len(set(objects)) >= smallest for objects in listed.values())
     probes: list[dict[str, Any]] = []
     for split in SPLITS:
         probes += build_probes(
             listed,
             split,
             seed=params.data.world_seed,
-            n_images=params.evaluation.pope_images,
+            n_images=min(params.evaluation.pope_images, n_rich) or None,
             min_objects=params.evaluation.pope_min_objects,
         )
     return [

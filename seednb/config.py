@@ -111,10 +111,14 @@ class TrainParams(Section):
 class EvaluationParams(Section):
     """What is asked, and how answers are scored."""
 
-    pope_images: int = knob(500, "validation pictures that are probed, at most", unit="images", low=1)
+    pope_images: int = knob(
+        500, "validation pictures that are probed, at most", unit="images", low=1
+    )
     pope_min_objects: int = knob(3, "objects a probed picture must hold", unit="objects", low=1)
     probe_suffix: str = knob("", "text after each probe")
-    caption_images: int = knob(500, "validation pictures that are captioned, at most", unit="images", low=1)
+    caption_images: int = knob(
+        500, "validation pictures that are captioned, at most", unit="images", low=1
+    )
     caption_prompt: str = knob("Describe this image.", "question that asks for a caption")
     max_new_tokens: int = knob(512, "longest caption", unit="tokens", low=1)
     eval_batch_size: int = knob(16, "questions of one forward pass", unit="questions", low=1)

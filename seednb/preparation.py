@@ -8,6 +8,7 @@ from seednb.artifacts import Stage, code_fingerprint, fingerprint
 from seednb.config import Params
 from seednb.data.coco import (
     CocoSplit,
+    drop_damaged_images,
     drop_missing_images,
     leaked_ids,
     load_split,
@@ -50,6 +51,7 @@ def prepare(params: Params, runs: Path) -> Prepared:
     train, val = _load_splits(root, params)
     train, skipped_train = drop_missing_images(train)
     val, skipped_val = drop_missing_images(val)
+    val, damaged_val = drop_damaged_images(val)  # those of training are checked with their pairs
     leaked = leaked_ids(train, val)
     if leaked:
         raise SeedError(
@@ -70,7 +72,7 @@ def prepare(params: Params, runs: Path) -> Prepared:
         ],
         present=present,
         vocabulary=vocabulary,
-        skipped=[*skipped_train, *skipped_val, *skipped_pairs],
+        skipped=[*skipped_train, *skipped_val, *damaged_val, *skipped_pairs],
     )
 
 

@@ -12,3 +12,10 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference material is not on this machine ({folder} is absent)")
     return folder
+
+
+@pytest.fixture
+def nltk_data(reference, monkeypatch):
+    """NLTK with the reference folder's data only."""
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(reference / "nltk_data")])

@@ -26,13 +26,6 @@ def ours():
 
 
 @pytest.fixture
-def nltk_data(reference, monkeypatch):
-    """NLTK with the reference folder's data only."""
-    nltk = pytest.importorskip("nltk")
-    monkeypatch.setattr(nltk.data, "path", [str(reference / "nltk_data")])
-
-
-@pytest.fixture
 def published(reference):
     return Vocabulary.read(reference / "chair" / "synonyms.txt")
 

@@ -13,7 +13,7 @@ import pandas as pd
 from pycocotools.coco import COCO
 
 from seednb.data.files import Skipped, read_json
-from seednb.data.images import safe_path
+from seednb.data.images import check_image, safe_path
 from seednb.errors import SeedError
 
 Record = Mapping[str, Any]
@@ -75,6 +75,19 @@ def drop_missing_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
     missing = split.images["file_name"][[not found for found in there]]
     skipped = [Skipped(f"{split.image_dir / name}", "image is missing") for name in missing]
     return _subset(split, split.name, set(split.images["image_id"][there])), skipped
+
+
+def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
+    """The split without pictures that cannot be read to their end, and which those are."""
+    skipped, whole = [], set()
+    rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
+    for image_id, name in rows:
+        try:
+            check_image(split.image_dir / name)
+            whole.add(image_id)
+        except SeedError:
+            skipped.append(Skipped(f"{split.image_dir / name}", "image is damaged"))
+    return _subset(split, split.name, whole), skipped
 
 
 def split_by_id(split: CocoSplit, val_fraction: float, seed: int) -> tuple[CocoSplit, CocoSplit]:

@@ -64,7 +64,12 @@ def build_parser() -> Parser:
     verb.add_argument("--model", required=True, type=Path, help="adapter folder")
     verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
 
-    scores = verbs.add_parser("score", help="score answers that any model wrote")
+    scores = verbs.add_parser(
+        "score",
+        help="score answers that any model wrote",
+        description="Score answers that any model wrote; no model runs.",
+        epilog="examples: seednb score pope --help, seednb score chair --help",
+    )
     benchmarks = scores.add_subparsers(required=True, metavar="BENCHMARK")
     verb = _verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="POPE probes (JSON lines)")

@@ -75,7 +75,7 @@ def no_gradient(curve: pd.DataFrame) -> Finding | None:
     return Finding(
         "gradient is zero",
         f"the gradient norm is 0 at all {len(curve)} steps",
-        "with gradient_checkpointing, call enable_input_require_grads() on the model",
+        "check that the adapter is on while the student runs and that lora_scope fits the model",
     )
 
 

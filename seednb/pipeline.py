@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from traitlets.config import Config
 
 from seednb.artifacts import (
     code_fingerprint,
@@ -28,6 +29,7 @@ EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
 ASKED = ("pope_images", "pope_min_objects", "caption_images", "vocabulary", "chair_variant")
 ANSWERED = ("probe_suffix", "caption_prompt", "max_new_tokens", "eval_batch_size", "pope_parser")
+LOCAL_KERNEL = Config({"KernelManager": {"transport": "ipc"}})  # no port that others could read
 RESAMPLED = ("resamples", "bootstrap_seed")
 TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
 
@@ -164,6 +166,7 @@ class Pipeline:
                 cwd=str(self.notebooks),
                 kernel_name="python3",
                 progress_bar={"desc": step.notebook, "leave": False},
+                config=LOCAL_KERNEL,
             )
         except papermill.PapermillExecutionError as error:
             raise SeedError(

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from seednb.data.files import read_json_lines
 from seednb.errors import SeedError
 from seednb.metrics import chair, words
 from seednb.metrics.chair import Vocabulary, extract_objects, find_mentions
-from seednb.metrics.records import read_json_lines
 from seednb.metrics.vocabulary import plural
 
 NLTK_VARIANTS = ("lemma", "pattern")

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from seednb.data.files import read_json_lines
 from seednb.errors import SeedError
 from seednb.metrics import pope
 from seednb.metrics.answers import PARSERS
 from seednb.metrics.probes import SPLITS, question
-from seednb.metrics.records import read_json_lines
 
 ANSWERS = {  # text: official, vcd, opera, lmms-eval, vlmevalkit, strict
     "Yes": "yes yes yes yes yes yes",
@@ -154,24 +154,6 @@ def test_answers_without_ids_must_repeat_their_questions():
 def test_answer_without_text_is_named():
     with pytest.raises(SeedError, match="answer 1 has no text"):
         pope.join_answers(questions(1), [{"question_id": 1, "answer": None}])
-
-
-def test_malformed_rows_are_named_by_file_and_line(tmp_path):
-    file = tmp_path / "answers.jsonl"
-    file.write_text('{"question_id": 1}\n\n{"question_id": 2\n')
-    with pytest.raises(SeedError, match=r"answers\.jsonl, line 3: not JSON"):
-        read_json_lines(file)
-    file.write_text('{"question_id": 1}\n[2]\n')
-    with pytest.raises(SeedError, match=r"answers\.jsonl, line 2: a list"):
-        read_json_lines(file)
-    file.write_text("\n")
-    with pytest.raises(SeedError, match="holds no row"):
-        read_json_lines(file)
-    file.write_bytes(b"\xff\xfe{")
-    with pytest.raises(SeedError, match="UTF-8"):
-        read_json_lines(file)
-    with pytest.raises(SeedError, match="no such file"):
-        read_json_lines(tmp_path / "absent.jsonl")
 
 
 WORLD = {

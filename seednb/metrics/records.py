@@ -1,9 +1,7 @@
-"""Answer files and question files: reading them and joining one to the other."""
+"""Answers and the questions that they belong to."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,23 +10,6 @@ from seednb.errors import SeedError
 
 Row = Mapping[str, Any]
 LISTED = 5  # ids that an error message spells out
-
-
-def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file, one a line; blank lines are skipped.
-
-    Raises SeedError naming the file and the line that is not a JSON object.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise SeedError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SeedError(f"{path}: cannot be read as UTF-8 text ({problem})") from None
-    rows = [_parse_line(path, n, line) for n, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise SeedError(f"{path}: holds no row; write one JSON object a line")
-    return rows
 
 
 def join_answers(
@@ -66,19 +47,6 @@ def list_ids(ids: Iterable[object]) -> str:
     shown = [str(key) for key in ids]
     more = f" and {len(shown) - LISTED} more" if len(shown) > LISTED else ""
     return ", ".join(shown[:LISTED]) + more
-
-
-def _parse_line(path: str | Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as problem:
-        raise SeedError(
-            f"{path}, line {number}: not JSON ({problem}); write one JSON object a line"
-        ) from None
-    if not isinstance(row, dict):
-        kind = type(row).__name__
-        raise SeedError(f"{path}, line {number}: a {kind}; write one JSON object a line")
-    return row
 
 
 def _question_id(row: Row, kind: str) -> str:

@@ -1,0 +1,49 @@
+"""Figures: text alternatives, reproducible files, and values where the frame says."""
+
+import base64
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seednb import plots
+
+FRAME = pd.DataFrame(
+    {"model": ["v4", "v7"], "value": [0.001, -0.03], "low": [-0.01, -0.04], "high": [0.01, -0.02]}
+)
+FIGURES = {
+    "differences": lambda: plots.differences(FRAME, "CHAIRi"),
+    "levels": lambda: plots.levels(FRAME.assign(value=0.03, low=0.02, high=0.05), "CHAIRi"),
+    "counts": lambda: plots.counts(pd.Series({"cup": 3, "fork": 5}), "pictures"),
+    "heatmap": lambda: plots.heatmap(pd.DataFrame(np.eye(3)), "pictures"),
+    "lines": lambda: plots.lines(pd.DataFrame({"a": [1, 2], "b": [2, 1]}), "beta", "KL"),
+    "histogram": lambda: plots.histogram([0.1, 0.2, 0.2], "confidence", marks=[0.15]),
+    "pictures": lambda: plots.pictures([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"]),
+}
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_a_figure_is_svg_with_its_text_alternative_and_the_same_each_time(draw):
+    first, second = (plots.show(draw(), 'bars <of> "CHAIRi"').data for _ in range(2))
+    assert first == second
+    assert 'alt="bars &lt;of&gt; &#34;CHAIRi&#34;"' in first
+    svg = base64.b64decode(re.search(r"base64,([^\"]+)", first)[1]).decode()
+    assert "<svg" in svg and "<text" in svg
+
+
+def test_differences_stand_at_their_values_in_points_with_their_intervals():
+    (ax,) = plots.differences(FRAME, "CHAIRi").axes
+    (container,) = ax.containers
+    points, _, (bars,) = container.lines
+    np.testing.assert_allclose(points.get_xdata(), [0.1, -3.0])
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, [[-1, 1], [-4, -2]])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["v4", "v7"]
+    assert "points" in ax.get_xlabel() and "lower is better" in ax.get_xlabel()
+
+
+def test_the_largest_counts_come_first_and_no_more_than_asked():
+    (ax,) = plots.counts(pd.Series({"a": 1, "b": 9, "c": 5}), "pictures", n_largest=2).axes
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["c", "b"]  # upwards
+    assert [bar.get_width() for bar in ax.patches] == [5, 9]

@@ -15,9 +15,10 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
+from seednb.data.batches import Layout
 from seednb.data.prompts import Encoded
+from seednb.examples import Examples
 from seednb.model import Bundle
-from seednb.trainer import Examples
 
 IMAGE_TOKEN = 32000
 N_IMAGE_TOKENS = 576
@@ -79,7 +80,7 @@ def make_examples(n_pictures: int, n_pairs: int, seed: int = 0) -> Examples:
             rows.append(Encoded((*prompt, *tokens(20, 200)), len(prompt)))
             images.append(str(picture))
     pictures: Any = RandomPictures()
-    return Examples(rows, images, pictures)
+    return Examples(rows, images, pictures, Layout(0, IMAGE_TOKEN, N_IMAGE_TOKENS))
 
 
 def matmul_tflops(device: torch.device, size: int = 8192, repeats: int = 20) -> float:

@@ -38,13 +38,13 @@ def main() -> None:
     answers = AnswerLogits(bundle.model)
 
     def packed() -> torch.Tensor:
-        batch = collate(probes, rows, pixels, 0, IMAGE_TOKEN, N_IMAGE_TOKENS)
+        batch = collate(probes, rows, pixels, bundle.layout)
         return answers(batch.to(device))[:, :8].float().cpu()
 
     def alone(n: int = 36) -> torch.Tensor:
         found = []
         for probe, row in zip(probes[:n], rows[:n], strict=True):
-            batch = collate([probe], [0], pixels[row : row + 1], 0, IMAGE_TOKEN, N_IMAGE_TOKENS)
+            batch = collate([probe], [0], pixels[row : row + 1], bundle.layout)
             found.append(answers(batch.to(device))[0, :8].float().cpu())
         return torch.stack(found)
 

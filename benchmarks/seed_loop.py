@@ -4,10 +4,10 @@ import torch
 from peft import PeftModel
 from torch.optim import Optimizer
 
+from seednb.examples import Examples
 from seednb.losses import reverse_kl
 from seednb.perturb import gaussian_noise
 from seednb.purify import purify_logits
-from seednb.trainer import Examples
 
 
 def seed_loop(

@@ -18,11 +18,15 @@ from seed_loop import seed_loop
 from torch.utils.flop_counter import FlopCounterMode
 
 from seednb.config import ModelParams, TrainParams
-from seednb.model import add_adapter, n_trainable
+from seednb.examples import Examples
+from seednb.model import add_adapter, decoder_layers, n_trainable
+from seednb.teacher_cache import TeacherCache
 from seednb.trainer import Run
 from seednb.versions import RECIPES
 
 N_ROUNDS = 5
+SEED_LOOP = "seed loop, 4 pairs a picture"
+ENDLESS = 1000  # epochs of 16 examples, one step each
 
 
 def main() -> None:
@@ -35,22 +39,42 @@ def main() -> None:
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
     folder = Path(tempfile.mkdtemp())
+    for layer in decoder_layers(model):
+        layer.compile(dynamic=True)
+    compiled_form = {layer: layer._compiled_call_impl for layer in decoder_layers(model)}
+    kept = {"noise": "per_image_seed", "compiled": True}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)
 
-    def ours(examples: Any, **changes: Any) -> Callable[[], int]:
+    def ours(
+        examples: Examples,
+        compiled: bool = False,
+        cache: TeacherCache | None = None,
+        **changes: Any,
+    ) -> Callable[[], int]:
         params = replace(TrainParams(batch_size=16, grad_accum=1), **changes)
-        run = Run(model, bundle, examples, RECIPES["v5"], params, folder / "run")
+        recipe = replace(RECIPES["v5"], epochs=ENDLESS)
+        run = Run(model, bundle, examples, recipe, params, folder / "run", cache)
+        groups = run.groups.from_step(0, device)
 
         def step() -> int:
+            use_compiled(compiled)
             run.set_checkpointing(params.gradient_checkpointing)
             run.student.train()
-            run.step_on(0, list(range(16)))
+            run.step_on(next(groups))
+            if cache:
+                cache.write()
             return 16
 
         return step
 
-    def baseline(examples: Any) -> Callable[[], int]:
+    def use_compiled(wanted: bool) -> None:
+        """Call each decoder layer in its compiled form, or as it is."""
+        for layer, form in compiled_form.items():
+            layer._compiled_call_impl = form if wanted else None
+
+    def baseline(examples: Examples) -> Callable[[], int]:
         def step() -> int:
+            use_compiled(False)
             model.train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
@@ -61,32 +85,35 @@ def main() -> None:
         return step
 
     variants = {
-        "seed loop, 4 pairs a picture": baseline(four),
+        SEED_LOOP: baseline(four),
         "ours, 4 pairs a picture": ours(four),
         "ours, 4 pairs a picture, checkpointing": ours(four, gradient_checkpointing=True),
-        "ours, 1 pair a picture": ours(one),
         "ours, 1 pair a picture, batch 2, checkpointing": ours(
             one, gradient_checkpointing=True, batch_size=2, grad_accum=8
         ),
+        "ours, 4 pairs a picture, compiled": ours(four, compiled=True),
+        "ours, 4 pairs a picture, compiled, clean teacher cached": ours(
+            four, compiled=True, cache=TeacherCache(folder / "clean", 2**34)
+        ),
+        "ours, 4 pairs a picture, compiled, both views cached": ours(
+            four, **kept, cache=TeacherCache(folder / "both", 2**34)
+        ),
+        "ours, 1 pair a picture, compiled": ours(one, compiled=True),
     }
-    tflop = {}
+    tflop, first_steps = {}, {}
     for name, step in variants.items():
+        started = time.perf_counter()
         step()
+        step()
+        first_steps[name] = round(time.perf_counter() - started, 1)
         with FlopCounterMode(display=False) as counter:
             n = step()
         tflop[name] = counter.get_total_flops() / n / 1e12
     rows = measure(variants, tflop, ceiling)
-    started = time.perf_counter()
-    compiled = ours(four, compile_layers=True)
-    compiled()
-    compiled()
-    compile_s = time.perf_counter() - started
-    name = "ours, 4 pairs a picture, compiled layers"
-    tflop[name] = tflop["ours, 4 pairs a picture"]
-    rows += measure({name: compiled}, tflop, ceiling)
-    rows[-1]["compile_s"] = round(compile_s, 1)
+    for row in rows:
+        row["first_two_steps_s"] = first_steps[row["name"]]
     rate = {row["name"]: row["samples_per_s"] for row in rows}
-    seed_rate = rate["seed loop, 4 pairs a picture"]
+    seed_rate = rate[SEED_LOOP]
     for row in rows:
         row["times_seed_loop"] = round(row["samples_per_s"] / seed_rate, 2)
         print(row, flush=True)

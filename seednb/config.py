@@ -89,7 +89,15 @@ class TrainParams(Section):
     learning_rate: float = knob(2e-6, "peak learning rate of v4 to v7", low=0, high=1)
     warmup_share: float = knob(0.03, "share of steps with rising rate", low=0, high=1)
     max_grad_norm: float = knob(1.0, "gradient norm is clipped here", low=0)
+    tokens_per_pass: int | None = knob(
+        None, "cut forward passes by tokens; unset: by batch_size", unit="tokens", low=1
+    )
     noise_alpha: float = knob(0.3, "kept share of signal power in the noisy view", low=0, high=1)
+    noise: str = knob(
+        "per_epoch",
+        "a picture's noise: new in every epoch, or always the same",
+        choices=("per_epoch", "per_image_seed"),
+    )
     beta_values: tuple[float, ...] = knob(
         (1.1, 0.8, 0.6, 0.4), "strengths, largest first", low=0, high=4
     )
@@ -103,6 +111,12 @@ class TrainParams(Section):
     )
     gradient_checkpointing: bool = knob(False, "recompute activations to save memory")
     compile_layers: bool = knob(False, "compile the decoder's layers (pays on long runs)")
+    teacher_cache_gib: float = knob(
+        0, "disk for the frozen teacher's hidden states; 0: none", unit="GiB", low=0
+    )
+    data_workers: int | None = knob(
+        None, "processes that read pictures ahead; unset: 4 a GPU, none on a CPU", low=0
+    )
     log_every: int = knob(100, "log line and curve row each this many steps", unit="steps", low=1)
     checkpoint_every: int = knob(500, "resumable checkpoint", unit="steps", low=1)
 

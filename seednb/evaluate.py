@@ -1,16 +1,18 @@
 """A model answers probes and writes captions; the answers are kept as records."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
 from seednb.config import EvaluationParams
-from seednb.data.batches import Batch, Pictures, collate, image_token_id
+from seednb.data.batches import Batch, Pictures, collate
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
 from seednb.model import AnswerLogits, Bundle
@@ -48,7 +50,8 @@ def answer_probes(
     """The greedy first word of each answer and its margin, logit("Yes") - logit("No").
 
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
-    once, and the probes of a picture share one row; no text is generated.
+    once, and the probes of a picture share one row; no text is generated. Several processes share
+    the work, and each returns all records.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer = bundle.tokenizer
@@ -63,24 +66,24 @@ def answer_probes(
     }
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
     answers: dict[tuple[str, str], tuple[str, float]] = {}
-    for chunk in _chunks(questions, params.eval_batch_size, "answer probes", "probe"):
+    for chunk in _share(questions, params.eval_batch_size, "answer probes", "probe"):
         names = list(dict.fromkeys(image for image, _ in chunk))
         pixels = pictures.batch(names)
         batch = collate(
             [prompts[text] for _, text in chunk],
             [names.index(image) for image, _ in chunk],
             pixels,
-            tokenizer.pad_token_id,
-            image_token_id(bundle.processor),
-            bundle.n_image_tokens,
+            bundle.layout,
         )
         logits = _logits(bundle, batch)
         if contrast:
-            noisy_logits = _logits(bundle, batch.with_pixels(contrast.noisy(pixels, names)))
+            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pixels, names)]))
             logits = purify_logits(logits, noisy_logits, contrast.beta)
         margins = (logits[:, yes] - logits[:, no]).tolist()
         words = [tokenizer.decode([token]).strip() for token in logits.argmax(-1).tolist()]
         answers |= dict(zip(chunk, zip(words, margins, strict=True), strict=True))
+    for others in gather_object([answers]):
+        answers |= others
     records = []
     for probe in probes:
         answer, margin = answers[probe["image"], probe["text"]]
@@ -107,20 +110,22 @@ def caption_pictures(
             return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
         return generate(bundle, prompt, pixels, *settings, [penalty] if penalty else [])
 
-    records: list[Record] = []
-    for chunk in _chunks(images, params.eval_batch_size, "write captions", "caption"):
+    written: dict[str, Decoded] = {}
+    for chunk in _share(images, params.eval_batch_size, "write captions", "caption"):
         names = [row["file_name"] for row in chunk]
-        for row, decoded in zip(chunk, write(pictures.batch(names), names), strict=True):
-            records.append(
-                {
-                    "image_id": row["image_id"],
-                    "image": row["file_name"],
-                    "caption": decoded.text,
-                    "n_tokens": decoded.n_tokens,
-                    "finished": decoded.finished,
-                }
-            )
-    return records
+        written |= dict(zip(names, write(pictures.batch(names), names), strict=True))
+    for others in gather_object([written]):
+        written |= others
+    return [
+        {
+            "image_id": row["image_id"],
+            "image": row["file_name"],
+            "caption": written[row["file_name"]].text,
+            "n_tokens": written[row["file_name"]].n_tokens,
+            "finished": written[row["file_name"]].finished,
+        }
+        for row in images
+    ]
 
 
 def match_mentions(
@@ -161,9 +166,13 @@ def _first_token(text: str, bundle: Bundle) -> int:
     return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
 
 
-def _chunks(items: Sequence[Any], size: int, title: str, unit: str) -> Any:
-    with tqdm(total=len(items), desc=title, unit=unit) as bar:
-        for start in range(0, len(items), size):
-            chunk = items[start : start + size]
+def _share(items: Sequence[Any], size: int, title: str, unit: str) -> Iterator[Any]:
+    """This process's chunks; their contents do not depend on how many processes there are."""
+    state = PartialState()
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    mine = chunks[state.process_index :: state.num_processes]
+    n = sum(map(len, mine))
+    with tqdm(total=n, desc=title, unit=unit, disable=not state.is_main_process) as bar:
+        for chunk in mine:
             yield chunk
             bar.update(len(chunk))

@@ -13,6 +13,7 @@ from accelerate import PartialState
 from seednb.artifacts import (
     Stage,
     code_fingerprint,
+    digest,
     fingerprint,
     folder_fingerprint,
     read_json,
@@ -33,11 +34,13 @@ from seednb.evaluate import (
     match_mentions,
     mention_tokens,
 )
+from seednb.examples import Examples
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import Bundle, add_adapter, default_device, load_adapter, load_bundle
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
-from seednb.trainer import ADAPTER, CURVE, Examples, train
+from seednb.teacher_cache import TeacherCache
+from seednb.trainer import ADAPTER, CURVE, train
 from seednb.versions import RECIPES, Recipe
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
@@ -102,7 +105,7 @@ class Experiment:
         if version not in RECIPES:
             raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
-        processes = PartialState(cpu=default_device().type == "cpu")
+        processes = one_card_each()
         with processes.main_process_first():  # the first to come draws the world
             n = round(recipe.data_share * self.params.data.n_pairs)
             pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
@@ -120,10 +123,15 @@ class Experiment:
     def answers(self, model: str) -> Answers:
         """What a model answers to the probes and writes as captions: its records."""
         stage = self._answer_stage(model)
+        processes = one_card_each()
         if not stage.is_finished:
             started = time.perf_counter()
-            self._answer(model, stage)
-            stage.finish(time.perf_counter() - started)
+            records = self._answer(model)
+            if processes.is_main_process:
+                for name, rows in records.items():
+                    write_lines(stage.path(f"{name}.jsonl"), rows)
+                stage.finish(time.perf_counter() - started)
+            processes.wait_for_everyone()
         probes = stage.path("probes.jsonl")
         return Answers(
             model=model,
@@ -220,7 +228,17 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        train(model, bundle, examples, recipe, self.params.train, folder)
+        train(model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache())
+
+    def _teacher_cache(self) -> TeacherCache | None:
+        """What the frozen teacher said, for all versions that learn from the same one."""
+        budget = self.params.train.teacher_cache_gib * 2**30
+        noise = {
+            name: getattr(self.params.train, name) for name in ("seed", "noise", "noise_alpha")
+        }
+        inputs = self._common_inputs() | {"noise": noise, "code": code_fingerprint("teacher")}
+        folder = self.runs / "teacher" / digest(inputs)
+        return TeacherCache(folder, budget) if budget else None
 
     def _answer_stage(self, model: str) -> Stage:
         inputs = self._common_inputs() | {
@@ -237,28 +255,23 @@ class Experiment:
             inputs["matched"] = self._answer_stage("v7").key
         return Stage(self.runs, f"answers-{model}", inputs)
 
-    def _answer(self, model: str, stage: Stage) -> None:
+    def _answer(self, model: str) -> dict[str, list[dict[str, Any]]]:
+        """Records by kind."""
         evaluation = self.params.evaluation
         bundle = self.bundle(model)
-        settings = (self.pictures("val", bundle), evaluation, self.template)
         if model == "mention_control":
-            write_lines(
-                stage.path("captions.jsonl"), self._cautious_captions(bundle, settings, stage)
-            )
-            return
+            return self._cautious_captions(bundle)
         contrast = None
         if model == "contrastive":
             contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
         probes, captions = self._ask(bundle, contrast)
-        write_lines(stage.path("probes.jsonl"), probes)
-        write_lines(stage.path("captions.jsonl"), captions)
+        return {"probes": probes, "captions": captions}
 
-    def _cautious_captions(
-        self, bundle: Bundle, settings: tuple[Any, ...], stage: Stage
-    ) -> list[dict[str, Any]]:
+    def _cautious_captions(self, bundle: Bundle) -> dict[str, list[dict[str, Any]]]:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
+        settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
 
         def n_mentions(records: list[dict[str, Any]]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
@@ -267,11 +280,14 @@ class Experiment:
             processor = MentionPenalty(tokens, penalty)
             return caption_pictures(bundle, self.data.to_caption, *settings, penalty=processor)
 
-        penalty, captions = match_mentions(
-            write, n_mentions, n_mentions(self.answers("v7").captions)
-        )
-        write_json(stage.path("penalty.json"), {"penalty_nats": penalty})
-        return captions
+        wanted = n_mentions(self.answers("v7").captions)
+        penalty, captions = match_mentions(write, n_mentions, wanted)
+        return {"captions": captions, "penalty": [{"penalty_nats": penalty}]}
+
+
+def one_card_each() -> PartialState:
+    """The processes that `accelerate launch` started, or this one alone."""
+    return PartialState(cpu=default_device().type == "cpu")
 
 
 def _version_and_labels(model: str) -> tuple[str, str]:

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from seednb.data.batches import Pictures, collate, image_token_id
+from seednb.data.batches import Pictures, collate
 from seednb.data.images import load_image, resolve_image
 from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.decoding import generate
+from seednb.examples import Examples
 from seednb.experiment import Experiment
 from seednb.metrics import chair
 from seednb.metrics.vocabulary import find_mentions
@@ -23,7 +24,6 @@ from seednb.plots import pictures as picture_sheet
 from seednb.purify import answer_confidence
 from seednb.scoring import Answers
 from seednb.summaries import caption_spans
-from seednb.trainer import Examples
 from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 
 THUMBNAIL = 224  # pixels, longest side of a picture inside a widget
@@ -86,7 +86,7 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     values: list[float] = []
     size = lab.params.evaluation.eval_batch_size
     for start in range(0, len(pairs), size):
-        batch = examples.batch(range(start, min(start + size, len(pairs))), bundle)
+        batch = examples.batch(range(start, min(start + size, len(pairs)))).to(bundle.device)
         with torch.inference_mode():
             logits = AnswerLogits(bundle.model)(batch)
         values += answer_confidence(logits, batch.example_of_token, len(batch)).tolist()
@@ -149,9 +149,7 @@ def _explorer_example(
         [Encoded(tuple(prompt), len(prompt))] * len(views),
         range(len(views)),
         views,
-        tokenizer.pad_token_id,
-        image_token_id(bundle.processor),
-        n_tokens,
+        bundle.layout,
     ).to(bundle.device)
     with torch.inference_mode():
         logits = AnswerLogits(bundle.model)(batch)
@@ -193,9 +191,7 @@ def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption
         [row],
         [0],
         pixels,
-        bundle.tokenizer.pad_token_id,
-        image_token_id(bundle.processor),
-        bundle.n_image_tokens,
+        bundle.layout,
     ).to(bundle.device)
     with torch.inference_mode():
         logits = AnswerLogits(bundle.model)(batch)

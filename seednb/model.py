@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,8 @@ from transformers import (
 )
 
 from seednb.config import ModelParams
-from seednb.data.batches import Batch
+from seednb.data.batches import Batch, Layout
+from seednb.data.prompts import IMAGE_TAG
 from seednb.errors import SeedError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,6 +48,12 @@ class Bundle:
         """Tokens that one picture occupies in a prompt."""
         vision = self.model.config.vision_config
         return (vision.image_size // vision.patch_size) ** 2
+
+    @property
+    def layout(self) -> Layout:
+        """What laying out texts has to know of this model."""
+        image_token = self.tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+        return Layout(self.tokenizer.pad_token_id, image_token, self.n_image_tokens)
 
 
 def default_device() -> torch.device:
@@ -140,8 +148,12 @@ def idle_adapters(model: nn.Module) -> list[nn.Parameter]:
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
     """The language model's layers, in order."""
-    whole = model.get_base_model() if isinstance(model, PeftModel) else model
-    return list(whole.model.language_model.layers)
+    return list(base_model(model).model.language_model.layers)
+
+
+def base_model(model: nn.Module) -> Any:
+    """The Hugging Face model, without the wrapper that PEFT puts around it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 @contextmanager
@@ -173,22 +185,37 @@ class AnswerLogits(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
-        """Logits that predict the answer tokens; the head runs on these N positions only.
+    @property
+    def whole(self) -> Any:
+        """The Hugging Face model, adapter layers inside."""
+        return base_model(self.model)
+
+    @property
+    def head(self) -> nn.Linear:
+        """Hidden states [N, H] -> logits [N, V]; no adapter touches it."""
+        head: nn.Linear = self.whole.get_output_embeddings()
+        return head
+
+    def hidden(self, batch: Batch) -> Float[Tensor, "N H"]:
+        """Last hidden states at the positions that predict the answer tokens.
 
         Adapters are float32; over bfloat16 weights they multiply in bfloat16, by autocast.
         """
-        whole = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-        half = whole.dtype in (torch.bfloat16, torch.float16)
-        with torch.autocast(batch.input_ids.device.type, whole.dtype if half else None, half):
-            hidden = whole.model(
+        dtype = self.whole.dtype
+        half = dtype in (torch.bfloat16, torch.float16)
+        with torch.autocast(batch.input_ids.device.type, dtype if half else None, half):
+            hidden = self.whole.model(
                 input_ids=batch.input_ids,
                 position_ids=batch.position_ids,
                 attention_mask=batch.attention_mask,
-                pixel_values=batch.pixel_values.to(whole.dtype),
+                pixel_values=batch.pixel_values.to(dtype),
                 use_cache=False,
             ).last_hidden_state
-            return whole.get_output_embeddings()(hidden.flatten(0, 1)[batch.answer_positions])
+        return hidden.flatten(0, 1)[batch.answer_positions]
+
+    def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
+        """Logits that predict the answer tokens; the head runs on these N positions only."""
+        return self.head(self.hidden(batch))
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:

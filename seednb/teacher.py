@@ -1,5 +1,6 @@
-"""The teacher: what the frozen model says of the clean and of the noisy picture."""
+"""The teacher: what the frozen model thinks of the clean and of the noisy picture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -8,41 +9,70 @@ from torch import Tensor
 
 from seednb.data.batches import Batch
 from seednb.model import AnswerLogits, teacher_mode
-from seednb.perturb import example_noise, gaussian_noise
-from seednb.purify import answer_confidence, purify_logits
+from seednb.perturb import gaussian_noise
+from seednb.teacher_cache import TeacherCache
 from seednb.versions import Recipe
+
+CLEAN, NOISY = "clean", "noisy"
 
 
 @dataclass(frozen=True)
 class Views:
-    """What the teacher says at the answer tokens, of the clean and of the noisy picture."""
+    """The teacher's last hidden states at the answer positions; the head turns them into logits."""
 
-    clean_logits: Float[Tensor, "N V"]
-    noisy_logits: Float[Tensor, "N V"] | None  # None where the recipe purifies nothing
-    confidence: Float[Tensor, "B"]
-
-    def target(self, token_beta: Float[Tensor, "N"]) -> Float[Tensor, "N V"]:
-        """The logits that the student is distilled towards."""
-        if self.noisy_logits is None:
-            return self.clean_logits
-        return purify_logits(self.clean_logits, self.noisy_logits, token_beta)
+    clean: Float[Tensor, "N H"]
+    noisy: Float[Tensor, "N H"] | None  # None where the recipe purifies nothing
 
 
-def teacher_views(
-    model: PeftModel, batch: Batch, recipe: Recipe, noise_alpha: float, noise_keys: list[str]
-) -> Views:
-    """Run the teacher on answer positions.
+class Teacher:
+    """Runs the frozen model, or remembers what it said."""
 
-    `noise_keys`: one a picture; all texts about a picture see the same noisy view. The passes are
-    over, and the adapter back on, when this returns.
-    """
-    answers = AnswerLogits(model)
-    with teacher_mode(model, adapter_on=recipe.teacher_adapter):
-        clean_logits = answers(batch)
-        confidence = answer_confidence(clean_logits, batch.example_of_token, len(batch))
-        if not recipe.purified:
-            return Views(clean_logits, None, confidence)
-        pixels = batch.pixel_values
-        noise = example_noise(noise_keys, tuple(pixels.shape[1:]), pixels.device)
-        noisy = gaussian_noise(pixels, noise_alpha, noise.to(pixels.dtype))
-        return Views(clean_logits, answers(batch.with_pixels(noisy)), confidence)
+    def __init__(
+        self,
+        model: PeftModel,
+        recipe: Recipe,
+        noise_alpha: float,
+        cache: TeacherCache | None = None,
+        remembered: Sequence[str] = (CLEAN,),
+    ) -> None:
+        """`remembered`: the views that `cache` keeps; the noisy one only if its noise never changes."""
+        self.model, self.recipe, self.noise_alpha = model, recipe, noise_alpha
+        self.answers = AnswerLogits(model)
+        self.cache = None if recipe.teacher_adapter else cache
+        self.remembered = remembered
+
+    def views(
+        self, batch: Batch, noise: Float[Tensor, "R C H W"] | None, keys: Sequence[str]
+    ) -> Views:
+        """What it thinks of a batch, clean and noisy in one pass; `keys` name the examples.
+
+        The pass is over, and the adapter back on, when this returns.
+        """
+        pixels = {CLEAN: batch.pixel_values}
+        if noise is not None:
+            pixels[NOISY] = gaussian_noise(batch.pixel_values, self.noise_alpha, noise)
+        found = {
+            view: hidden
+            for view in pixels
+            if (hidden := self._recall(view, batch, keys)) is not None
+        }
+        missing = [view for view in pixels if view not in found]
+        if missing:
+            with teacher_mode(self.model, adapter_on=self.recipe.teacher_adapter):
+                hidden = self.answers.hidden(batch.seen_as([pixels[view] for view in missing]))
+            found |= dict(zip(missing, hidden.chunk(len(missing)), strict=True))
+            for view in missing:
+                self._remember(view, found[view], batch, keys)
+        return Views(found[CLEAN], found.get(NOISY))
+
+    def _recall(self, view: str, batch: Batch, keys: Sequence[str]) -> Tensor | None:
+        if self.cache is None or view not in self.remembered:
+            return None
+        hidden = self.cache.get([f"{view}-{key}" for key in keys])
+        return None if hidden is None else hidden.to(batch.input_ids.device, non_blocking=True)
+
+    def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> None:
+        if self.cache is not None and view in self.remembered:
+            lengths = batch.example_of_token.bincount(minlength=len(batch)).tolist()
+            for key, part in zip(keys, hidden.split(lengths), strict=True):
+                self.cache.put(f"{view}-{key}", part)

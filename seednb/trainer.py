@@ -2,10 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -20,55 +18,21 @@ from tqdm import tqdm
 from seednb.artifacts import write_frame
 from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.config import TrainParams
-from seednb.data.batches import Batch, Pictures, collate, image_token_id
-from seednb.data.instruct import Pair
-from seednb.data.prompts import Encoded, encode
+from seednb.data.batches import Batch
 from seednb.errors import SeedError
-from seednb.losses import DIVERGENCES, cross_entropy, seed_loss
+from seednb.examples import Examples, Group, Groups, Pass
+from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
+from seednb.objective import Objective
 from seednb.purify import BetaSelector
-from seednb.teacher import Views, teacher_views
+from seednb.teacher import CLEAN, NOISY, Teacher, Views
+from seednb.teacher_cache import TeacherCache
 from seednb.tokens import example_means
+from seednb.transfer import OnHost
 from seednb.versions import Recipe
 
 ADAPTER = "adapter"
 CURVE = "curve.parquet"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Encoded training pairs with the pictures they speak of."""
-
-    rows: Sequence[Encoded]
-    images: Sequence[str]
-    pictures: Pictures
-
-    @classmethod
-    def of(
-        cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
-    ) -> "Examples":
-        """Tokenise instruction pairs (nothing is truncated)."""
-        rows = [
-            encode(pair.question, pair.answer, bundle.tokenizer, bundle.n_image_tokens, template)
-            for pair in pairs
-        ]
-        return cls(rows, [pair.image for pair in pairs], pictures)
-
-    def batch(self, numbers: Sequence[int], bundle: Bundle) -> Batch:
-        """Some examples on the model's device, those about one picture in one row."""
-        names = self.names(numbers)
-        return collate(
-            [self.rows[n] for n in numbers],
-            [names.index(self.images[n]) for n in numbers],
-            self.pictures.batch(names),
-            bundle.tokenizer.pad_token_id,
-            image_token_id(bundle.processor),
-            bundle.n_image_tokens,
-        ).to(bundle.device)
-
-    def names(self, numbers: Sequence[int]) -> list[str]:
-        """The pictures of some examples, each once."""
-        return list(dict.fromkeys(self.images[n] for n in numbers))
 
 
 def train(
@@ -78,6 +42,7 @@ def train(
     recipe: Recipe,
     params: TrainParams,
     folder: Path,
+    cache: TeacherCache | None = None,
 ) -> pd.DataFrame:
     """Train the adapter by the recipe; write `adapter/` and the curve to `folder`; return the curve.
 
@@ -85,7 +50,7 @@ def train(
     examples and end, dropout aside, at the adapter of one process. Raises SeedError if no step could
     be taken because the loss was never finite.
     """
-    run = Run(model, bundle, examples, recipe, params, folder)
+    run = Run(model, bundle, examples, recipe, params, folder, cache)
     main = run.accelerator.is_main_process
     with tqdm(total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=not main) as bar:
         for _ in run.steps():
@@ -118,6 +83,7 @@ class Run:
         recipe: Recipe,
         params: TrainParams,
         folder: Path,
+        cache: TeacherCache | None = None,
     ) -> None:
         self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
         self.temperature = params.temperature or recipe.temperature
@@ -125,22 +91,33 @@ class Run:
         self.distill_weight = (
             recipe.distill_weight if weight is None or recipe.distill_weight in (0, 1) else weight
         )
-        self.divergence = DIVERGENCES[recipe.divergence]
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if params.compile_layers:
             for layer in decoder_layers(model):
                 layer.compile(dynamic=True)
-        self.group = params.batch_size * params.grad_accum  # examples of one optimiser step
-        self.n_steps = recipe.epochs * math.ceil(len(examples.rows) / self.group)
+        self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
+        self.groups = Groups(
+            examples,
+            recipe.epochs,
+            params,
+            recipe.purified and self.distill_weight > 0,
+            (self.accelerator.process_index, self.accelerator.num_processes),
+        )
+        self.n_steps = len(self.groups)
         optimiser = torch.optim.AdamW(
             self.parameters, params.learning_rate * recipe.rate_factor, weight_decay=0.0
         )
         self.selector = BetaSelector(params.beta_values, params.beta_quantiles, params.beta_window)
-        self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
-        self.model = model
+        self.model, self.cache = model, cache
+        fixed = params.noise == "per_image_seed"
+        self.teacher = Teacher(
+            model, recipe, params.noise_alpha, cache, (CLEAN, NOISY) if fixed else (CLEAN,)
+        )
         self.student = AnswerLogits(model)  # not wrapped: the step itself sums the gradients
+        divergence = DIVERGENCES[recipe.divergence]
+        self.objective = Objective(self.student.head, divergence, self.temperature)
         self.optimiser = self.accelerator.prepare(optimiser)
         self.set_checkpointing(params.gradient_checkpointing)
         n_warmup = max(1, round(params.warmup_share * self.n_steps))
@@ -164,67 +141,65 @@ class Run:
     def steps(self) -> Iterator[None]:
         """Take the optimiser steps that are left, adding a row to the curve each."""
         started, first = time.perf_counter(), self.done
-        for step, (epoch, numbers) in enumerate(self._groups(), start=1):
-            if step <= self.done:
-                continue
+        n_examples = self.recipe.epochs * len(self.examples.rows)
+        for step, group in enumerate(self.groups.from_step(first, self.bundle.device), first + 1):
             self.student.train()
-            row = self.step_on(epoch, numbers)
-            seconds = time.perf_counter() - started
-            n_seen = (step - first) * self.group
-            rate = n_seen / seconds
+            row = self.step_on(group)
+            n_left = (self.n_steps - step) * self.groups.size
+            rate = (step - first) * self.groups.size / (time.perf_counter() - started)
             row |= {
                 "step": step,
-                "epoch": epoch + 1,
-                "examples": min(step * self.group, self.recipe.epochs * len(self.examples.rows)),
-                "n_examples": self.recipe.epochs * len(self.examples.rows),
+                "epoch": group.epoch + 1,
+                "examples": min(step * self.groups.size, n_examples),
+                "n_examples": n_examples,
                 "nan_count": self.n_nan,
                 "examples_per_s": rate,
-                "eta_s": (self.n_steps - step) * self.group / rate,
+                "eta_s": n_left / rate,
             }
             self.curve.append(row)
-            due = step % self.params.checkpoint_every == 0 and step < self.n_steps
-            if due and self.accelerator.is_main_process:
-                save_checkpoint(
-                    self.folder, step, self.model, self.optimiser.optimizer,
-                    self.schedule, self.selector, self.curve,
-                )  # fmt: skip
+            self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
             yield
 
-    def _groups(self) -> Iterator[tuple[int, list[int]]]:
-        """(epoch, example numbers) of each optimiser step.
+    def _keep(self, step: int, is_epoch_end: bool) -> None:
+        """Write a checkpoint where one is due, and what the teacher said since the last one."""
+        due = step % self.params.checkpoint_every == 0 and step < self.n_steps
+        if self.cache and (due or is_epoch_end):
+            self.cache.write()
+            self.accelerator.wait_for_everyone()
+            self.cache.find_again()
+        if due and self.accelerator.is_main_process:
+            save_checkpoint(
+                self.folder, step, self.model, self.optimiser.optimizer,
+                self.schedule, self.selector, self.curve,
+            )  # fmt: skip
 
-        Pictures are shuffled by seed and epoch; the examples about one picture stay together, so
-        that a row holds them all.
-        """
-        by_picture: dict[str, list[int]] = {}
-        for number, image in enumerate(self.examples.images):
-            by_picture.setdefault(image, []).append(number)
-        for epoch in range(self.recipe.epochs):
-            pictures = list(by_picture.values())
-            Random(f"order-{self.params.seed}-{epoch}").shuffle(pictures)
-            order = [number for numbers in pictures for number in numbers]
-            for start in range(0, len(order), self.group):
-                yield epoch, order[start : start + self.group]
-
-    def step_on(self, epoch: int, numbers: list[int]) -> dict[str, Any]:
+    def step_on(self, group: Group) -> dict[str, Any]:
         """One optimiser step on a group of examples: the loss is the mean over the group.
 
-        Each process takes its share of the group, in passes of `batch_size`. Beta is chosen from the
-        confidences of all processes, in the order of the examples.
+        Each process takes its share of the group, pass by pass. Beta is chosen from the confidences
+        of all processes, in the order of the examples; the student's first pass is queued before, so
+        that the device does not wait for that choice.
         """
-        batches = [self._batch(epoch, part) for part in self._passes(numbers)]
-        views = [self._views(batch, keys) for batch, keys in batches]
-        betas = self._select(views)
+        passes = [part.to(self.bundle.device) for part in group.passes]
+        views = [self._views(part) for part in passes]
+        confidences = [
+            self._confidence(part, view) for part, view in zip(passes, views, strict=True)
+        ]
+        first = self.student.hidden(passes[0].batch) if passes else None
+        betas = self._select(passes, confidences)
         values: list[dict[str, list[float]]] = []
         n_nan = 0
-        for (batch, _), view, beta in zip(batches, views, betas, strict=True):
-            losses = self._losses(batch, view, beta)
-            loss = losses["loss"].sum() / len(numbers)
-            values.append({key: value.tolist() for key, value in losses.items()})
+        for part, view, confidence, beta in zip(passes, views, confidences, betas, strict=True):
+            hidden = self.student.hidden(part.batch) if first is None else first
+            first = None
+            losses = self._losses(part.batch, hidden, view, beta)
+            loss = losses["loss"].sum() / group.n_examples
             if torch.isfinite(loss):
                 self.accelerator.backward(loss)
             else:
                 n_nan += 1
+            losses |= {"beta": beta, "confidence": confidence.values}
+            values.append({key: value.tolist() for key, value in losses.items()})
         self._sum_gradients()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
         rate = self.schedule.get_last_lr()[0]
@@ -236,56 +211,55 @@ class Run:
         means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
         return means | {"learning_rate": rate, "gradient_norm": float(norm)}
 
-    def _passes(self, numbers: list[int]) -> list[list[int]]:
-        """This process's share of a group, cut into forward passes."""
-        n, rank = self.accelerator.num_processes, self.accelerator.process_index
-        share = numbers[rank * len(numbers) // n : (rank + 1) * len(numbers) // n]
-        size = self.params.batch_size
-        return [share[start : start + size] for start in range(0, len(share), size)]
-
-    def _batch(self, epoch: int, numbers: list[int]) -> tuple[Batch, list[str]]:
-        """Examples of one pass, and the keys of their pictures' noise."""
-        names = self.examples.names(numbers)
-        keys = [f"noise-{self.params.seed}-{epoch}-{name}" for name in names]
-        return self.examples.batch(numbers, self.bundle), keys
-
-    def _views(self, batch: Batch, keys: list[str]) -> Views | None:
-        """What the teacher says; None where nothing is distilled."""
+    def _views(self, part: Pass) -> Views | None:
+        """What the teacher thinks; None where nothing is distilled."""
         if self.distill_weight == 0:
             return None
-        return teacher_views(self.model, batch, self.recipe, self.params.noise_alpha, keys)
+        return self.teacher.views(part.batch, part.noise, part.keys)
 
-    def _select(self, views: list[Views | None]) -> list[Tensor | None]:
+    def _confidence(self, part: Pass, views: Views | None) -> OnHost:
+        """The teacher's confidence in each example, on its way to the host."""
+        batch = part.batch
+        if views is None:
+            return OnHost(torch.zeros(len(batch)))
+        with torch.no_grad():
+            tokens = self.objective.confidence(views.clean)
+            return OnHost(example_means(tokens, batch.example_of_token, len(batch)))
+
+    def _select(self, passes: list[Pass], confidences: list[OnHost]) -> list[Tensor]:
         """Beta of each example of each pass; the history holds the examples of all processes."""
+        mine = [confidence.values for confidence in confidences]
         if self.distill_weight == 0 or not self.recipe.purified:
-            return [None] * len(views)
-        mine = [view.confidence for view in views if view is not None]
-        shares = gather_object([torch.cat(mine).tolist() if mine else []])
-        betas = self.selector.select(torch.tensor([value for share in shares for value in share]))
-        start = sum(map(len, shares[: self.accelerator.process_index]))
-        own = betas[start : start + sum(map(len, mine))].to(self.bundle.device)
-        return list(own.split([len(confidence) for confidence in mine]))
-
-    def _losses(self, batch: Batch, views: Views | None, beta: Tensor | None) -> dict[str, Tensor]:
-        """Losses, beta and confidence of each example of one forward pass."""
-        zeros = torch.zeros(len(batch), device=batch.input_ids.device)
-        beta = zeros if beta is None else beta
-        student_logits = self.student(batch)
-        supervision = example_means(
-            cross_entropy(student_logits, batch.answer_ids), batch.example_of_token, len(batch)
+            return [torch.zeros_like(values) for values in mine]
+        pairs = zip(passes, mine, strict=True)
+        own = [
+            (place, c)
+            for part, v in pairs
+            for place, c in zip(part.places, v.tolist(), strict=True)
+        ]
+        places, values = zip(*sorted(gather_object(own)), strict=True)
+        beta_of = dict(
+            zip(places, self.selector.select(torch.tensor(values)).tolist(), strict=True)
         )
-        distillation = zeros
-        if views is not None:
-            target_logits = views.target(beta[batch.example_of_token])
-            token_divergence = self.divergence(student_logits, target_logits, self.temperature)
-            distillation = example_means(token_divergence, batch.example_of_token, len(batch))
+        return [torch.tensor([beta_of[place] for place in part.places]) for part in passes]
+
+    def _losses(
+        self, batch: Batch, hidden: Tensor, views: Views | None, beta: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of each example of one pass."""
+        clean, noisy = (None, None) if views is None else (views.clean, views.noisy)
+        token_beta = beta.to(hidden.device)[batch.example_of_token]
+        distillation, supervision = (
+            example_means(values, batch.example_of_token, len(batch))
+            for values in self.objective.token_losses(
+                hidden, batch.answer_ids, clean, noisy, token_beta
+            )
+        )
         loss = seed_loss(distillation, supervision, self.distill_weight, self.temperature)
         return {
             "loss": loss,
             "distillation": self.temperature**2 * distillation,
             "supervision": supervision,
-            "beta": beta,
-            "confidence": zeros if views is None else views.confidence,
         }
 
     def _sum_gradients(self) -> None:

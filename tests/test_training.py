@@ -16,10 +16,11 @@ from transformers import (
 
 from seednb import monitor
 from seednb.config import load_params
-from seednb.data.batches import collate, image_token_id
+from seednb.data.batches import collate
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluate import Contrast, answer_probes
+from seednb.examples import Examples
 from seednb.model import (
     PROJECTIONS,
     AnswerLogits,
@@ -33,7 +34,7 @@ from seednb.pocket_base.architecture import build_tokenizer
 from seednb.pocket_base.material import instruct_texts
 from seednb.pocket_base.quality import measure
 from seednb.pocket_base.recipe import BaseRecipe
-from seednb.trainer import Examples, train
+from seednb.trainer import train
 from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +73,7 @@ def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, **c
         encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
         for question, answer in LINES * 2
     ]
-    examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise())
+    examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise(), bundle.layout)
     curve = train(
         model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder
     )
@@ -173,9 +174,7 @@ def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
         rows,
         range(4),
         Noise().batch("1234"),
-        bundle.tokenizer.pad_token_id,
-        image_token_id(bundle.processor),
-        bundle.n_image_tokens,
+        bundle.layout,
     )
     with torch.no_grad():
         base = AnswerLogits(bundle.model)(batch)
@@ -201,7 +200,7 @@ def test_a_prompt_whose_image_tokens_were_cut_is_named():
     row = encode(*LINES[0], bundle.tokenizer, bundle.n_image_tokens, PLAIN)
     cut = replace(row, input_ids=row.input_ids[:8] + row.input_ids[20:])
     with pytest.raises(SeedError, match="24 image tokens where the picture needs 36"):
-        collate([cut], [0], Noise().batch("1"), 3, image_token_id(bundle.processor), 36)
+        collate([cut], [0], Noise().batch("1"), bundle.layout)
     with pytest.raises(SeedError, match="no tokens"):
         encode("Is it?", "  ", bundle.tokenizer, 36, PLAIN)
 

@@ -1,0 +1,196 @@
+"""Training examples in the order, and in the passes, in which a run meets them; read ahead."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from seednb.config import TrainParams
+from seednb.data.batches import Batch, Layout, Pictures, collate, n_shared
+from seednb.data.instruct import Pair
+from seednb.data.prompts import Encoded, encode
+from seednb.model import Bundle
+from seednb.perturb import example_noise
+
+GPU_READERS = 4  # processes that read pictures for one GPU, unless data_workers says otherwise
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded training pairs with the pictures they speak of."""
+
+    rows: Sequence[Encoded]
+    images: Sequence[str]
+    pictures: Pictures
+    layout: Layout
+
+    @classmethod
+    def of(
+        cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
+    ) -> "Examples":
+        """Tokenise instruction pairs (nothing is truncated)."""
+        rows = [
+            encode(pair.question, pair.answer, bundle.tokenizer, bundle.n_image_tokens, template)
+            for pair in pairs
+        ]
+        return cls(rows, [pair.image for pair in pairs], pictures, bundle.layout)
+
+    def batch(self, numbers: Sequence[int]) -> Batch:
+        """Some examples, those about one picture in one row."""
+        names = self.names(numbers)
+        return collate(
+            [self.rows[n] for n in numbers],
+            [names.index(self.images[n]) for n in numbers],
+            self.pictures.batch(names),
+            self.layout,
+        )
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """The pictures of some examples, each once."""
+        return list(dict.fromkeys(self.images[n] for n in numbers))
+
+    def by_picture(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Some examples, those about one picture together."""
+        groups: dict[str, list[int]] = {}
+        for number in numbers:
+            groups.setdefault(self.images[number], []).append(number)
+        return list(groups.values())
+
+    def n_tokens(self, numbers: Sequence[int]) -> int:
+        """Length of the row that holds some examples about one picture."""
+        start = n_shared(self.rows[numbers[0]], self.layout.image_token)
+        return start + sum(len(self.rows[n].input_ids) - start for n in numbers)
+
+    def key(self, number: int) -> str:
+        """Names what the teacher is asked: the picture and every token."""
+        text = f"{self.images[number]} {self.rows[number].input_ids}"
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What goes through the model at once."""
+
+    batch: Batch
+    noise: Float[Tensor, "R C H W"] | None  # one a picture: all its texts see the same noisy view
+    places: list[int]  # of the examples in their group
+    keys: list[str]  # of the examples
+
+    def to(self, device: torch.device) -> "Pass":
+        """The pass on a device."""
+        noise = None if self.noise is None else self.noise.to(device, non_blocking=True)
+        return replace(self, batch=self.batch.to(device), noise=noise)
+
+    def pin_memory(self) -> "Pass":
+        """The pass in memory that the device can read by itself."""
+        noise = None if self.noise is None else self.noise.pin_memory()
+        return replace(self, batch=self.batch.pin_memory(), noise=noise)
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process's passes of one optimiser step."""
+
+    epoch: int
+    n_examples: int  # of all processes
+    passes: list[Pass]
+
+    def pin_memory(self) -> "Group":
+        """The group in memory that the device can read by itself (called by the loader)."""
+        return replace(self, passes=[part.pin_memory() for part in self.passes])
+
+
+class Groups(Dataset[Group]):
+    """The groups of a whole run. Order and noise depend on seed, epoch and picture alone.
+
+    Pictures are shuffled in every epoch; the examples about one picture stay together, so that a row
+    holds them all.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        epochs: int,
+        params: TrainParams,
+        noisy: bool,
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        """`noisy`: is a noisy view wanted? `process`: its number, and how many there are."""
+        self.examples, self.params, self.noisy = examples, params, noisy
+        self.rank, self.n_processes = process
+        self.size = params.batch_size * params.grad_accum
+        self.plan = [
+            (epoch, order[start : start + self.size])
+            for epoch in range(epochs)
+            for order in [self._order(epoch)]
+            for start in range(0, len(order), self.size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, step: int) -> Group:
+        epoch, numbers = self.plan[step]
+        n = len(numbers)
+        share = range(self.rank * n // self.n_processes, (self.rank + 1) * n // self.n_processes)
+        passes = [
+            self._pass(epoch, numbers, places)
+            for places in self._cut([(place, numbers[place]) for place in share])
+        ]
+        return Group(epoch, n, passes)
+
+    def from_step(self, step: int, device: torch.device) -> Iterator[Group]:
+        """The groups after the first `step`, read ahead by other processes beside a GPU."""
+        on_gpu = device.type == "cuda"
+        n_readers = self.params.data_workers
+        loader = DataLoader(
+            Subset(self, range(step, len(self))),
+            batch_size=None,
+            num_workers=GPU_READERS * on_gpu if n_readers is None else n_readers,
+            pin_memory=on_gpu,
+            generator=torch.Generator(),  # its own: the run's random numbers are for dropout
+        )
+        yield from loader
+
+    def _order(self, epoch: int) -> list[int]:
+        pictures = self.examples.by_picture(range(len(self.examples.rows)))
+        Random(f"order-{self.params.seed}-{epoch}").shuffle(pictures)
+        return [number for numbers in pictures for number in numbers]
+
+    def _cut(self, share: list[tuple[int, int]]) -> Iterator[list[int]]:
+        """Places of each pass: `batch_size` examples, or as many rows as `tokens_per_pass` holds."""
+        if self.params.tokens_per_pass is None:
+            places = [place for place, _ in share]
+            size = self.params.batch_size
+            yield from (places[start : start + size] for start in range(0, len(places), size))
+            return
+        place_of = {number: place for place, number in share}
+        rows = self.examples.by_picture([number for _, number in share])
+        waiting: list[list[int]] = []
+        for row in sorted(rows, key=self.examples.n_tokens, reverse=True):  # like lengths together
+            if (
+                waiting
+                and self.examples.n_tokens(waiting[0]) * (len(waiting) + 1)
+                > self.params.tokens_per_pass
+            ):
+                yield [place_of[number] for numbers in waiting for number in numbers]
+                waiting = []
+            waiting.append(row)
+        if waiting:
+            yield [place_of[number] for numbers in waiting for number in numbers]
+
+    def _pass(self, epoch: int, numbers: list[int], places: list[int]) -> Pass:
+        chosen = [numbers[place] for place in places]
+        batch = self.examples.batch(chosen)
+        noise = None
+        if self.noisy:
+            when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
+            names = self.examples.names(chosen)
+            keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
+            noise = example_noise(keys, tuple(batch.pixel_values.shape[1:]))
+        return Pass(batch, noise, places, [self.examples.key(number) for number in chosen])

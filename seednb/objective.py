@@ -1,0 +1,82 @@
+"""From hidden states at answer positions to the losses of each answer token, in bounded memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from seednb.losses import Divergence, cross_entropy
+from seednb.purify import purify_logits
+from seednb.tokens import precise
+
+CHUNK = 2**25  # logits of one matrix that are held at a time: 128 MiB in float32
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is compared at each answer token, and how.
+
+    The head makes logits of a chunk of tokens at a time and, if there are several chunks, makes them
+    again in the backward pass: memory does not grow with the vocabulary times the tokens.
+    """
+
+    head: nn.Linear
+    divergence: Divergence
+    temperature: float
+
+    def confidence(self, clean: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
+        """Log of the teacher's largest probability at each token."""
+        chunks = clean.split(self._tokens_of_chunk)
+        return torch.cat([precise(self.head(c)).log_softmax(-1).amax(-1) for c in chunks])
+
+    def token_losses(
+        self,
+        student: Float[Tensor, "N H"],
+        answer_ids: Int[Tensor, "N"],
+        clean: Float[Tensor, "N H"] | None = None,
+        noisy: Float[Tensor, "N H"] | None = None,
+        beta: Float[Tensor, "N"] | None = None,
+    ) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:
+        """(divergence from the teacher, cross-entropy with the label) of each token.
+
+        The teacher's logits are purified by `beta` if its noisy view is given. Without a teacher the
+        divergence is 0. The factor T^2 is left to the loss.
+        """
+        given = (student, answer_ids, clean, noisy, beta)
+        if len(student) <= self._tokens_of_chunk:
+            return self._token_losses(*given)
+        parts = [
+            checkpoint(self._token_losses, *c, use_reentrant=False) for c in self._split(given)
+        ]
+        distillation, supervision = zip(*parts, strict=True)
+        return torch.cat(distillation), torch.cat(supervision)
+
+    @property
+    def _tokens_of_chunk(self) -> int:
+        return max(1, CHUNK // self.head.out_features)
+
+    def _split(self, given: tuple[Tensor | None, ...]) -> Iterator[tuple[Tensor | None, ...]]:
+        assert given[0] is not None
+        for start in range(0, len(given[0]), self._tokens_of_chunk):
+            chunk = slice(start, start + self._tokens_of_chunk)
+            yield tuple(None if tensor is None else tensor[chunk] for tensor in given)
+
+    def _token_losses(
+        self,
+        student: Tensor,
+        answer_ids: Tensor,
+        clean: Tensor | None,
+        noisy: Tensor | None,
+        beta: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        logits = self.head(student)
+        supervision = cross_entropy(logits, answer_ids)
+        if clean is None:
+            return torch.zeros_like(supervision), supervision
+        target = self.head(clean)
+        if noisy is not None and beta is not None:
+            target = purify_logits(target, self.head(noisy), beta)
+        return self.divergence(logits, target, self.temperature), supervision

@@ -8,7 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from seednb.data.batches import Batch
-from seednb.model import AnswerLogits, teacher_mode
+from seednb.model import AnswerLogits, TeacherMode
 from seednb.perturb import gaussian_noise
 from seednb.teacher_cache import TeacherCache
 from seednb.versions import Recipe
@@ -36,8 +36,9 @@ class Teacher:
         remembered: Sequence[str] = (CLEAN,),
     ) -> None:
         """`remembered`: the views that `cache` keeps; the noisy one only if its noise never changes."""
-        self.model, self.recipe, self.noise_alpha = model, recipe, noise_alpha
+        self.noise_alpha = noise_alpha
         self.answers = AnswerLogits(model)
+        self.mode = TeacherMode(model, recipe.teacher_adapter)
         self.cache = None if recipe.teacher_adapter else cache
         self.remembered = remembered
 
@@ -58,7 +59,7 @@ class Teacher:
         }
         missing = [view for view in pixels if view not in found]
         if missing:
-            with teacher_mode(self.model, adapter_on=self.recipe.teacher_adapter):
+            with self.mode:
                 hidden = self.answers.hidden(batch.seen_as([pixels[view] for view in missing]))
             found |= dict(zip(missing, hidden.chunk(len(missing)), strict=True))
             for view in missing:
@@ -73,6 +74,6 @@ class Teacher:
 
     def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> None:
         if self.cache is not None and view in self.remembered:
-            lengths = batch.example_of_token.bincount(minlength=len(batch)).tolist()
-            for key, part in zip(keys, hidden.split(lengths), strict=True):
+            parts = hidden.split(list(batch.n_answer_tokens))
+            for key, part in zip(keys, parts, strict=True):
                 self.cache.put(f"{view}-{key}", part)

@@ -116,4 +116,4 @@ class TeacherCache:
 
 
 def _checksum(tensor: Tensor) -> int:
-    return zlib.crc32(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return zlib.crc32(tensor.contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]

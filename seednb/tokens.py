@@ -9,8 +9,9 @@ def example_means(
     token_values: Float[Tensor, "N"], example_of_token: Int[Tensor, "N"], n_examples: int
 ) -> Float[Tensor, "B"]:
     """Mean over the answer tokens of each example; an example without a token gives NaN."""
-    sums = token_values.new_zeros(n_examples).index_add(0, example_of_token, token_values)
-    return sums / torch.bincount(example_of_token, minlength=n_examples)
+    zeros = token_values.new_zeros(n_examples)
+    sums = zeros.index_add(0, example_of_token, token_values)
+    return sums / zeros.index_add(0, example_of_token, torch.ones_like(token_values))
 
 
 def precise(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -142,8 +142,8 @@ class Run:
         """Take the optimiser steps that are left, adding a row to the curve each."""
         started, first = time.perf_counter(), self.done
         n_examples = self.recipe.epochs * len(self.examples.rows)
+        self.student.train()
         for step, group in enumerate(self.groups.from_step(first, self.bundle.device), first + 1):
-            self.student.train()
             row = self.step_on(group)
             n_left = (self.n_steps - step) * self.groups.size
             rate = (step - first) * self.groups.size / (time.perf_counter() - started)
@@ -187,7 +187,7 @@ class Run:
         ]
         first = self.student.hidden(passes[0].batch) if passes else None
         betas = self._select(passes, confidences)
-        values: list[dict[str, list[float]]] = []
+        values: list[dict[str, Tensor]] = []
         n_nan = 0
         for part, view, confidence, beta in zip(passes, views, confidences, betas, strict=True):
             hidden = self.student.hidden(part.batch) if first is None else first
@@ -198,8 +198,7 @@ class Run:
                 self.accelerator.backward(loss)
             else:
                 n_nan += 1
-            losses |= {"beta": beta, "confidence": confidence.values}
-            values.append({key: value.tolist() for key, value in losses.items()})
+            values.append(losses | {"beta": beta, "confidence": confidence.values})
         self._sum_gradients()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
         rate = self.schedule.get_last_lr()[0]
@@ -207,7 +206,7 @@ class Run:
         self.schedule.step()
         self.optimiser.zero_grad()
         self.n_nan += sum(gather_object([n_nan]))
-        every = gather_object(values)
+        every = gather_object([{k: v.tolist() for k, v in part.items()} for part in values])
         means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
         return means | {"learning_rate": rate, "gradient_norm": float(norm)}
 
@@ -248,7 +247,7 @@ class Run:
     ) -> dict[str, Tensor]:
         """Losses of each example of one pass."""
         clean, noisy = (None, None) if views is None else (views.clean, views.noisy)
-        token_beta = beta.to(hidden.device)[batch.example_of_token]
+        token_beta = beta.to(hidden.device, non_blocking=True)[batch.example_of_token]
         distillation, supervision = (
             example_means(values, batch.example_of_token, len(batch))
             for values in self.objective.token_losses(

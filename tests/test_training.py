@@ -20,20 +20,21 @@ from seednb.data.batches import collate
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluate import Contrast, answer_probes
-from seednb.examples import Examples
+from seednb.examples import Examples, Groups
 from seednb.model import (
     PROJECTIONS,
     AnswerLogits,
+    TeacherMode,
     add_adapter,
     idle_adapters,
     load_bundle,
     n_trainable,
-    teacher_mode,
 )
 from seednb.pocket_base.architecture import build_tokenizer
 from seednb.pocket_base.material import instruct_texts
 from seednb.pocket_base.quality import measure
 from seednb.pocket_base.recipe import BaseRecipe
+from seednb.teacher_cache import TeacherCache
 from seednb.trainer import train
 from seednb.versions import RECIPES
 
@@ -63,7 +64,7 @@ def params():
     )
 
 
-def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, **changes):
+def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, cache=None, **changes):
     """Train on eight examples about some pictures; returns the adapter's weights and the curve."""
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
@@ -75,7 +76,7 @@ def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, **c
     ]
     examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise(), bundle.layout)
     curve = train(
-        model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder
+        model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder, cache
     )
     weights = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
     return weights, curve
@@ -184,7 +185,7 @@ def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
             torch.nn.init.normal_(parameter)
     with torch.no_grad():
         student = AnswerLogits(model)(batch)
-        with teacher_mode(model):
+        with TeacherMode(model):
             torch.testing.assert_close(AnswerLogits(model)(batch), base)
         torch.testing.assert_close(AnswerLogits(model)(batch), student)
     assert (student - base).abs().max() > 0.1
@@ -252,3 +253,70 @@ def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
     assert quality == pytest.approx(recorded, abs=1.0)
     assert quality["recall_clear"] >= 90
     assert quality["hallucinated_in_scene"] > 50
+
+
+def test_a_remembered_teacher_gives_the_adapter_of_one_that_is_asked(params, tmp_path):
+    for noise in ("per_epoch", "per_image_seed"):
+        asked, curve = make_run(params, tmp_path / noise / "a", "v7", noise=noise)
+        cache = TeacherCache(tmp_path / noise / "cache", 2**30)
+        first, _ = make_run(params, tmp_path / noise / "b", "v7", noise=noise, cache=cache)
+        views = {key.split("-")[0] for key in cache.shard_of}
+        assert views == {"clean"} | ({"noisy"} if noise == "per_image_seed" else set())
+        again, other = make_run(params, tmp_path / noise / "c", "v7", noise=noise, cache=cache)
+        for name in asked:
+            torch.testing.assert_close(first[name], asked[name], atol=1e-9, rtol=0)
+            torch.testing.assert_close(again[name], asked[name], atol=1e-9, rtol=0)
+        assert list(other["beta"]) == list(curve["beta"])
+
+
+def test_a_damaged_cache_costs_time_only(params, tmp_path):
+    asked, _ = make_run(params, tmp_path / "a", "v7")
+    cache = TeacherCache(tmp_path / "cache", 2**30)
+    make_run(params, tmp_path / "b", "v7", cache=cache)
+    for shard in (tmp_path / "cache").iterdir():
+        shard.write_bytes(shard.read_bytes()[:-20])
+    cache = TeacherCache(tmp_path / "cache", 2**30)
+    again, _ = make_run(params, tmp_path / "c", "v7", cache=cache)
+    assert cache.damaged
+    for name in asked:
+        torch.testing.assert_close(again[name], asked[name], atol=1e-9, rtol=0)
+
+
+def test_v4s_teacher_is_never_remembered(params, tmp_path):
+    cache = TeacherCache(tmp_path / "cache", 2**30)
+    make_run(params, tmp_path / "a", "v4", cache=cache)
+    assert not cache.shard_of
+
+
+def test_passes_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_path):
+    whole, curve = make_run(params, tmp_path / "a", "v7", n_pictures=3)
+    cut, other = make_run(params, tmp_path / "b", "v7", n_pictures=3, tokens_per_pass=200)
+    for name in whole:
+        torch.testing.assert_close(cut[name], whole[name], atol=1e-9, rtol=0)
+    assert list(other["beta"]) == list(curve["beta"])
+
+
+@pytest.mark.parametrize("tokens", [1, 100, 150, 10_000])
+def test_a_pass_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    rows = [
+        encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+        for question, answer in LINES * 3
+    ]
+    examples = Examples(rows, [str(n % 5) for n in range(12)], Noise(), bundle.layout)
+    for process in ((0, 1), (0, 2), (1, 2)):
+        settings = replace(params.train, batch_size=12, tokens_per_pass=tokens)
+        (group,) = Groups(examples, 1, settings, True, process)
+        places = [place for part in group.passes for place in part.places]
+        assert sorted(places) == list(
+            range(process[0] * 12 // process[1], (process[0] + 1) * 12 // process[1])
+        )
+        for part in group.passes:
+            n_rows, length = part.batch.input_ids.shape
+            assert n_rows == 1 or n_rows * (length - 8) < tokens  # rows are padded to steps of 8
+
+
+def test_pictures_read_ahead_are_the_same(params, tmp_path):
+    here, _ = make_run(params, tmp_path / "a", "v7")
+    ahead, _ = make_run(params, tmp_path / "b", "v7", data_workers=2)
+    assert all(torch.equal(here[name], ahead[name]) for name in here)

@@ -43,7 +43,7 @@ class Batch:
     answer_positions: Int[Tensor, "N"]  # in the flattened rows: their logits predict answer tokens
     answer_ids: Int[Tensor, "N"]
     example_of_token: Int[Tensor, "N"]
-    n_examples: int
+    n_answer_tokens: tuple[int, ...]  # of each example
 
     @property
     def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | None:
@@ -80,7 +80,7 @@ class Batch:
         return replace(self, **tensors)
 
     def __len__(self) -> int:
-        return self.n_examples
+        return len(self.n_answer_tokens)
 
 
 class Pictures:
@@ -151,7 +151,7 @@ def collate(
         answer_positions=row_of * input_ids.shape[1] + position,
         answer_ids=token,
         example_of_token=example,
-        n_examples=len(texts),
+        n_answer_tokens=tuple(len(text.predicted) for text in texts),
     )
 
 

@@ -1,0 +1,98 @@
+"""Chunked losses and remembered hidden states change nothing but memory and time."""
+
+import os
+
+import pytest
+import torch
+
+from seednb import objective
+from seednb.losses import DIVERGENCES
+from seednb.objective import Objective
+from seednb.teacher_cache import TeacherCache
+
+N, HIDDEN, VOCABULARY = 37, 8, 50
+
+
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    student, clean, noisy = torch.randn(3, N, HIDDEN, generator=generator, dtype=torch.float64)
+    answer_ids = torch.randint(VOCABULARY, (N,), generator=generator)
+    beta = torch.rand(N, generator=generator, dtype=torch.float64)
+    return student.requires_grad_(), answer_ids, clean, noisy, beta
+
+
+@pytest.mark.parametrize("teacher", [0, 2, 3], ids=["none", "clean", "purified"])
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_chunks_give_the_losses_and_gradients_of_the_whole(monkeypatch, divergence, teacher):
+    head = torch.nn.Linear(HIDDEN, VOCABULARY, bias=False).double()
+    found = []
+    for logits_at_once in (2**25, 5 * VOCABULARY, 1):
+        monkeypatch.setattr(objective, "CHUNK", logits_at_once)
+        student, *others = tensors()
+        compare = Objective(head, DIVERGENCES[divergence], temperature=2.0)
+        losses = compare.token_losses(student, others[0], *others[1 : 1 + teacher])
+        sum(part.square().sum() for part in losses).backward()
+        found.append((*losses, compare.confidence(others[1]), student.grad))
+    for other in found[1:]:
+        for whole, chunked in zip(found[0], other, strict=True):
+            torch.testing.assert_close(chunked, whole, atol=1e-12, rtol=0)
+
+
+@pytest.fixture
+def hidden():
+    generator = torch.Generator().manual_seed(1)
+    return {f"e{n}": torch.randn(n + 1, 6, generator=generator).bfloat16() for n in range(6)}
+
+
+def filled(folder, hidden, budget=2**30):
+    cache = TeacherCache(folder, budget)
+    for number, (key, value) in enumerate(hidden.items(), start=1):
+        cache.put(key, value)
+        if number % 2 == 0:
+            cache.write()
+    return cache
+
+
+def test_what_is_read_is_what_was_written(tmp_path, hidden):
+    filled(tmp_path / "t", hidden)
+    cache = TeacherCache(tmp_path / "t", 2**30)  # another process, later
+    keys = ["e4", "e0", "e3"]
+    assert torch.equal(cache.get(keys), torch.cat([hidden[key] for key in keys]))
+    assert cache.get(["e0", "unknown"]) is None
+
+
+@pytest.mark.parametrize("harm", ["flipped bit", "cut short", "deleted", "garbage"])
+def test_a_damaged_shard_is_discarded_and_the_others_stay(tmp_path, hidden, harm):
+    filled(tmp_path / "t", hidden)
+    shard = TeacherCache(tmp_path / "t", 2**30).shard_of["e3"]
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    before = TeacherCache(tmp_path / "t", 2**30)
+    if harm == "deleted":
+        shard.unlink()
+    else:
+        harmed = {"flipped bit": bytes(content), "cut short": content[:-9], "garbage": b"?" * 90}
+        shard.write_bytes(harmed[harm])
+    for cache in (before, TeacherCache(tmp_path / "t", 2**30)):
+        assert cache.get(["e0", "e3"]) is None
+        assert torch.equal(cache.get(["e0"]), hidden["e0"])
+        if cache is before:
+            assert cache.damaged == [shard]
+    assert not shard.exists()
+
+
+def test_room_is_made_from_other_teachers_oldest_shards_only(tmp_path, hidden):
+    filled(tmp_path / "old", hidden)
+    shards = sorted((tmp_path / "old").iterdir())
+    for age, shard in enumerate(shards):
+        os.utime(shard, (1e9 - age, 1e9 - age))  # the last one is the oldest
+    used = sum(shard.stat().st_size for shard in shards)
+    cache = TeacherCache(tmp_path / "new", used + 1)
+    cache.put("mine", hidden["e0"])
+    cache.write()
+    assert [shard.exists() for shard in shards] == [True, True, False]
+    assert torch.equal(cache.get(["mine"]), hidden["e0"])
+    full = TeacherCache(tmp_path / "new", 1)
+    full.put("more", hidden["e1"])
+    full.write()
+    assert full.get(["more"]) is None and torch.equal(full.get(["mine"]), hidden["e0"])

@@ -97,6 +97,14 @@ def build_parser() -> Parser:
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
 
+    verb = _verb(verbs, "plan", plan, "hours and memory of a full run on 1 to 1024 cards", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128")  # fmt: skip
+    verb.add_argument("--gpus", type=int, metavar="N", help="default: a table of 1, 2, 4, … 1024")
+    verb.add_argument("--card", default="h200", help="rtx4090, a100-80, h100, h200, …")
+    verb.add_argument("--model", default="llava-1.5-7b", help="llava-1.5-7b, llava-1.5-13b or llava-next-34b")  # fmt: skip
+    verb.add_argument("--pairs", type=int, default=150_000)
+    verb.add_argument("--epochs", type=int, default=3)
+    verb.add_argument("--examples-a-step", type=int, metavar="G", help="default: as many as a pass of all cards holds")  # fmt: skip
+
     verb = _verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
     _params_options(verb)
     _verb(
@@ -255,6 +263,37 @@ def doctor(options: argparse.Namespace) -> None:
     from seednb.doctor import examine
 
     print(examine(load_params(options.params, _overrides(options))))
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print a projection and where it stops scaling."""
+    from seednb import planning
+    from seednb.config import load_params
+    from seednb.tables import as_text
+
+    settings = {
+        "measured": planning.Measured.read(load_params(Path(DEFAULT_PARAMS)).root),
+        "card": _one_of(planning.CARDS, options.card, "card"),
+        "shape": _one_of(planning.SHAPES, options.model, "model"),
+        "n_samples": options.pairs * options.epochs,
+        "examples_a_step": options.examples_a_step,
+    }
+    if options.gpus:
+        planned = [planning.plan(n_cards=options.gpus, **settings)]
+    else:
+        planned = list(planning.plans(**settings))
+    print(
+        f"projected from {settings['measured'].file} ({settings['measured'].card.name}, measured)"
+    )
+    print(as_text(planning.as_frame(planned)))
+    if len(planned) > 1:
+        print(planning.verdict(planned))
+
+
+def _one_of(known: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in known:
+        raise SeedError(f"{kind} {name!r} is unknown; there are {', '.join(known)}")
+    return known[name]
 
 
 def params(options: argparse.Namespace) -> None:

@@ -9,6 +9,9 @@ import torch
 
 from seednb.artifacts import versions
 from seednb.config import Params
+from seednb.errors import SeedError
+from seednb.planning import SHAPES, Measured, card_table
+from seednb.tables import as_text
 
 COCO = "http://images.cocodataset.org"
 HUB = "https://huggingface.co"
@@ -38,6 +41,7 @@ def examine(params: Params) -> str:
     lines += [
         f"  {'missing' if path in dict(missing) else 'found':<9}{path}" for path in _needed(params)
     ]
+    lines += ["", *_cards(params)]
     lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items()), ""]
     if missing:
         lines += ["next, in " + str(params.path(params.data.data_root)) + ":"]
@@ -45,6 +49,19 @@ def examine(params: Params) -> str:
     else:
         lines += [f"next: seednb report --params params/{params.run.profile}.yaml"]
     return "\n".join(lines)
+
+
+def _cards(params: Params) -> list[str]:
+    """Which card trains LLaVA-1.5-7B with which settings, and how fast."""
+    try:
+        measured = Measured.read(params.root)
+    except SeedError as problem:
+        return [f"cards       {problem}"]
+    table = as_text(card_table(measured, SHAPES["llava-1.5-7b"]))
+    return [
+        "LLaVA-1.5-7B by card (seednb plan: hours)",
+        *(f"  {line}" for line in table.split("\n")),
+    ]
 
 
 def _machine() -> list[str]:

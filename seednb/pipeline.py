@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class Step:
 
     notebook: str
     uses: tuple[str, ...]  # sections or single parameters
-    needs: tuple[str, ...] = field(default=())
+    needs: tuple[str, ...] = ()
+    reads: str = ""  # pattern of files of the project that it shows
 
     @property
     def number(self) -> str:
@@ -58,6 +59,7 @@ STEPS = (
     Step("07_train_v7", TRAINED, ("06",)),
     Step("08_evaluation", (*TRAINED, "evaluation"), ("02", "04", "05", "06", "07")),
     Step("09_claims", (*TRAINED, "evaluation"), ("08",)),
+    Step("12_engine", (), reads="benchmarks/results/*.json"),
 )
 
 
@@ -130,6 +132,10 @@ class Pipeline:
             for name in ("vocabulary", "instruct", "train_instances")
             if (path := self.params.path(str(values[name]))).is_file()
         }
+        if step.reads:
+            files |= {
+                path.name: fingerprint(path) for path in sorted(self.params.root.glob(step.reads))
+            }
         return digest(
             {
                 "cells": [[cell.cell_type, cell.source] for cell in notebook.cells],

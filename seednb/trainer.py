@@ -262,12 +262,14 @@ class Run:
         }
 
     def _sum_gradients(self) -> None:
-        """Add the gradients of all processes: some 300 MB a step at 7B, milliseconds on one host."""
+        """Add the gradients of all processes, as one tensor: some 300 MB a step at 7B."""
         if self.accelerator.num_processes == 1:
             return
-        for parameter in self.parameters:
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            parameter.grad = self.accelerator.reduce(gradient, "sum")
+        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
+        total = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "sum")
+        parts = total.split([p.numel() for p in self.parameters])
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
 
 
 def cosine_with_warmup(step: int, n_warmup: int, n_steps: int) -> float:

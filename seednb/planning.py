@@ -1,0 +1,268 @@
+"""What a card can hold and how long a full run takes: measured on one card, projected to others.
+
+Measured are the rows of `benchmarks/results/train_step.json` (LLaVA-1.5-7B's architecture, one card).
+All else is projected from them:
+
+rate     samples/s of a card = min(measured, u x its bf16 peak / operations a sample), where u is the
+         share of its data-sheet peak that the measured card reached with the fastest setting, and
+         operations grow with the model's parameters
+step     seconds of an optimiser step on N cards that share G examples
+         = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
+         where floor is the measured time of a pass of one picture: a shorter one is launched no faster,
+         and the second term is a ring all-reduce (Patarasuk and Yuan, 2009) over the slowest link
+memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
+         moments) + the rest of the measured peak, scaled with layers x hidden size
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seednb.artifacts import read_json
+from seednb.errors import SeedError
+
+RESULTS = "benchmarks/results"
+TRAINING = "train_step"
+FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
+GIB = 2**30
+SEED_STEP = 8  # the seed's examples of one optimiser step
+
+
+@dataclass(frozen=True)
+class Card:
+    """An accelerator, from its maker's data sheet."""
+
+    name: str
+    memory_gib: float
+    peak_tflops: float  # bfloat16, dense
+    in_node_gb_s: float  # gigabytes a second between two cards of one machine, each way
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides a model's memory and speed."""
+
+    name: str
+    n_parameters: float
+    n_trainable: float  # LoRA r = 64 on q, k, v, o
+    n_layers: int
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a step is cut, and the parameters that say so."""
+
+    measured_as: str  # the row's name in the result file
+    parameters: str
+    pictures: int  # of one pass, 4 pairs each
+
+
+CARDS = {
+    card.name: card
+    for card in (
+        Card("rtx4080", 16, 97, 32),
+        Card("a10", 24, 125, 32),
+        Card("rtx4090", 24, 165, 32),
+        Card("a100-40", 40, 312, 300),
+        Card("a100-80", 80, 312, 300),
+        Card("h100", 80, 989, 450),
+        Card("h200", 141, 989, 450),
+    )
+}
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        Shape("llava-1.5-7b", 7.063e9, 76_546_048, 32, 4096),
+        Shape("llava-1.5-13b", 13.351e9, 114_294_784, 40, 5120),
+        Shape("llava-next-34b", 34.752e9, 182_452_224, 60, 7168),
+    )
+}
+SETTINGS = (  # the fastest first
+    Setting(
+        "ours, 4 pairs a picture, compiled", "batch_size=16 grad_accum=1 compile_layers=true", 4
+    ),
+    Setting(
+        "ours, 4 pairs a picture, one a pass, checkpointing",
+        "batch_size=4 grad_accum=4 gradient_checkpointing=true",
+        1,
+    ),
+)
+CARDS_A_NODE = 8
+BETWEEN_NODES_GB_S = 50.0  # 400 Gbit/s InfiniBand
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The committed figures of one card."""
+
+    card: Card
+    rows: dict[str, dict[str, Any]]  # by name
+
+    @classmethod
+    def read(cls, root: Path) -> "Measured":
+        """Raises SeedError if the benchmark has not run, or ran on a card that is not listed."""
+        result = benchmark(root, TRAINING)
+        machine = result["machine"].lower()
+        cards = [card for card in CARDS.values() if card.name.split("-")[0] in machine]
+        if not cards:
+            raise SeedError(
+                f"{RESULTS}/{TRAINING}.json was measured on {result['machine']}, a card that is not listed"
+            )
+        return cls(cards[0], {row["name"]: row for row in result["rows"]})
+
+    def rate(self, setting: Setting, card: Card, shape: Shape) -> float:
+        """Samples a second of one card."""
+        row, fastest = self.rows[setting.measured_as], self.rows[SETTINGS[0].measured_as]
+        used = fastest["executed_tflops"] / self.card.peak_tflops
+        size = shape.n_parameters / SHAPES["llava-1.5-7b"].n_parameters
+        tflop_a_sample = size * row["executed_tflops"] / row["samples_per_s"]
+        return float(min(row["samples_per_s"], used * card.peak_tflops / tflop_a_sample))
+
+    def peak_gib(self, setting: Setting, shape: Shape) -> float:
+        """Memory that a step takes."""
+        known = SHAPES["llava-1.5-7b"]
+        rest = float(self.rows[setting.measured_as]["peak_gib"]) - static_gib(known)
+        scale = shape.n_layers * shape.hidden / (known.n_layers * known.hidden)
+        return static_gib(shape) + rest * scale
+
+    def setting_for(self, card: Card, shape: Shape) -> Setting | None:
+        """The fastest setting that fits; None if none does."""
+        fitting = (s for s in SETTINGS if self.peak_gib(s, shape) <= FITS * card.memory_gib)
+        return next(fitting, None)
+
+    def floor_s(self) -> float:
+        """Seconds of a pass of one picture with its four pairs."""
+        return 4 / float(self.rows[SETTINGS[-1].measured_as]["samples_per_s"])
+
+
+def benchmark(root: Path, name: str) -> dict[str, Any]:
+    """A committed result: rows, machine, versions, date, command. Raises SeedError if it is absent."""
+    file = root / RESULTS / f"{name}.json"
+    if not file.is_file():
+        raise SeedError(f"{file} is missing; on a GPU run: python benchmarks/{name}.py")
+    result: dict[str, Any] = read_json(file)
+    return result
+
+
+def provenance(result: dict[str, Any]) -> str:
+    """Where a result comes from, in one line."""
+    used = ", ".join(
+        f"{name} {result['versions'][name]}" for name in ("torch", "transformers", "peft")
+    )
+    return f"{result['machine']}; {used}; {result['date']}; {result['command']}"
+
+
+def static_gib(shape: Shape) -> float:
+    """Weights, adapters, their gradients and AdamW's moments."""
+    return (2 * shape.n_parameters + 16 * shape.n_trainable) / GIB
+
+
+def card_table(measured: Measured, shape: Shape) -> pd.DataFrame:
+    """This card -> these settings -> these samples a second."""
+    rows = []
+    for card in CARDS.values():
+        setting = measured.setting_for(card, shape)
+        rate = f"{measured.rate(setting, card, shape):.1f}" if setting else ""
+        rows.append(
+            {
+                "card": card.name,
+                "memory GiB": card.memory_gib,
+                "samples/s": rate,
+                "peak GiB": round(measured.peak_gib(setting or SETTINGS[-1], shape), 1),
+                "how": "measured" if card is measured.card else "projected",
+                "settings": setting.parameters if setting else "does not fit",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A full run on N cards."""
+
+    n_cards: int
+    examples_a_step: int
+    n_steps: int
+    step_s: float
+    sharing_s: float  # of step_s, spent on adding gradients
+    efficiency: float  # samples/s against N times one card's
+
+    @property
+    def hours(self) -> float:
+        """Wall-clock time of all steps."""
+        return self.n_steps * self.step_s / 3600
+
+
+def plan(
+    measured: Measured,
+    card: Card,
+    shape: Shape,
+    n_cards: int,
+    n_samples: int,
+    examples_a_step: int | None = None,
+) -> Plan:
+    """Project a run of `n_samples` (pairs x epochs); a step holds 16 examples a card unless given.
+
+    Raises SeedError if the model does not fit on the card.
+    """
+    setting = measured.setting_for(card, shape)
+    if setting is None:
+        raise SeedError(
+            f"{shape.name} needs {measured.peak_gib(SETTINGS[-1], shape):.0f} GiB a card, "
+            f"{card.name} has {card.memory_gib:.0f}; take a larger card"
+        )
+    group = examples_a_step or 4 * setting.pictures * n_cards
+    rate = measured.rate(setting, card, shape)
+    floor = measured.floor_s()
+    share = math.ceil(group / n_cards)
+    bandwidth = card.in_node_gb_s if n_cards <= CARDS_A_NODE else BETWEEN_NODES_GB_S
+    sharing = 2 * (n_cards - 1) / n_cards * 4 * shape.n_trainable / (bandwidth * 1e9)
+    step = max(share / rate, floor) + sharing
+    n_steps = math.ceil(n_samples / group)
+    return Plan(n_cards, group, n_steps, step, sharing, group / step / (n_cards * rate))
+
+
+def plans(n_largest: int = 1024, **settings: Any) -> Iterator[Plan]:
+    """Projections for 1, 2, 4, … cards."""
+    n = 1
+    while n <= n_largest:
+        yield plan(n_cards=n, **settings)
+        n *= 2
+
+
+def as_frame(planned: list[Plan]) -> pd.DataFrame:
+    """One row a plan."""
+    return pd.DataFrame(
+        {
+            "GPUs": p.n_cards,
+            "examples a step": p.examples_a_step,
+            "steps": p.n_steps,
+            "seconds a step": round(p.step_s, 3),
+            "of which sharing": round(p.sharing_s, 4),
+            "efficiency": f"{p.efficiency:.0%}",
+            "hours": round(p.hours, 2),
+        }
+        for p in planned
+    )
+
+
+def verdict(planned: list[Plan]) -> str:
+    """Where more cards stop helping, and why."""
+    steps, fixed = planned[-1].n_steps, planned[0].examples_a_step == planned[-1].examples_a_step
+    poor = next((p for p in planned if p.efficiency < 0.5 * planned[0].efficiency), None)
+    if fixed and poor:
+        return (
+            f"Stops scaling at {poor.n_cards} cards: {poor.examples_a_step} examples a step leave "
+            f"{math.ceil(poor.examples_a_step / poor.n_cards)} a card, whose pass takes no less time."
+        )
+    share = 100 * planned[-1].sharing_s / planned[-1].step_s
+    return (
+        f"Adding gradients takes {share:.0f}% of a step on {planned[-1].n_cards} cards; what stops "
+        f"scaling is learning: a step of {planned[-1].examples_a_step} examples leaves {steps} steps "
+        f"of the {steps * planned[-1].examples_a_step // SEED_STEP} that the seed would take."
+    )

@@ -282,9 +282,8 @@ def plan(options: argparse.Namespace) -> None:
         planned = [planning.plan(n_cards=options.gpus, **settings)]
     else:
         planned = list(planning.plans(**settings))
-    print(
-        f"projected from {settings['measured'].file} ({settings['measured'].card.name}, measured)"
-    )
+    card = settings["measured"].card.name
+    print(f"projected from {planning.RESULTS}/{planning.TRAINING}.json (measured: {card})")
     print(as_text(planning.as_frame(planned)))
     if len(planned) > 1:
         print(planning.verdict(planned))

@@ -3,7 +3,6 @@
 Speed and memory do not depend on the values of the weights.
 """
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +15,7 @@ from transformers import (
 )
 
 from seednb.data.batches import Layout
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded
 from seednb.examples import Examples
 from seednb.model import Bundle
@@ -55,13 +55,15 @@ def build_bundle(device: torch.device) -> Bundle:
     return Bundle(model.eval(), processor, device)
 
 
-class RandomPictures:
+class RandomPictures(Pictures):
     """Noise in place of photographs, already on the host as pixel_values."""
 
-    def batch(self, names: Sequence[str]) -> torch.Tensor:
-        """Pictures by name."""
-        rows = [torch.Generator().manual_seed(int(name)) for name in names]
-        return torch.stack([torch.randn(3, 336, 336, generator=row) for row in rows])
+    def __init__(self) -> None:
+        """There is no folder to read."""
+
+    def pixels(self, name: str) -> torch.Tensor:
+        """A picture by name."""
+        return torch.randn(3, 336, 336, generator=torch.Generator().manual_seed(int(name)))
 
 
 def make_examples(n_pictures: int, n_pairs: int, seed: int = 0) -> Examples:
@@ -79,8 +81,7 @@ def make_examples(n_pictures: int, n_pairs: int, seed: int = 0) -> Examples:
             prompt = [*system, *[IMAGE_TOKEN] * N_IMAGE_TOKENS, *tokens(8, 40)]
             rows.append(Encoded((*prompt, *tokens(20, 200)), len(prompt)))
             images.append(str(picture))
-    pictures: Any = RandomPictures()
-    return Examples(rows, images, pictures, Layout(0, IMAGE_TOKEN, N_IMAGE_TOKENS))
+    return Examples(rows, images, RandomPictures(), Layout(0, IMAGE_TOKEN, N_IMAGE_TOKENS))
 
 
 def matmul_tflops(device: torch.device, size: int = 8192, repeats: int = 20) -> float:

@@ -71,7 +71,7 @@ def generate(
 ) -> list[Decoded]:
     """Greedy answers to one question about several pictures."""
     tokenizer = bundle.tokenizer
-    prompt = encode_prompt(question, tokenizer, bundle.n_image_tokens, template)
+    prompt = encode_prompt(question, tokenizer, bundle.picture_tokens, template)
     ids = torch.tensor([prompt], device=bundle.device).repeat(len(pixel_values), 1)
     output = bundle.model.generate(
         input_ids=ids,

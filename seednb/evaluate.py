@@ -12,7 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seednb.config import EvaluationParams
-from seednb.data.batches import Batch, Pictures, collate
+from seednb.data.batches import Batch, collate
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
 from seednb.model import AnswerLogits, Bundle
@@ -60,7 +61,7 @@ def answer_probes(
         for text in {text for _, text in questions}
         if (
             ids := encode_prompt(
-                text + params.probe_suffix, tokenizer, bundle.n_image_tokens, template
+                text + params.probe_suffix, tokenizer, bundle.picture_tokens, template
             )
         )
     }

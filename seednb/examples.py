@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from seednb.config import TrainParams
-from seednb.data.batches import Batch, Layout, Pictures, collate, n_shared
+from seednb.data.batches import Batch, Layout, collate, n_shared
 from seednb.data.instruct import Pair
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode
 from seednb.model import Bundle
-from seednb.perturb import example_noise
 
 GPU_READERS = 4  # processes that read pictures for one GPU, unless data_workers says otherwise
 
@@ -34,25 +34,29 @@ class Examples:
         cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
     ) -> "Examples":
         """Tokenise instruction pairs (nothing is truncated)."""
-        rows = [
-            encode(pair.question, pair.answer, bundle.tokenizer, bundle.n_image_tokens, template)
-            for pair in pairs
-        ]
+        rows = []
+        for pair in pairs:
+            tokens = pictures.tokens(pair.image) or bundle.picture_tokens
+            rows.append(encode(pair.question, pair.answer, bundle.tokenizer, tokens, template))
         return cls(rows, [pair.image for pair in pairs], pictures, bundle.layout)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
-        """Some examples, those about one picture in one row."""
+        """Some examples, those about one picture in one row where the model allows it."""
         names = self.names(numbers)
+        packs = self.layout.packs
+        rows = [names.index(self.images[n]) for n in numbers] if packs else range(len(numbers))
         return collate(
             [self.rows[n] for n in numbers],
-            [names.index(self.images[n]) for n in numbers],
+            rows,
             self.pictures.batch(names),
             self.layout,
+            self.pictures.extras(names),
         )
 
     def names(self, numbers: Sequence[int]) -> list[str]:
-        """The pictures of some examples, each once."""
-        return list(dict.fromkeys(self.images[n] for n in numbers))
+        """The picture of each row."""
+        names = [self.images[n] for n in numbers]
+        return list(dict.fromkeys(names)) if self.layout.packs else names
 
     def by_picture(self, numbers: Sequence[int]) -> list[list[int]]:
         """Some examples, those about one picture together."""
@@ -62,7 +66,9 @@ class Examples:
         return list(groups.values())
 
     def n_tokens(self, numbers: Sequence[int]) -> int:
-        """Length of the row that holds some examples about one picture."""
+        """Tokens of some examples about one picture."""
+        if not self.layout.packs:
+            return sum(len(self.rows[n].input_ids) for n in numbers)
         start = n_shared(self.rows[numbers[0]], self.layout.image_token)
         return start + sum(len(self.rows[n].input_ids) - start for n in numbers)
 
@@ -192,5 +198,5 @@ class Groups(Dataset[Group]):
             when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
             names = self.examples.names(chosen)
             keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
-            noise = example_noise(keys, tuple(batch.pixel_values.shape[1:]))
+            noise = self.examples.pictures.noise(keys, names)
         return Pass(batch, noise, places, [self.examples.key(number) for number in chosen])

@@ -21,9 +21,9 @@ from seednb.artifacts import (
     write_lines,
 )
 from seednb.config import Params, load_params
-from seednb.data.batches import Pictures
 from seednb.data.files import read_json_lines
 from seednb.data.instruct import Pair, read_pairs
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import TEMPLATES
 from seednb.decoding import MentionPenalty
 from seednb.errors import SeedError
@@ -88,7 +88,7 @@ class Experiment:
     def pictures(self, split: str, bundle: Bundle) -> Pictures:
         """Reader of the pictures of "train" or "val"."""
         folder = (self.data.train if split == "train" else self.data.val).image_dir
-        return Pictures(folder, bundle.processor, self.params.data.image_fit)
+        return bundle.pictures(folder, self.params.data.image_fit)
 
     def train(
         self,
@@ -177,7 +177,7 @@ class Experiment:
             chosen, folder = [{"image_id": 0, "file_name": image.name}], image.parent
         texts = {}
         for name, bundle in (("base", self.bundle()), ("SEED", self._adapted(adapter))):
-            reader = Pictures(folder, bundle.processor, self.params.data.image_fit)
+            reader = bundle.pictures(folder, self.params.data.image_fit)
             records = caption_pictures(
                 bundle, chosen, reader, self.params.evaluation, self.template
             )

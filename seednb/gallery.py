@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from seednb.data.batches import Pictures, collate
+from seednb.data.batches import collate
 from seednb.data.images import load_image, resolve_image
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.decoding import generate
 from seednb.examples import Examples
@@ -139,8 +140,8 @@ def _explorer_example(
     """Logits of clean and noisy views just before character `start` of a caption."""
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
     so_far = caption[:start].rstrip()
-    tokenizer, n_tokens = bundle.tokenizer, bundle.n_image_tokens
-    prompt = encode_prompt(question, tokenizer, n_tokens, lab.template)
+    tokenizer, tokens = bundle.tokenizer, bundle.picture_tokens
+    prompt = encode_prompt(question, tokenizer, tokens, lab.template)
     prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
     name = record["image"]
     pixels = reader.batch([name])
@@ -186,7 +187,7 @@ def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
 
 def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
     question = lab.params.evaluation.caption_prompt
-    row = encode(question, caption, bundle.tokenizer, bundle.n_image_tokens, lab.template)
+    row = encode(question, caption, bundle.tokenizer, bundle.picture_tokens, lab.template)
     batch = collate(
         [row],
         [0],

@@ -21,10 +21,12 @@ from transformers import (
 
 from seednb.config import ModelParams
 from seednb.data.batches import Batch, Layout
-from seednb.data.prompts import IMAGE_TAG
+from seednb.data.pictures import Pictures, SizedPictures
+from seednb.data.prompts import IMAGE_TAG, PictureTokens
 from seednb.errors import SeedError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ONE_SIZE = ("llava",)  # model types that see every picture at one size
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LANGUAGE_PROJECTIONS = r".*language_model.*\.(q|k|v|o)_proj"
 
@@ -43,16 +45,35 @@ class Bundle:
         return self.processor.tokenizer
 
     @property
-    def n_image_tokens(self) -> int:
-        """Tokens that one picture occupies in a prompt."""
+    def is_sized(self) -> bool:
+        """Whether a picture's number of tokens depends on its size."""
+        return self.model.config.model_type not in ONE_SIZE
+
+    @property
+    def picture_tokens(self) -> PictureTokens:
+        """The tokens of every picture, for models that see all at one size."""
         vision = self.model.config.vision_config
-        return (vision.image_size // vision.patch_size) ** 2
+        n = (vision.image_size // vision.patch_size) ** 2
+        return PictureTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)
 
     @property
     def layout(self) -> Layout:
         """What laying out texts has to know of this model."""
-        image_token = self.tokenizer.convert_tokens_to_ids(IMAGE_TAG)
-        return Layout(self.tokenizer.pad_token_id, image_token, self.n_image_tokens)
+        pad_id = self.tokenizer.pad_token_id
+        if not self.is_sized:
+            tokens = self.picture_tokens.ids
+            return Layout(pad_id, tokens[0], len(tokens))
+        text = self.model.config.get_text_config()
+        rotation = (
+            getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+        )
+        image_token = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
+        return Layout(pad_id, image_token, None, packs="mrope_section" not in rotation)
+
+    def pictures(self, folder: Path, image_fit: str) -> Pictures:
+        """Reader of a folder's pictures for this model."""
+        kind = SizedPictures if self.is_sized else Pictures
+        return kind(folder, self.processor, image_fit)
 
 
 def default_device() -> torch.device:
@@ -221,8 +242,17 @@ class AnswerLogits(nn.Module):
                 attention_mask=batch.attention_mask,
                 pixel_values=batch.pixel_values.to(dtype),
                 use_cache=False,
+                **batch.extras,
+                **self._kinds(batch),
             ).last_hidden_state
         return hidden.flatten(0, 1)[batch.answer_positions]
+
+    def _kinds(self, batch: Batch) -> dict[str, Tensor]:
+        """Where the picture stands, for models that number positions by it (Qwen2-VL)."""
+        if "image_grid_thw" not in batch.extras:
+            return {}
+        is_picture = batch.input_ids == self.whole.config.image_token_id
+        return {"mm_token_type_ids": is_picture.int()}
 
     def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
         """Logits that predict the answer tokens; the head runs on these N positions only."""

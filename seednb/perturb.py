@@ -22,13 +22,14 @@ def example_noise(
     keys: list[str], shape: tuple[int, ...], device: torch.device | str = "cpu"
 ) -> Float[Tensor, "B C H W"]:
     """Standard normal noise that depends on each example's key only, not on batch or process."""
-    rows = [torch.randn(shape, generator=_generator(key)) for key in keys]
-    return torch.stack(rows).to(device)
+    return torch.stack([normal(key, shape) for key in keys]).to(device)
 
 
-def _generator(key: str) -> torch.Generator:
+def normal(key: str, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
+    """Standard normal noise that depends on a key only."""
     digest = hashlib.sha256(key.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.randn(shape, generator=generator)
 
 
 PERTURBATIONS = {"gaussian": gaussian_noise}

@@ -173,7 +173,7 @@ def card_table(measured: Measured, shape: Shape) -> pd.DataFrame:
                 "card": card.name,
                 "memory GiB": card.memory_gib,
                 "samples/s": rate,
-                "peak GiB": round(measured.peak_gib(setting or SETTINGS[-1], shape), 1),
+                "peak GiB": f"{measured.peak_gib(setting or SETTINGS[-1], shape):.1f}",
                 "how": "measured" if card is measured.card else "projected",
                 "settings": setting.parameters if setting else "does not fit",
             }
@@ -262,7 +262,7 @@ def verdict(planned: list[Plan]) -> str:
         )
     share = 100 * planned[-1].sharing_s / planned[-1].step_s
     return (
-        f"Adding gradients takes {share:.0f}% of a step on {planned[-1].n_cards} cards; what stops "
-        f"scaling is learning: a step of {planned[-1].examples_a_step} examples leaves {steps} steps "
-        f"of the {steps * planned[-1].examples_a_step // SEED_STEP} that the seed would take."
+        f"Adding gradients takes {share:.0f}% of a step on {planned[-1].n_cards} cards.\n"
+        f"What stops scaling is learning: {planned[-1].examples_a_step} examples a step leave "
+        f"{steps} of the seed's {steps * planned[-1].examples_a_step // SEED_STEP} steps."
     )

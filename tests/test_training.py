@@ -17,6 +17,7 @@ from transformers import (
 from seednb import monitor
 from seednb.config import load_params
 from seednb.data.batches import collate
+from seednb.data.pictures import Pictures
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluate import Contrast, answer_probes
@@ -48,12 +49,14 @@ LINES = [
 ]
 
 
-class Noise:
+class Noise(Pictures):
     """Pictures made of seeded noise, in place of files."""
 
-    def batch(self, names):
-        rows = [torch.Generator().manual_seed(int(name)) for name in names]
-        return torch.stack([torch.randn(3, 96, 96, generator=row) for row in rows])
+    def __init__(self):
+        pass
+
+    def pixels(self, name):
+        return torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(int(name)))
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, cac
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     rows = [
-        encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+        encode(question, answer, bundle.tokenizer, bundle.picture_tokens, PLAIN)
         for question, answer in LINES * 2
     ]
     examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise(), bundle.layout)
@@ -170,7 +173,7 @@ def test_a_healthy_run_has_no_finding(params, tmp_path):
 
 def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    rows = [encode(q, a, bundle.tokenizer, bundle.n_image_tokens, PLAIN) for q, a in LINES]
+    rows = [encode(q, a, bundle.tokenizer, bundle.picture_tokens, PLAIN) for q, a in LINES]
     batch = collate(
         rows,
         range(4),
@@ -198,12 +201,12 @@ def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
 
 def test_a_prompt_whose_image_tokens_were_cut_is_named():
     bundle = load_bundle(str(CHECKPOINT), load_params(ROOT / "params/smoke.yaml").model)
-    row = encode(*LINES[0], bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+    row = encode(*LINES[0], bundle.tokenizer, bundle.picture_tokens, PLAIN)
     cut = replace(row, input_ids=row.input_ids[:8] + row.input_ids[20:])
     with pytest.raises(SeedError, match="24 image tokens where the picture needs 36"):
         collate([cut], [0], Noise().batch("1"), bundle.layout)
     with pytest.raises(SeedError, match="no tokens"):
-        encode("Is it?", "  ", bundle.tokenizer, 36, PLAIN)
+        encode("Is it?", "  ", bundle.tokenizer, bundle.picture_tokens, PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +303,7 @@ def test_passes_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_pat
 def test_a_pass_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     rows = [
-        encode(question, answer, bundle.tokenizer, bundle.n_image_tokens, PLAIN)
+        encode(question, answer, bundle.tokenizer, bundle.picture_tokens, PLAIN)
         for question, answer in LINES * 3
     ]
     examples = Examples(rows, [str(n % 5) for n in range(12)], Noise(), bundle.layout)

@@ -1,21 +1,17 @@
 """Texts about pictures -> rows that hold each picture once and know which positions predict."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import ProcessorMixin
 
-from seednb.data.images import fit_image, load_image, resolve_image
+from seednb.data.pictures import Extras
 from seednb.data.prompts import Encoded, check_image_tokens
 
 LENGTH_STEP = 8  # tokens; fused attention wants masks aligned to it
-IMAGE_CACHE = 4096  # pictures kept in memory: 450 MB at 96 px, more at 336 px
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,8 @@ class Layout:
 
     pad_id: int
     image_token: int  # stands for one image feature
-    n_image_tokens: int  # of one picture
+    n_image_tokens: int | None  # of one picture; None where it depends on the picture's size
+    packs: bool = True  # may several texts share a row? Their positions must be one number each
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,14 @@ class Batch:
     """
 
     input_ids: Int[Tensor, "R T"]
-    position_ids: Int[Tensor, "R T"]
+    position_ids: Int[Tensor, "R T"] | None  # None where the model numbers them itself
     branches: Int[Tensor, "R T"] | None
-    pixel_values: Float[Tensor, "R C H W"]
+    pixel_values: Float[Tensor, "R ..."]
     answer_positions: Int[Tensor, "N"]  # in the flattened rows: their logits predict answer tokens
     answer_ids: Int[Tensor, "N"]
     example_of_token: Int[Tensor, "N"]
     n_answer_tokens: tuple[int, ...]  # of each example
+    extras: Extras = field(default_factory=dict)  # what else the model asks about the pictures
 
     @property
     def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | None:
@@ -67,50 +65,30 @@ class Batch:
         return replace(
             self,
             input_ids=self.input_ids.repeat(n, 1),
-            position_ids=self.position_ids.repeat(n, 1),
+            position_ids=None if self.position_ids is None else self.position_ids.repeat(n, 1),
             branches=None if self.branches is None else self.branches.repeat(n, 1),
             pixel_values=torch.cat(list(views)),
             answer_positions=torch.cat([self.answer_positions + start for start in starts]),
+            extras={name: torch.cat([value] * n) for name, value in self.extras.items()},
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         tensors: dict[str, Any] = {
             name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
-        return replace(self, **tensors)
+        extras = {name: change(value) for name, value in self.extras.items()}
+        return replace(self, **tensors, extras=extras)
 
     def __len__(self) -> int:
         return len(self.n_answer_tokens)
 
 
-class Pictures:
-    """Reads pictures of one folder as the model's pixel_values, remembering the recent ones."""
-
-    def __init__(self, folder: Path, processor: ProcessorMixin, image_fit: str) -> None:
-        """`image_fit`: "pad" to a square as LLaVA does, or "crop" as the processor does."""
-        self.folder, self.image_fit = folder, image_fit
-        self.image_processor = processor.image_processor
-        self.pixels = lru_cache(maxsize=self._cache_size())(self._read)
-
-    def batch(self, names: Sequence[str]) -> Float[Tensor, "B C H W"]:
-        """Normalised pixels of several pictures."""
-        return torch.stack([self.pixels(name) for name in names])
-
-    def _read(self, name: str) -> Float[Tensor, "C H W"]:
-        image = load_image(resolve_image(self.folder, name))
-        fitted = fit_image(image, self.image_fit)
-        return self.image_processor(fitted, return_tensors="pt").pixel_values[0]
-
-    def _cache_size(self) -> int:
-        height = self.image_processor.crop_size["height"]
-        return max(16, IMAGE_CACHE * 96 * 96 // (height * height))
-
-
 def collate(
     texts: Sequence[Encoded],
     rows: Sequence[int],
-    pixel_values: Float[Tensor, "R C H W"],
+    pixel_values: Float[Tensor, "R ..."],
     layout: Layout,
+    extras: Extras | None = None,
 ) -> Batch:
     """Lay texts out in rows: `rows[i]` is the row, and so the picture, of text i.
 
@@ -124,7 +102,8 @@ def collate(
     branches: dict[int, list[int]] = {}
     places: list[tuple[int, int, int, int]] = []  # text, row, position, predicted token
     for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
-        check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
+        if layout.n_image_tokens is not None:
+            check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
         start = n_shared(text, layout.image_token)
         prefix = text.input_ids[:start]
         if shared.setdefault(row, prefix) != prefix:
@@ -143,15 +122,18 @@ def collate(
     example, row_of, position, token = torch.tensor(places).T
     input_ids = _padded([ids[row] for row in order], layout.pad_id)
     packed = len(texts) > len(order)
+    if packed and not layout.packs:
+        raise ValueError("this model's positions do not allow several texts in a row")
     return Batch(
         input_ids=input_ids,
-        position_ids=_padded([positions[row] for row in order], 0),
+        position_ids=_padded([positions[row] for row in order], 0) if layout.packs else None,
         branches=_padded([branches[row] for row in order], 0) if packed else None,
         pixel_values=pixel_values,
         answer_positions=row_of * input_ids.shape[1] + position,
         answer_ids=token,
         example_of_token=example,
         n_answer_tokens=tuple(len(text.predicted) for text in texts),
+        extras=extras or {},
     )
 
 

@@ -18,6 +18,14 @@ TEMPLATES = {"plain": PLAIN, "vicuna_v1": VICUNA_V1}
 
 
 @dataclass(frozen=True)
+class PictureTokens:
+    """The tag that stands for a picture in a model's text, and the tokens that take its place."""
+
+    tag: str
+    ids: tuple[int, ...]  # among them one image token for each image feature
+
+
+@dataclass(frozen=True)
 class Encoded:
     """One example as tokens: the prompt, then the answer with its end-of-text token."""
 
@@ -31,17 +39,17 @@ class Encoded:
 
 
 def encode_prompt(
-    question: str, tokenizer: PreTrainedTokenizerBase, n_image_tokens: int, template: str
+    question: str, tokenizer: PreTrainedTokenizerBase, picture: PictureTokens, template: str
 ) -> list[int]:
-    """Token ids of the prompt, the image tag repeated once for each image feature.
+    """Token ids of the prompt, the image tag replaced by the picture's tokens.
 
     Nothing is truncated: a cut prompt loses image tokens, and the model then refuses the picture.
     """
-    ids = tokenizer(template.format(question=question)).input_ids
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
-    expanded = []
-    for token in ids:
-        expanded += [token] * (n_image_tokens if token == image_token else 1)
+    text = template.replace(IMAGE_TAG, picture.tag).format(question=question)
+    tag = tokenizer.convert_tokens_to_ids(picture.tag)
+    expanded: list[int] = []
+    for token in tokenizer(text).input_ids:
+        expanded += picture.ids if token == tag else (token,)
     return expanded
 
 
@@ -49,11 +57,11 @@ def encode(
     question: str,
     answer: str,
     tokenizer: PreTrainedTokenizerBase,
-    n_image_tokens: int,
+    picture: PictureTokens,
     template: str,
 ) -> Encoded:
     """Tokens of prompt and answer. Raises SeedError for an answer without tokens."""
-    prompt_ids = encode_prompt(question, tokenizer, n_image_tokens, template)
+    prompt_ids = encode_prompt(question, tokenizer, picture, template)
     answer_ids = tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids
     if not answer.strip() or not answer_ids:
         raise SeedError(f"the answer to {question!r} has no tokens; remove or repair that pair")

@@ -12,7 +12,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.scenes import CATEGORIES, SCENES
-from seednb.data.prompts import PLAIN, encode
+from seednb.data.prompts import IMAGE_TAG, PLAIN, PictureTokens, encode
 from seednb.pocket_base.material import Line, Material, patch_targets
 from seednb.pocket_base.recipe import BaseRecipe
 
@@ -148,7 +148,9 @@ def _collate(
     batch: list[Line], tokenizer: PreTrainedTokenizerFast, n_image_tokens: int
 ) -> tuple[Tensor, Tensor]:
     """Right-padded token ids and labels; prompt and padding are ignored."""
-    rows = [encode(line.question, line.answer, tokenizer, n_image_tokens, PLAIN) for line in batch]
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+    picture = PictureTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
+    rows = [encode(line.question, line.answer, tokenizer, picture, PLAIN) for line in batch]
     length = max(len(row.input_ids) for row in rows)
     ids = torch.full((len(rows), length), tokenizer.pad_token_id)
     labels = torch.full((len(rows), length), IGNORED)

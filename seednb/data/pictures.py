@@ -1,0 +1,103 @@
+"""Pictures of a folder -> what a model's vision tower reads."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from seednb.data.images import fit_image, load_image, resolve_image
+from seednb.data.prompts import PictureTokens
+from seednb.perturb import normal
+
+IMAGE_CACHE = 4096  # pictures kept in memory: 450 MB at 96 px, more at 336 px
+Extras = dict[str, Tensor]
+
+
+class Pictures:
+    """Reads pictures of one folder as the model's pixel_values, remembering the recent ones."""
+
+    def __init__(self, folder: Path, processor: Any, image_fit: str) -> None:
+        """`image_fit`: "pad" to a square as LLaVA does, or "crop" as the processor does."""
+        self.folder, self.processor, self.image_fit = folder, processor, image_fit
+        self._remembered = lru_cache(maxsize=self._cache_size())(self._read)
+
+    def pixels(self, name: str) -> Float[Tensor, "..."]:
+        """Normalised pixels of one picture."""
+        pixels: Tensor = self._remembered(name)
+        return pixels
+
+    def batch(self, names: Sequence[str]) -> Float[Tensor, "R ..."]:
+        """Normalised pixels of several pictures."""
+        return self.join([self.pixels(name) for name in names])
+
+    def noise(self, keys: Sequence[str], names: Sequence[str]) -> Float[Tensor, "R ..."]:
+        """Standard normal noise in the shape of `batch(names)`; each picture's from its key alone."""
+        pairs = zip(keys, names, strict=True)
+        return self.join([normal(key, tuple(self.pixels(name).shape)) for key, name in pairs])
+
+    def join(self, pictures: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "R ..."]:
+        """Several pictures as one tensor."""
+        return torch.stack(list(pictures))
+
+    def extras(self, names: Sequence[str]) -> Extras:
+        """What else the model asks about the pictures: nothing, if all are of one size."""
+        return {}
+
+    def tokens(self, name: str) -> PictureTokens | None:
+        """The tokens of one picture; None where every picture takes the same."""
+        return None
+
+    def _read(self, name: str) -> Any:
+        image = load_image(resolve_image(self.folder, name))
+        fitted = fit_image(image, self.image_fit)
+        image_processor = self.processor.image_processor
+        return image_processor(fitted, return_tensors="pt").pixel_values[0]
+
+    def _cache_size(self) -> int:
+        height = self.processor.image_processor.crop_size["height"]
+        return max(16, IMAGE_CACHE * 96 * 96 // (height * height))
+
+
+class SizedPictures(Pictures):
+    """Pictures for models that read each at its own size (LLaVA-NeXT, Qwen2-VL, InternVL).
+
+    Their processors turn the image tag into as many tokens as the picture's size asks for. Rows of
+    `pixel_values` are patches, tiles or padded stacks of tiles, joined along the first axis.
+    """
+
+    def pixels(self, name: str) -> Float[Tensor, "k ..."]:
+        """Pixels of one picture, as many rows as it takes."""
+        pixels: Tensor = self._remembered(name)["pixel_values"]
+        return pixels
+
+    def join(self, pictures: Sequence[Float[Tensor, "k ..."]]) -> Float[Tensor, "R ..."]:
+        """Rows below each other; stacks of tiles are padded to the largest."""
+        if pictures[0].dim() == 5:  # LLaVA-NeXT: picture, tile, channel, height, width
+            n_tiles = max(picture.shape[1] for picture in pictures)
+            none = (0, 0) * 3
+            pictures = [F.pad(p, (*none, 0, n_tiles - p.shape[1])) for p in pictures]
+        return torch.cat(list(pictures))
+
+    def extras(self, names: Sequence[str]) -> Extras:
+        """Sizes or grids of the pictures."""
+        read = [self._remembered(name) for name in names]
+        keys = [key for key in read[0] if key.startswith("image_")]
+        return {key: torch.cat([picture[key] for picture in read]) for key in keys}
+
+    def tokens(self, name: str) -> PictureTokens:
+        """What the model's processor writes for this picture."""
+        return PictureTokens(self.processor.image_token, tuple(self._remembered(name)["input_ids"]))
+
+    def _read(self, name: str) -> Any:
+        image = load_image(resolve_image(self.folder, name))
+        text = {"text": [self.processor.image_token], "add_special_tokens": False}
+        inputs = dict(self.processor(images=[image], return_tensors="pt", **text))
+        return inputs | {"input_ids": inputs["input_ids"][0].tolist()}
+
+    def _cache_size(self) -> int:
+        return 64

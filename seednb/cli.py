@@ -180,10 +180,13 @@ def train(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Probe and caption with an adapter; with --compare, with the base model too."""
+    from seednb.experiment import one_card_each
     from seednb.tables import as_text
 
     lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)
-    print(as_text(lab.compare(options.model, with_base=options.compare)))
+    table = lab.compare(options.model, with_base=options.compare)
+    if one_card_each().is_main_process:
+        print(as_text(table))
 
 
 def demo(options: argparse.Namespace) -> None:

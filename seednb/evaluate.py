@@ -17,7 +17,7 @@ from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
 from seednb.model import AnswerLogits, Bundle
-from seednb.perturb import example_noise, gaussian_noise
+from seednb.perturb import gaussian_noise
 from seednb.purify import purify_logits
 
 Record = dict[str, Any]
@@ -32,10 +32,10 @@ class Contrast:
     alpha: float
 
     def noisy(
-        self, pixel_values: Float[Tensor, "B C H W"], names: Sequence[str]
-    ) -> Float[Tensor, "B C H W"]:
+        self, pixel_values: Float[Tensor, "R ..."], pictures: Pictures, names: Sequence[str]
+    ) -> Float[Tensor, "R ..."]:
         """The noisy view of each picture; it depends on the picture's name only."""
-        noise = example_noise([f"contrast-{n}" for n in names], tuple(pixel_values.shape[1:]))
+        noise = pictures.noise([f"contrast-{name}" for name in names], names)
         return gaussian_noise(pixel_values, self.alpha, noise)
 
 
@@ -55,30 +55,21 @@ def answer_probes(
     the work, and each returns all records.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
-    tokenizer = bundle.tokenizer
-    prompts = {
-        text: Encoded(tuple(ids), len(ids))
-        for text in {text for _, text in questions}
-        if (
-            ids := encode_prompt(
-                text + params.probe_suffix, tokenizer, bundle.picture_tokens, template
-            )
-        )
-    }
+    tokenizer, layout = bundle.tokenizer, bundle.layout
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
     answers: dict[tuple[str, str], tuple[str, float]] = {}
     for chunk in _share(questions, params.eval_batch_size, "answer probes", "probe"):
-        names = list(dict.fromkeys(image for image, _ in chunk))
+        names, rows = layout.rows([image for image, _ in chunk])
+        prompts = []
+        for image, text in chunk:
+            tokens = pictures.tokens(image) or bundle.picture_tokens
+            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
+            prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
-        batch = collate(
-            [prompts[text] for _, text in chunk],
-            [names.index(image) for image, _ in chunk],
-            pixels,
-            bundle.layout,
-        )
+        batch = collate(prompts, rows, pixels, layout, pictures.extras(names))
         logits = _logits(bundle, batch)
         if contrast:
-            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pixels, names)]))
+            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pixels, pictures, names)]))
             logits = purify_logits(logits, noisy_logits, contrast.beta)
         margins = (logits[:, yes] - logits[:, no]).tolist()
         words = [tokenizer.decode([token]).strip() for token in logits.argmax(-1).tolist()]
@@ -107,7 +98,7 @@ def caption_pictures(
 
     def write(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
         if contrast:
-            noisy = contrast.noisy(pixels, names)
+            noisy = contrast.noisy(pixels, pictures, names)
             return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
         return generate(bundle, prompt, pixels, *settings, [penalty] if penalty else [])
 

@@ -42,21 +42,13 @@ class Examples:
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Some examples, those about one picture in one row where the model allows it."""
-        names = self.names(numbers)
-        packs = self.layout.packs
-        rows = [names.index(self.images[n]) for n in numbers] if packs else range(len(numbers))
-        return collate(
-            [self.rows[n] for n in numbers],
-            rows,
-            self.pictures.batch(names),
-            self.layout,
-            self.pictures.extras(names),
-        )
+        names, rows = self.layout.rows([self.images[n] for n in numbers])
+        pixels, extras = self.pictures.batch(names), self.pictures.extras(names)
+        return collate([self.rows[n] for n in numbers], rows, pixels, self.layout, extras)
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The picture of each row."""
-        names = [self.images[n] for n in numbers]
-        return list(dict.fromkeys(names)) if self.layout.packs else names
+        return self.layout.rows([self.images[n] for n in numbers])[0]
 
     def by_picture(self, numbers: Sequence[int]) -> list[list[int]]:
         """Some examples, those about one picture together."""

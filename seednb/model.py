@@ -51,7 +51,15 @@ class Bundle:
 
     @property
     def picture_tokens(self) -> PictureTokens:
-        """The tokens of every picture, for models that see all at one size."""
+        """The tokens of every picture, for models that see all at one size.
+
+        Raises SeedError for other models, whose captions are not written yet.
+        """
+        if self.is_sized:
+            kind = self.model.config.model_type
+            raise SeedError(
+                f"{kind} reads pictures at their own size: it trains, but writes no captions"
+            )
         vision = self.model.config.vision_config
         n = (vision.image_size // vision.patch_size) ** 2
         return PictureTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)

@@ -53,6 +53,8 @@ def train(
     run = Run(model, bundle, examples, recipe, params, folder, cache)
     main = run.accelerator.is_main_process
     with tqdm(total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=not main) as bar:
+        if main and not examples.layout.packs:
+            bar.write("one text a row: this model's positions do not let texts share a picture")
         for _ in run.steps():
             row = run.curve[-1]
             bar.n = row["step"]

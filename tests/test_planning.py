@@ -84,7 +84,7 @@ def test_more_cards_than_examples_help_nobody(measured):
     assert planning.verdict(planned).startswith("Stops scaling at 2 cards")
     grown = list(planning.plans(**settings, n_samples=450_000))
     assert all(b.hours < a.hours for a, b in pairwise(grown))
-    assert "what stops scaling is learning" in planning.verdict(grown)
+    assert "What stops scaling is learning" in planning.verdict(grown)
 
 
 def test_what_does_not_fit_is_said(measured):

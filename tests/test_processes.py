@@ -13,27 +13,40 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "
           "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
 
 
+def seednb(launch, runs, *verb, **changes):
+    """Run a verb on the smoke profile, in as many processes as `launch` starts."""
+    options = [
+        text for k, v in {"runs_dir": runs, **changes}.items() for text in ("-p", f"{k}={v}")
+    ]
+    return subprocess.run(
+        [sys.executable, *launch, "-m", "seednb.cli", *verb,
+         "--params", str(ROOT / "params/smoke.yaml"), *options],
+        check=True, capture_output=True, text=True, cwd=ROOT, timeout=300,
+    ).stdout  # fmt: skip
+
+
 def train(launch, runs):
-    """Train v7 on the smoke profile without dropout; returns the curve and the adapter."""
-    changes = {"runs_dir": runs, "lora_dropout": 0.0, "batch_size": 6, "max_grad_norm": 0.05}
-    options = [text for key, value in changes.items() for text in ("-p", f"{key}={value}")]
-    subprocess.run(
-        [sys.executable, *launch, "-m", "seednb.cli", "train",
-         "--params", str(ROOT / "params/smoke.yaml"), "--version", "v7", *options],
-        check=True, capture_output=True, cwd=ROOT, timeout=300,
-    )  # fmt: skip
+    """Train v7 without dropout; returns the curve and the adapter's folder."""
+    changes = {"lora_dropout": 0.0, "batch_size": 6, "max_grad_norm": 0.05}
+    seednb(launch, runs, "train", "--version", "v7", **changes)
     (folder,) = (runs / "smoke").glob("train-v7-*")
-    return (
-        pd.read_parquet(folder / "curve.parquet"),
-        load_file(folder / "adapter/adapter_model.safetensors"),
-    )
+    return pd.read_parquet(folder / "curve.parquet"), folder / "adapter"
 
 
-def test_two_processes_choose_the_betas_and_end_at_the_adapter_of_one(tmp_path):
+def test_two_processes_end_at_the_adapter_and_at_the_records_of_one(tmp_path):
     curve, adapter = train([], tmp_path / "one")
     shared_curve, shared_adapter = train(LAUNCH, tmp_path / "two")
     assert list(shared_curve["beta"]) == list(curve["beta"])
     assert curve["beta"].nunique() > 1
     assert list(shared_curve["loss"]) == pytest.approx(list(curve["loss"]), abs=1e-5)
-    for name, weight in adapter.items():
-        assert (shared_adapter[name] - weight).abs().max() < 1e-5, name
+    shared = load_file(shared_adapter / "adapter_model.safetensors")
+    for name, weight in load_file(adapter / "adapter_model.safetensors").items():
+        assert (shared[name] - weight).abs().max() < 1e-5, name
+
+    verb = ("evaluate", "--model", str(adapter), "--compare")
+    alone = seednb([], tmp_path / "one", *verb)
+    assert seednb(LAUNCH, tmp_path / "two", *verb) == alone
+    for file in ("probes.jsonl", "captions.jsonl"):
+        (records,) = (tmp_path / "one/smoke").glob(f"answers-base-*/{file}")
+        (shared_records,) = (tmp_path / "two/smoke").glob(f"answers-base-*/{file}")
+        assert shared_records.read_bytes() == records.read_bytes()

@@ -23,6 +23,13 @@ class Layout:
     n_image_tokens: int | None  # of one picture; None where it depends on the picture's size
     packs: bool = True  # may several texts share a row? Their positions must be one number each
 
+    def rows(self, images: Sequence[str]) -> tuple[list[str], list[int]]:
+        """(the picture of each row, the row of each text), from the picture of each text."""
+        if not self.packs:
+            return list(images), list(range(len(images)))
+        names = list(dict.fromkeys(images))
+        return names, [names.index(image) for image in images]
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -105,6 +105,8 @@ def build_parser() -> Parser:
     verb.add_argument("--epochs", type=int, default=3)
     verb.add_argument("--examples-a-step", type=int, metavar="G", help="default: as many as a pass of all cards holds")  # fmt: skip
 
+    verb.add_argument("--json", action="store_true", help="one JSON object a line")
+
     verb = _verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
     _params_options(verb)
     _verb(
@@ -270,6 +272,9 @@ def doctor(options: argparse.Namespace) -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """Print a projection and where it stops scaling."""
+    import json
+    from dataclasses import asdict
+
     from seednb import planning
     from seednb.config import load_params
     from seednb.tables import as_text
@@ -281,12 +286,17 @@ def plan(options: argparse.Namespace) -> None:
         "n_samples": options.pairs * options.epochs,
         "examples_a_step": options.examples_a_step,
     }
-    if options.gpus:
+    if options.gpus is not None:
         planned = [planning.plan(n_cards=options.gpus, **settings)]
     else:
         planned = list(planning.plans(**settings))
-    card = settings["measured"].card.name
+    if options.json:
+        for each in planned:
+            print(json.dumps(asdict(each) | {"hours": each.hours}))
+        return
+    card, one = settings["measured"].card.name, planned[0]
     print(f"projected from {planning.RESULTS}/{planning.TRAINING}.json (measured: {card})")
+    print(f"a card: {one.settings}, {one.peak_gib:.1f} of {settings['card'].memory_gib} GiB")
     print(as_text(planning.as_frame(planned)))
     if len(planned) > 1:
         print(planning.verdict(planned))

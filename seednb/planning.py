@@ -3,13 +3,16 @@
 Measured are the rows of `benchmarks/results/train_step.json` (LLaVA-1.5-7B's architecture, one card).
 All else is projected from them:
 
-rate     samples/s of a card = min(measured, u x its bf16 peak / operations a sample), where u is the
-         share of its data-sheet peak that the measured card reached with the fastest setting, and
-         operations grow with the model's parameters
+rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sample): `launched` is
+         the measured rate x 32 / the model's layers (a processor launches layers one by one), u is
+         the share of its data-sheet peak that the measured card reached with the fastest setting
+         (an optimistic share for the others), and operations grow with the model's parameters
 step     seconds of an optimiser step on N cards that share G examples
          = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
-         where floor is the measured time of a pass of one picture: a shorter one is launched no faster,
-         and the second term is a ring all-reduce (Patarasuk and Yuan, 2009) over the slowest link
+         where floor is the time of a pass of one picture, borrowed from the setting with
+         checkpointing, the only one measured so small; the second term is a ring all-reduce
+         (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading pictures
+         are left out
 memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
          moments) + the rest of the measured peak, scaled with layers x hidden size
 """
@@ -119,9 +122,11 @@ class Measured:
         """Samples a second of one card."""
         row, fastest = self.rows[setting.measured_as], self.rows[SETTINGS[0].measured_as]
         used = fastest["executed_tflops"] / self.card.peak_tflops
-        size = shape.n_parameters / SHAPES["llava-1.5-7b"].n_parameters
+        known = SHAPES["llava-1.5-7b"]
+        launched = row["samples_per_s"] * known.n_layers / shape.n_layers
+        size = shape.n_parameters / known.n_parameters
         tflop_a_sample = size * row["executed_tflops"] / row["samples_per_s"]
-        return float(min(row["samples_per_s"], used * card.peak_tflops / tflop_a_sample))
+        return float(min(launched, used * card.peak_tflops / tflop_a_sample))
 
     def peak_gib(self, setting: Setting, shape: Shape) -> float:
         """Memory that a step takes."""
@@ -135,9 +140,10 @@ class Measured:
         fitting = (s for s in SETTINGS if self.peak_gib(s, shape) <= FITS * card.memory_gib)
         return next(fitting, None)
 
-    def floor_s(self) -> float:
-        """Seconds of a pass of one picture with its four pairs."""
-        return 4 / float(self.rows[SETTINGS[-1].measured_as]["samples_per_s"])
+    def floor_s(self, shape: Shape) -> float:
+        """Seconds of a pass of one picture with its four pairs: launching takes that long."""
+        depth = shape.n_layers / SHAPES["llava-1.5-7b"].n_layers
+        return depth * 4 / float(self.rows[SETTINGS[-1].measured_as]["samples_per_s"])
 
 
 def benchmark(root: Path, name: str) -> dict[str, Any]:
@@ -189,6 +195,8 @@ class Plan:
     examples_a_step: int
     n_steps: int
     step_s: float
+    settings: str
+    peak_gib: float
     sharing_s: float  # of step_s, spent on adding gradients
     efficiency: float  # samples/s against N times one card's
 
@@ -208,8 +216,15 @@ def plan(
 ) -> Plan:
     """Project a run of `n_samples` (pairs x epochs); a step holds 16 examples a card unless given.
 
-    Raises SeedError if the model does not fit on the card.
+    Raises SeedError if the model does not fit on the card, and for numbers below 1.
     """
+    for name, number in (
+        ("gpus", n_cards),
+        ("samples", n_samples),
+        ("examples_a_step", examples_a_step),
+    ):
+        if number is not None and number < 1:
+            raise SeedError(f"{name} {number}: take 1 or more")
     setting = measured.setting_for(card, shape)
     if setting is None:
         raise SeedError(
@@ -218,13 +233,15 @@ def plan(
         )
     group = examples_a_step or 4 * setting.pictures * n_cards
     rate = measured.rate(setting, card, shape)
-    floor = measured.floor_s()
+    floor = measured.floor_s(shape)
     share = math.ceil(group / n_cards)
     bandwidth = card.in_node_gb_s if n_cards <= CARDS_A_NODE else BETWEEN_NODES_GB_S
     sharing = 2 * (n_cards - 1) / n_cards * 4 * shape.n_trainable / (bandwidth * 1e9)
     step = max(share / rate, floor) + sharing
     n_steps = math.ceil(n_samples / group)
-    return Plan(n_cards, group, n_steps, step, sharing, group / step / (n_cards * rate))
+    efficiency = group / step / (n_cards * rate)
+    peak = measured.peak_gib(setting, shape)
+    return Plan(n_cards, group, n_steps, step, setting.parameters, peak, sharing, efficiency)
 
 
 def plans(n_largest: int = 1024, **settings: Any) -> Iterator[Plan]:
@@ -245,7 +262,7 @@ def as_frame(planned: list[Plan]) -> pd.DataFrame:
             "seconds a step": round(p.step_s, 3),
             "of which sharing": round(p.sharing_s, 4),
             "efficiency": f"{p.efficiency:.0%}",
-            "hours": round(p.hours, 2),
+            "hours": float(f"{p.hours:.3g}"),
         }
         for p in planned
     )

@@ -108,8 +108,16 @@ def test_plan_prints_a_table_and_names_what_it_does_not_know(capsys):
     assert main(["plan"]) == 0
     printed = capsys.readouterr().out
     assert "1024" in printed and "measured" in printed
-    assert main(["plan", "--card", "abacus"]) == 1
-    assert "h100" in capsys.readouterr().err
+    assert main(["plan", "--gpus", "8", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["n_cards"] == 8 and plan["hours"] > 0 and plan["peak_gib"] < 141
+    for wrong, named in (
+        ("--card abacus", "h100"),
+        ("--gpus 0", "1 or more"),
+        ("--pairs -1", "1 or"),
+    ):
+        assert main(["plan", *wrong.split()]) == 1
+        assert named in capsys.readouterr().err
 
 
 def test_a_faster_cpu_bound_row_is_never_exceeded(measured):

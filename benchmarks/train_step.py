@@ -60,7 +60,7 @@ def main() -> None:
 
         def step() -> int:
             use_compiled(compiled)
-            run.set_checkpointing(params.gradient_checkpointing)
+            run.set_checkpointing(params.gradient_checkpointing == "always")
             run.student.train()
             run.step_on(next(groups))
             if cache:
@@ -92,7 +92,7 @@ def main() -> None:
         SEED_LOOP: baseline(four),
         "ours, 4 pairs a picture": ours(four),
         "ours, 4 pairs a picture, one a pass, checkpointing": ours(
-            four, gradient_checkpointing=True, batch_size=4, grad_accum=4
+            four, gradient_checkpointing="always", batch_size=4, grad_accum=4
         ),
         "ours, 4 pairs a picture, compiled": ours(four, compiled=True),
         "ours, 4 pairs a picture, compiled, teacher cached": ours(

@@ -109,7 +109,11 @@ class TrainParams(Section):
     distill_weight: float | None = knob(
         None, "share of distillation; unset: as the version", low=0, high=1
     )
-    gradient_checkpointing: bool = knob(False, "recompute activations to save memory")
+    gradient_checkpointing: str = knob(
+        "auto",
+        "recompute activations to save memory; auto: once a GPU's memory has run out",
+        choices=("auto", "always", "never"),
+    )
     compile_layers: bool = knob(False, "compile the decoder's layers (pays on long runs)")
     teacher_cache_gib: float = knob(
         0, "disk for the frozen teacher's hidden states; 0: none", unit="GiB", low=0

@@ -91,7 +91,7 @@ SETTINGS = (  # the fastest first
     ),
     Setting(
         "ours, 4 pairs a picture, one a pass, checkpointing",
-        "batch_size=4 grad_accum=4 gradient_checkpointing=true",
+        "batch_size=4 grad_accum=4 gradient_checkpointing=always",
         1,
     ),
 )

@@ -62,6 +62,8 @@ def train(
             bar.update(0)
             if main and row["step"] % params.log_every == 0:
                 bar.write(log_line(row))
+        for shard in cache.damaged if main and cache else ():
+            bar.write(f"{shard} was damaged and deleted; the teacher was asked again")
     curve = pd.DataFrame(run.curve)
     if curve.empty or curve["loss"].isna().all():
         raise SeedError(
@@ -121,7 +123,7 @@ class Run:
         divergence = DIVERGENCES[recipe.divergence]
         self.objective = Objective(self.student.head, divergence, self.temperature)
         self.optimiser = self.accelerator.prepare(optimiser)
-        self.set_checkpointing(params.gradient_checkpointing)
+        self.set_checkpointing(params.gradient_checkpointing == "always")
         n_warmup = max(1, round(params.warmup_share * self.n_steps))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: cosine_with_warmup(step, n_warmup, self.n_steps)
@@ -135,6 +137,7 @@ class Run:
 
     def set_checkpointing(self, wanted: bool) -> None:
         """Keep each layer's input only, and recompute the layer in the backward pass; or not."""
+        self.checkpointing = wanted
         if wanted:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         else:
@@ -146,7 +149,7 @@ class Run:
         n_examples = self.recipe.epochs * len(self.examples.rows)
         self.student.train()
         for step, group in enumerate(self.groups.from_step(first, self.bundle.device), first + 1):
-            row = self.step_on(group)
+            row = self._step_within_memory(group)
             n_left = (self.n_steps - step) * self.groups.size
             rate = (step - first) * self.groups.size / (time.perf_counter() - started)
             row |= {
@@ -161,6 +164,28 @@ class Run:
             self.curve.append(row)
             self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
             yield
+
+    def _step_within_memory(self, group: Group) -> dict[str, Any]:
+        """A step; if memory runs out, once more with checkpointing, which is then kept on.
+
+        Several processes would have to agree on that, so there it is an error. Raises SeedError with
+        the parameters that save memory.
+        """
+        while True:
+            history = self.selector.history.copy()
+            try:
+                return self.step_on(group)
+            except torch.OutOfMemoryError as error:
+                alone = self.accelerator.num_processes == 1
+                if self.checkpointing or self.params.gradient_checkpointing != "auto" or not alone:
+                    raise SeedError(
+                        f"memory ran out with {len(group.passes[0].batch)} examples a pass; set "
+                        "gradient_checkpointing=always, or lower batch_size and raise grad_accum"
+                    ) from error
+            self.selector.history = history
+            self.optimiser.zero_grad()
+            torch.cuda.empty_cache()
+            self.set_checkpointing(True)
 
     def _keep(self, step: int, is_epoch_end: bool) -> None:
         """Write a checkpoint where one is due, and what the teacher said since the last one."""

@@ -107,7 +107,7 @@ def test_four_texts_in_one_row_have_the_gradients_of_four_rows(params, tmp_path,
 
 def test_recomputed_activations_give_the_same_adapter(params, tmp_path):
     kept, _ = make_run(params, tmp_path / "a")
-    recomputed, _ = make_run(params, tmp_path / "b", gradient_checkpointing=True)
+    recomputed, _ = make_run(params, tmp_path / "b", gradient_checkpointing="always")
     for name in kept:
         torch.testing.assert_close(kept[name], recomputed[name], atol=1e-9, rtol=0)
 
@@ -323,3 +323,35 @@ def test_pictures_read_ahead_are_the_same(params, tmp_path):
     here, _ = make_run(params, tmp_path / "a", "v7")
     ahead, _ = make_run(params, tmp_path / "b", "v7", data_workers=2)
     assert all(torch.equal(here[name], ahead[name]) for name in here)
+
+
+def run_out_of_memory(monkeypatch, unless):
+    """The student's pass raises what a full GPU raises, unless the run satisfies a condition."""
+    from seednb.trainer import Run
+
+    whole = Run.step_on
+
+    def step_on(self, group):
+        self.selector.select(torch.tensor([-1.0]))  # as a step that had come that far
+        if not unless(self):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.selector.history.pop()
+        return whole(self, group)
+
+    monkeypatch.setattr(Run, "step_on", step_on)
+
+
+def test_a_full_gpu_turns_checkpointing_on_and_changes_nothing_else(params, tmp_path, monkeypatch):
+    kept, curve = make_run(params, tmp_path / "a", "v7")
+    run_out_of_memory(monkeypatch, unless=lambda run: run.checkpointing)
+    recomputed, other = make_run(params, tmp_path / "b", "v7")
+    for name in kept:
+        torch.testing.assert_close(kept[name], recomputed[name], atol=1e-9, rtol=0)
+    assert list(other["beta"]) == list(curve["beta"])
+
+
+@pytest.mark.parametrize("choice", ["auto", "never", "always"])
+def test_a_gpu_that_stays_full_is_a_sentence(params, tmp_path, monkeypatch, choice):
+    run_out_of_memory(monkeypatch, unless=lambda run: False)
+    with pytest.raises(SeedError, match="memory ran out with 8 examples a pass"):
+        make_run(params, tmp_path, "v7", gradient_checkpointing=choice)

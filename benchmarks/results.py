@@ -1,5 +1,6 @@
 """What every benchmark writes: figures, and the machine, versions, date and command behind them."""
 
+import os
 import platform
 import sys
 import time
@@ -18,9 +19,13 @@ def write_result(name: str, rows: list[dict[str, Any]], headline: dict[str, floa
     cuda = torch.cuda.is_available()
     machine = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
     arguments = [Path(text).name if Path(text).exists() else text for text in sys.argv[1:]]
+    n_processes = os.environ.get("WORLD_SIZE", "1")
+    launcher = (
+        "python" if n_processes == "1" else f"accelerate launch --num_processes {n_processes}"
+    )
     file = RESULTS / f"{name}.json"
     result = {
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments]),
+        "command": " ".join([launcher, f"benchmarks/{Path(sys.argv[0]).name}", *arguments]),
         "machine": f"{machine}, {platform.machine()}",
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),

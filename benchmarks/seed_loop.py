@@ -22,7 +22,7 @@ def seed_loop(
     for count, number in enumerate(numbers, start=1):
         row = examples.rows[number]
         ids = torch.tensor([row.input_ids], device=device)
-        pixels = examples.pictures.batch([examples.images[number]]).to(device, torch.bfloat16)
+        pixels = examples.pictures.batch([examples.images[number]]).to(device, model.dtype)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         noisy = gaussian_noise(pixels, 0.3, torch.randn_like(pixels))
         with torch.no_grad(), model.disable_adapter():
@@ -31,7 +31,8 @@ def seed_loop(
         answer = slice(row.n_prompt - 1, -1)
         purified = purify_logits(clean_logits[0, answer], noisy_logits[0, answer], 0.8)
         del clean_logits, noisy_logits
-        torch.cuda.empty_cache()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
         student = model(**inputs, pixel_values=pixels).logits[0, answer]
         labels = ids[0, row.n_prompt :]
         supervision = torch.nn.functional.cross_entropy(student.float(), labels)

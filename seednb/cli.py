@@ -182,7 +182,7 @@ def train(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Probe and caption with an adapter; with --compare, with the base model too."""
-    from seednb.experiment import one_card_each
+    from seednb.model import one_card_each
     from seednb.tables import as_text
 
     lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +15,7 @@ from seednb.data.batches import Batch, collate
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
-from seednb.model import AnswerLogits, Bundle
+from seednb.model import AnswerLogits, Bundle, one_card_each
 from seednb.perturb import gaussian_noise
 from seednb.purify import purify_logits
 
@@ -160,7 +159,7 @@ def _first_token(text: str, bundle: Bundle) -> int:
 
 def _share(items: Sequence[Any], size: int, title: str, unit: str) -> Iterator[Any]:
     """This process's chunks; their contents do not depend on how many processes there are."""
-    state = PartialState()
+    state = one_card_each()
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     mine = chunks[state.process_index :: state.num_processes]
     n = sum(map(len, mine))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from accelerate import PartialState
 
 from seednb.artifacts import (
     Stage,
@@ -36,7 +35,7 @@ from seednb.evaluate import (
 )
 from seednb.examples import Examples
 from seednb.metrics.vocabulary import find_mentions
-from seednb.model import Bundle, add_adapter, default_device, load_adapter, load_bundle
+from seednb.model import Bundle, add_adapter, load_adapter, load_bundle, one_card_each
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.teacher_cache import TeacherCache
@@ -283,11 +282,6 @@ class Experiment:
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)
         return {"captions": captions, "penalty": [{"penalty_nats": penalty}]}
-
-
-def one_card_each() -> PartialState:
-    """The processes that `accelerate launch` started, or this one alone."""
-    return PartialState(cpu=default_device().type == "cpu")
 
 
 def _version_and_labels(model: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from jaxtyping import Float
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -89,6 +90,11 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def one_card_each() -> PartialState:
+    """The processes that `accelerate launch` started, or this one alone."""
+    return PartialState(cpu=default_device().type == "cpu")
 
 
 def load_bundle(source: str, params: ModelParams, device: torch.device | None = None) -> Bundle:

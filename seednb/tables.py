@@ -82,7 +82,7 @@ def reading(
 
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
     """A frame for reading: no row numbers, text escaped and never cut; `formats` by column."""
-    return frame.style.hide(axis="index").format(formats, escape="html")
+    return frame.style.hide(axis="index").format(formats, escape="html", na_rep="–")
 
 
 def as_command(text: str) -> str:

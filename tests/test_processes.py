@@ -9,8 +9,22 @@ import pytest
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
-LAUNCH = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-          "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+COUNT = """
+from seednb.model import one_card_each
+processes = one_card_each()
+print("process", processes.process_index, "of", processes.num_processes)
+"""
+
+
+def test_the_launcher_starts_two_processes(tmp_path):
+    """Without this, the test below could compare one process with one process."""
+    (tmp_path / "count.py").write_text(COUNT)
+    command = [sys.executable, *LAUNCH, str(tmp_path / "count.py")]
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=100
+    ).stdout
+    assert {"process 0 of 2", "process 1 of 2"} <= set(printed.splitlines())
 
 
 def seednb(launch, runs, *verb, **changes):

@@ -1,0 +1,118 @@
+"""LLaVA-1.5's exact architectures with random weights, and pairs of realistic length.
+
+Speed and memory do not depend on the values of the weights. `tiny` has the same layers in miniature,
+to try a script without a GPU.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+
+from seednb.data.batches import Layout
+from seednb.data.pictures import Pictures
+from seednb.data.prompts import Encoded
+from seednb.examples import Examples
+from seednb.model import Bundle
+
+PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between
+N_SYSTEM = 35  # tokens before the picture
+TOWER = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+         "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768}  # fmt: skip
+TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
+              "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32}  # fmt: skip
+TEXT = {  # hidden, intermediate, layers, heads, vocabulary
+    "tiny": (32, 64, 2, 2, 512),
+    "7b": (4096, 11008, 32, 32, 32064),
+    "13b": (5120, 13824, 40, 40, 32064),
+}
+
+
+def build_bundle(device: torch.device, size: str = "7b") -> Bundle:
+    """The model in bfloat16, with as much of a processor as training and captioning read."""
+    hidden, intermediate, layers, heads, vocabulary = TEXT[size]
+    tower = TINY_TOWER if size == "tiny" else TOWER
+    n_image_tokens = (tower["image_size"] // tower["patch_size"]) ** 2
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**tower),
+        text_config=LlamaConfig(
+            hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers,
+            num_attention_heads=heads, num_key_value_heads=heads, vocab_size=vocabulary,
+            max_position_embeddings=4096, rms_norm_eps=1e-5,
+        ),
+        image_token_index=IMAGE_TOKEN, vision_feature_layer=-2,
+        vision_feature_select_strategy="default", image_seq_length=n_image_tokens,
+    )  # fmt: skip
+    torch.set_default_dtype(torch.bfloat16)
+    with device:
+        model = LlavaForConditionalGeneration(config)
+    torch.set_default_dtype(torch.float32)
+    generator = torch.Generator(device).manual_seed(0)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+        if parameter.dim() > 1:
+            parameter.data.normal_(0, 0.02, generator=generator)
+    tokenizer: Any = Tokenizer()
+    processor: Any = SimpleNamespace(tokenizer=tokenizer)
+    return Bundle(model.eval(), processor, device)
+
+
+class Tokenizer:
+    """Random words in place of a vocabulary."""
+
+    pad_token_id, eos_token_id = PAD, EOS
+
+    def __call__(self, text: str, **_: Any) -> Any:
+        """The system prompt, the image tag and a question of fifteen tokens, whatever the text."""
+        words = random_tokens(N_SYSTEM + 15, torch.Generator().manual_seed(0))
+        return SimpleNamespace(input_ids=[*words[:N_SYSTEM], IMAGE_TOKEN, *words[N_SYSTEM:]])
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        """The only token that has a name."""
+        return IMAGE_TOKEN
+
+    def decode(self, ids: list[int]) -> str:
+        """Numbers in place of words."""
+        return " ".join(map(str, ids))
+
+
+class RandomPictures(Pictures):
+    """Noise in place of photographs, already on the host as pixel_values."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """There is no folder to read."""
+        self.image_size = bundle.model.config.vision_config.image_size
+
+    def pixels(self, name: str) -> torch.Tensor:
+        """A picture by name."""
+        generator = torch.Generator().manual_seed(int(name))
+        return torch.randn(3, self.image_size, self.image_size, generator=generator)
+
+
+def make_examples(bundle: Bundle, n_pictures: int, n_pairs: int, seed: int = 0) -> Examples:
+    """Pairs with questions of 8-40 tokens and answers of 20-200, `n_pairs` a picture."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(low: int, high: int) -> list[int]:
+        return random_tokens(int(torch.randint(low, high, (1,), generator=generator)), generator)
+
+    layout: Layout = bundle.layout
+    system, picture_ids = random_tokens(N_SYSTEM, generator), bundle.picture_tokens.ids
+    rows, images = [], []
+    for picture in range(n_pictures):
+        for _ in range(n_pairs):
+            prompt = [*system, *picture_ids, *some(8, 40)]
+            rows.append(Encoded((*prompt, *some(20, 200)), len(prompt)))
+            images.append(str(picture))
+    return Examples(rows, images, RandomPictures(bundle), layout)
+
+
+def random_tokens(n: int, generator: torch.Generator) -> list[int]:
+    """Some token ids."""
+    return torch.randint(EOS + 1, IMAGE_TOKEN, (n,), generator=generator).tolist()

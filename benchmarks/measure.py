@@ -1,0 +1,85 @@
+"""Times variants in turn, round by round, in one process: what disturbs one disturbs the others."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+N_ROUNDS = 5
+Work = Callable[[], int]  # does something and returns how many units of it
+
+
+def alternate(
+    variants: Mapping[str, Work],
+    unit: str,
+    device: torch.device,
+    n_rounds: int = N_ROUNDS,
+    n_timed: int = 2,
+    before: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """Median rate of each variant in units a second, and its peak memory on a GPU.
+
+    In each round a variant works once untimed, to take its memory, and then `n_timed` times.
+    `before` frees what the other variants keep. A variant that runs out of memory is a row without
+    figures: that it does not fit is a result too.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    peak: dict[str, float] = {}
+    too_large: set[str] = set()
+    for _ in range(n_rounds):
+        for name, work in variants.items():
+            if name in too_large:
+                continue
+            before()
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            try:
+                work()
+                _wait(device)
+                started = time.perf_counter()
+                n = sum(work() for _ in range(n_timed))
+                _wait(device)
+            except torch.OutOfMemoryError:
+                too_large.add(name)
+                continue
+            seconds[name].append((time.perf_counter() - started) / n)
+            if device.type == "cuda":
+                peak[name] = torch.cuda.max_memory_allocated() / 2**30
+    rows: list[dict[str, Any]] = []
+    for name, times in seconds.items():
+        row: dict[str, Any] = {"name": name, "rounds": len(times)}
+        if name in too_large:
+            row["failure"] = "out of memory"
+        else:
+            row[f"{unit}_per_s"] = significant(1 / statistics.median(times))
+        if name in peak:
+            row["peak_gib"] = round(peak[name], 1)
+        rows.append(row)
+    return rows
+
+
+def significant(value: float) -> float:
+    """Four digits: timings hold no more."""
+    return float(f"{value:.4g}")
+
+
+def matmul_tflops(device: torch.device, size: int = 8192, repeats: int = 20) -> float:
+    """Rate of a plain bfloat16 matrix product: the ceiling of this card, now."""
+    size, repeats = (size, repeats) if device.type == "cuda" else (256, 2)
+    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        left @ right
+    _wait(device)
+    started = time.perf_counter()
+    for _ in range(repeats):
+        left @ right
+    _wait(device)
+    return repeats * 2 * size**3 / (time.perf_counter() - started) / 1e12
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

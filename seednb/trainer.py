@@ -225,7 +225,8 @@ class Run:
                 self.accelerator.backward(loss)
             else:
                 n_nan += 1
-            values.append(losses | {"beta": beta, "confidence": confidence.values})
+            values.append({key: value.detach() for key, value in losses.items()})
+            values[-1] |= {"beta": beta, "confidence": confidence.values}
         self._sum_gradients()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
         rate = self.schedule.get_last_lr()[0]

@@ -27,23 +27,24 @@ TOWER = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24
          "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768}  # fmt: skip
 TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
               "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32}  # fmt: skip
-TEXT = {  # hidden, intermediate, layers, heads, vocabulary
-    "tiny": (32, 64, 2, 2, 512),
-    "7b": (4096, 11008, 32, 32, 32064),
-    "13b": (5120, 13824, 40, 40, 32064),
+TEXT = {  # hidden, intermediate, layers, heads, heads of keys and values, vocabulary
+    "tiny": (32, 64, 2, 2, 2, 512),
+    "7b": (4096, 11008, 32, 32, 32, 32064),
+    "13b": (5120, 13824, 40, 40, 40, 32064),
+    "34b": (7168, 20480, 60, 56, 8, 64064),  # LLaVA-NeXT-34B's Yi, here behind LLaVA-1.5's tower
 }
 
 
 def build_bundle(device: torch.device, size: str = "7b") -> Bundle:
     """The model in bfloat16, with as much of a processor as training and captioning read."""
-    hidden, intermediate, layers, heads, vocabulary = TEXT[size]
+    hidden, intermediate, layers, heads, key_heads, vocabulary = TEXT[size]
     tower = TINY_TOWER if size == "tiny" else TOWER
     n_image_tokens = (tower["image_size"] // tower["patch_size"]) ** 2
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**tower),
         text_config=LlamaConfig(
             hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers,
-            num_attention_heads=heads, num_key_value_heads=heads, vocab_size=vocabulary,
+            num_attention_heads=heads, num_key_value_heads=key_heads, vocab_size=vocabulary,
             max_position_embeddings=4096, rms_norm_eps=1e-5,
         ),
         image_token_index=IMAGE_TOKEN, vision_feature_layer=-2,

@@ -1,6 +1,6 @@
 """Peak memory and speed of training by size of a pass, checkpointing and model.
 
-python benchmarks/memory.py                (one GPU with 80 GB or more; about 4 minutes)
+python benchmarks/memory.py                (one GPU with 141 GB; about 4 minutes)
 python benchmarks/memory.py --tiny         (any machine, seconds; writes nothing)
 """
 
@@ -8,6 +8,7 @@ import gc
 import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,18 @@ from seednb.versions import RECIPES
 CARDS_GIB = (16, 24, 40, 80, 141)
 USABLE = 0.92  # the rest goes to the driver and to fragments
 ENDLESS = 1000
+PICTURES = {"7b": (1, 2, 4), "13b": (1, 4), "34b": (1,)}  # of one pass
 
 
 def main(tiny: bool = False) -> None:
-    """Measure settings of the 7B and the 13B model; name the smallest card that holds each."""
+    """Measure settings of three models; name the smallest card that holds each."""
     device = torch.device("cpu" if tiny else "cuda")
     rows: list[dict[str, Any]] = []
-    for size in ("tiny",) if tiny else ("7b", "13b"):
-        rows += measure_model(size, device)
+    for size, pictures in {"tiny": (1, 2)}.items() if tiny else PICTURES.items():
+        rows += measure_model(size, pictures, ModelParams(), device)
         gc.collect()  # the next model needs the memory
+    small = replace(ModelParams(), lora_r=16, lora_alpha=32, lora_scope="language_model")
+    rows += measure_model("tiny" if tiny else "7b", (0,), small, device)
     for row in rows:
         fitting = [card for card in CARDS_GIB if row.get("peak_gib", math.inf) <= USABLE * card]
         row["fits_gib"] = min(fitting, default=None)
@@ -43,14 +47,16 @@ def main(tiny: bool = False) -> None:
         print(write_result("memory", rows, headline))
 
 
-def measure_model(size: str, device: torch.device) -> list[dict[str, Any]]:
-    """Passes of 1 to 4 pictures with 4 pairs each, with and without checkpointing."""
+def measure_model(
+    size: str, pictures: Sequence[int], adapter: ModelParams, device: torch.device
+) -> list[dict[str, Any]]:
+    """Passes of some numbers of pictures with 4 pairs each; 0 stands for a single pair."""
     bundle = build_bundle(device, size)
-    model = add_adapter(bundle.model, ModelParams(), seed=0)
+    model = add_adapter(bundle.model, adapter, seed=0)
     optimisers: list[torch.optim.Optimizer] = []
 
     def step_of(n_pictures: int, checkpointing: str) -> Work:
-        examples = make_examples(bundle, n_pictures, 4)
+        examples = make_examples(bundle, max(1, n_pictures), 4 if n_pictures else 1)
         n = len(examples.rows)
         params = replace(
             TrainParams(), batch_size=n, grad_accum=1, gradient_checkpointing=checkpointing
@@ -58,12 +64,12 @@ def measure_model(size: str, device: torch.device) -> list[dict[str, Any]]:
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
         optimisers.append(run.optimiser.optimizer)
-        groups = run.groups.from_step(0, device)
+        steps = run.steps()
 
         def step() -> int:
             run.set_checkpointing(checkpointing == "always")
             run.student.train()
-            run.step_on(next(groups))
+            next(steps)
             return n
 
         return step
@@ -73,11 +79,15 @@ def measure_model(size: str, device: torch.device) -> list[dict[str, Any]]:
             optimiser.state.clear()
 
     variants = {
-        f"{size}, {n} pictures of 4 pairs, checkpointing {checkpointing}": step_of(n, checkpointing)
-        for n in (1, 2, 4)
-        for checkpointing in ("never", "always")
+        f"{size}, LoRA r {adapter.lora_r}, {_texts(n)}, checkpointing {mode}": step_of(n, mode)
+        for n in pictures
+        for mode in ("never", "always")
     }
     return alternate(variants, "samples", device, n_rounds=3, n_timed=1, before=forget)
+
+
+def _texts(n_pictures: int) -> str:
+    return f"{n_pictures} pictures of 4 pairs" if n_pictures else "one pair"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Training speed on several GPUs of one machine, each with four pictures of four pairs a step.
 
 accelerate launch --num_processes 2 benchmarks/scaling.py           (about 2 minutes)
-torchrun --standalone --nproc_per_node 2 benchmarks/scaling.py --tiny
+accelerate launch --num_processes 2 benchmarks/scaling.py --size 34b --shard
+torchrun --standalone --nproc_per_node 2 benchmarks/scaling.py --size tiny
 """
 
-import sys
+import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,30 +22,43 @@ from seednb.versions import RECIPES
 ENDLESS = 1000
 
 
-def main(tiny: bool = False) -> None:
-    """Time steps whose examples all processes share; the first process writes the figure."""
+def main(size: str = "7b", shard: bool = False) -> None:
+    """Time steps whose examples all processes share; the first process writes the figure.
+
+    With `shard` each card holds a part of every layer, keeps one picture a pass and recomputes.
+    """
     device, processes = default_device(), one_card_each()
-    bundle = build_bundle(device, "tiny" if tiny else "7b")
+    bundle = build_bundle(device, size)
     model = add_adapter(bundle.model, ModelParams(), seed=0)
     n = processes.num_processes
-    examples = make_examples(bundle, 4 * n, 4)
-    params = replace(TrainParams(), batch_size=16 * n, grad_accum=1, gradient_checkpointing="never")
+    examples = make_examples(bundle, n if shard else 4 * n, 4)
+    params = replace(
+        TrainParams(),
+        batch_size=len(examples.rows),
+        grad_accum=1,
+        gradient_checkpointing="always" if shard else "never",
+        shard_layers=shard,
+    )
     recipe = replace(RECIPES["v5"], epochs=ENDLESS)
     run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
-    groups = run.groups.from_step(0, device)
-    run.student.train()
+    steps = run.steps()
 
     def step() -> int:
-        run.step_on(next(groups))
-        return 16 * n
+        next(steps)
+        return len(examples.rows)
 
-    rows = alternate({f"{n} processes": step}, "samples", device)
+    name = f"{size}, {n} processes{', sharded' if shard else ''}"
+    rows = alternate({name: step}, "samples", device)
     if processes.is_main_process:
         print(rows)
-        if not tiny:
-            print(write_result(f"scaling-{n}", rows, {"samples_per_s": rows[0]["samples_per_s"]}))
+        if size != "tiny":
+            file = f"scaling-{size}-{n}{'-sharded' if shard else ''}"
+            print(write_result(file, rows, {"samples_per_s": rows[0]["samples_per_s"]}))
     processes.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main("--tiny" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="7b", choices=("tiny", "7b", "13b", "34b"))
+    parser.add_argument("--shard", action="store_true")
+    main(**vars(parser.parse_args()))

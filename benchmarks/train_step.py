@@ -29,7 +29,7 @@ from seednb.versions import RECIPES
 SEED_LOOP = "seed loop, 4 pairs a picture"
 PLAIN = "plain LoRA, transformers.Trainer"
 PLAIN_BATCHES = (4, 8, 16)
-ENDLESS = 1000  # epochs of 16 examples, one step each
+ENDLESS = 1000  # epochs of one step each
 
 
 def main(tiny: bool = False) -> None:
@@ -39,6 +39,7 @@ def main(tiny: bool = False) -> None:
     model = add_adapter(bundle.model, ModelParams(), seed=0)
     print("trainable parameters", n_trainable(model))
     four, one = make_examples(bundle, 4, 4), make_examples(bundle, 16, 1)
+    eight = make_examples(bundle, 8, 4)
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
     folder = Path(tempfile.mkdtemp())
@@ -56,20 +57,19 @@ def main(tiny: bool = False) -> None:
         cache: TeacherCache | None = None,
         **changes: Any,
     ) -> Work:
-        params = replace(TrainParams(batch_size=16, grad_accum=1), **changes)
+        n = len(examples.rows)
+        params = replace(TrainParams(batch_size=n, grad_accum=1), **changes)
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, folder / "run", cache)
         optimisers.append(run.optimiser.optimizer)
-        groups = run.groups.from_step(0, device)
+        steps = run.steps()
 
         def step() -> int:
             use_compiled(compiled)
             run.set_checkpointing(params.gradient_checkpointing == "always")
             run.student.train()
-            run.step_on(next(groups))
-            if cache:
-                cache.write()
-            return 16
+            next(steps)
+            return n
 
         return step
 
@@ -105,6 +105,7 @@ def main(tiny: bool = False) -> None:
         "ours, 4 pairs a picture, compiled, teacher cached": ours(
             four, **kept | {"compiled": not tiny}, cache=TeacherCache(folder / "cache", 2**34)
         ),
+        "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, compiled=not tiny),
         "ours, 1 pair a picture, compiled": ours(one, compiled=not tiny),
     }
     tflop, first_steps = {}, {}

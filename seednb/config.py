@@ -115,6 +115,9 @@ class TrainParams(Section):
         choices=("auto", "always", "never"),
     )
     compile_layers: bool = knob(False, "compile the decoder's layers (pays on long runs)")
+    shard_layers: bool = knob(
+        False, "each card holds a part of the decoder: for models larger than a card"
+    )
     teacher_cache_gib: float = knob(
         0, "disk for the frozen teacher's hidden states; 0: none", unit="GiB", low=0
     )

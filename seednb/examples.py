@@ -78,6 +78,7 @@ class Pass:
     noise: Float[Tensor, "R C H W"] | None  # one a picture: all its texts see the same noisy view
     places: list[int]  # of the examples in their group
     keys: list[str]  # of the examples
+    counts: bool = True  # False: run only because another process, with more passes, waits for it
 
     def to(self, device: torch.device) -> "Pass":
         """The pass on a device."""
@@ -134,13 +135,13 @@ class Groups(Dataset[Group]):
 
     def __getitem__(self, step: int) -> Group:
         epoch, numbers = self.plan[step]
-        n = len(numbers)
-        share = range(self.rank * n // self.n_processes, (self.rank + 1) * n // self.n_processes)
-        passes = [
-            self._pass(epoch, numbers, places)
-            for places in self._cut([(place, numbers[place]) for place in share])
-        ]
-        return Group(epoch, n, passes)
+        passes = [self._pass(epoch, numbers, places) for places in self._cuts(numbers, self.rank)]
+        if self.params.shard_layers:  # every process takes part in every pass
+            ranks = range(self.n_processes)
+            n_largest = max(len(self._cuts(numbers, rank)) for rank in ranks)
+            idle = replace(self._pass(epoch, numbers, [0]), counts=False)
+            passes += [idle] * (n_largest - len(passes))
+        return Group(epoch, len(numbers), passes)
 
     def from_step(self, step: int, device: torch.device) -> Iterator[Group]:
         """The groups after the first `step`, read ahead by other processes beside a GPU."""
@@ -159,6 +160,12 @@ class Groups(Dataset[Group]):
         pictures = self.examples.by_picture(range(len(self.examples.rows)))
         Random(f"order-{self.params.seed}-{epoch}").shuffle(pictures)
         return [number for numbers in pictures for number in numbers]
+
+    def _cuts(self, numbers: list[int], rank: int) -> list[list[int]]:
+        """Places of each pass of one process's share of a group."""
+        n = len(numbers)
+        share = range(rank * n // self.n_processes, (rank + 1) * n // self.n_processes)
+        return list(self._cut([(place, numbers[place]) for place in share]))
 
     def _cut(self, share: list[tuple[int, int]]) -> Iterator[list[int]]:
         """Places of each pass: `batch_size` examples, or as many rows as `tokens_per_pass` holds."""

@@ -224,7 +224,8 @@ class Experiment:
         return Stage(self.runs, f"train-{recipe.name}-{labels}", inputs)
 
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
-        bundle = load_bundle(self._model_source(), self.params.model)
+        on_host = self.params.train.shard_layers  # a card need not hold it all
+        bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
         train(model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache())

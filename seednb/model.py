@@ -97,8 +97,10 @@ def one_card_each() -> PartialState:
     return PartialState(cpu=default_device().type == "cpu")
 
 
-def load_bundle(source: str, params: ModelParams, device: torch.device | None = None) -> Bundle:
-    """Load a checkpoint folder (or a hub name) in evaluation mode.
+def load_bundle(
+    source: str, params: ModelParams, device: torch.device | None = None, on_host: bool = False
+) -> Bundle:
+    """Load a checkpoint folder (or a hub name) in evaluation mode; `on_host` leaves it off the device.
 
     `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere. A folder
     never makes a request to the hub. Raises SeedError if the folder is absent or incomplete.
@@ -122,7 +124,7 @@ def load_bundle(source: str, params: ModelParams, device: torch.device | None = 
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise SeedError(f"cannot load the model {source}: {reason}; run: seednb doctor") from error
-    return Bundle(model.to(device).eval(), processor, device)
+    return Bundle((model if on_host else model.to(device)).eval(), processor, device)
 
 
 def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftModel:

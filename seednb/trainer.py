@@ -1,8 +1,9 @@
 """One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from seednb.artifacts import write_frame
 from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.config import TrainParams
+from seednb.curve import cosine_with_warmup, log_line
 from seednb.data.batches import Batch
 from seednb.errors import SeedError
 from seednb.examples import Examples, Group, Groups, Pass
@@ -25,6 +27,7 @@ from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
 from seednb.objective import Objective
 from seednb.purify import BetaSelector
+from seednb.sharing import shard_layers, sum_gradients
 from seednb.teacher import CLEAN, NOISY, Teacher, Views
 from seednb.teacher_cache import TeacherCache
 from seednb.tokens import example_means
@@ -76,6 +79,25 @@ def train(
     return curve
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A group on the device, with what the teacher said of each pass."""
+
+    group: Group
+    passes: list[Pass]
+    views: list[Views | None]
+    confidences: list[OnHost]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a step came to, on its way to the host."""
+
+    values: list[dict[str, OnHost]]  # of each pass: one number an example
+    gradient_norm: OnHost
+    learning_rate: float
+
+
 class Run:
     """State of one training run."""
 
@@ -95,6 +117,13 @@ class Run:
         self.distill_weight = (
             recipe.distill_weight if weight is None or recipe.distill_weight in (0, 1) else weight
         )
+        if params.shard_layers:
+            if cache:
+                raise SeedError(
+                    "shard_layers runs every pass in all processes at once, which a teacher_cache "
+                    "would skip in some; set teacher_cache_gib=0"
+                )
+            shard_layers(model, bundle.device)
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -134,6 +163,7 @@ class Run:
             self.folder, model, optimiser, self.schedule, self.selector
         )
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
+        self.ahead: Heard | None = None  # what the teacher said of the next group
 
     def set_checkpointing(self, wanted: bool) -> None:
         """Keep each layer's input only, and recompute the layer in the backward pass; or not."""
@@ -148,8 +178,9 @@ class Run:
         started, first = time.perf_counter(), self.done
         n_examples = self.recipe.epochs * len(self.examples.rows)
         self.student.train()
-        for step, group in enumerate(self.groups.from_step(first, self.bundle.device), first + 1):
-            row = self._step_within_memory(group)
+        groups = self.groups.from_step(first, self.bundle.device)
+        for step, (group, following) in enumerate(_with_following(groups), first + 1):
+            row = self.step_on(group, following)
             n_left = (self.n_steps - step) * self.groups.size
             rate = (step - first) * self.groups.size / (time.perf_counter() - started)
             row |= {
@@ -165,8 +196,24 @@ class Run:
             self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
             yield
 
-    def _step_within_memory(self, group: Group) -> dict[str, Any]:
-        """A step; if memory runs out, once more with checkpointing, which is then kept on.
+    def step_on(self, group: Group, following: Group | None = None) -> dict[str, Any]:
+        """One optimiser step on a group of examples, and its row of the curve.
+
+        The teacher is asked about the `following` group before this step's figures are awaited: a
+        device never stands idle while the processor launches the next step.
+        """
+        figures = self._update_within_memory(group)
+        self.ahead = None if following is None else self._hear(following)
+        values = [{k: v.values.tolist() for k, v in part.items()} for part in figures.values]
+        every = gather_object(values)
+        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
+        return means | {
+            "learning_rate": figures.learning_rate,
+            "gradient_norm": float(figures.gradient_norm.values),
+        }
+
+    def _update_within_memory(self, group: Group) -> Figures:
+        """An update; if memory runs out, once more with checkpointing, which is then kept on.
 
         Several processes would have to agree on that, so there it is an error. Raises SeedError with
         the parameters that save memory.
@@ -174,7 +221,7 @@ class Run:
         while True:
             history = self.selector.history.copy()
             try:
-                return self.step_on(group)
+                return self.update(group)
             except torch.OutOfMemoryError as error:
                 alone = self.accelerator.num_processes == 1
                 if self.checkpointing or self.params.gradient_checkpointing != "auto" or not alone:
@@ -200,43 +247,56 @@ class Run:
                 self.schedule, self.selector, self.curve,
             )  # fmt: skip
 
-    def step_on(self, group: Group) -> dict[str, Any]:
-        """One optimiser step on a group of examples: the loss is the mean over the group.
+    def update(self, group: Group) -> Figures:
+        """Change the adapter by a group of examples: the loss is the mean over the group.
 
         Each process takes its share of the group, pass by pass. Beta is chosen from the confidences
         of all processes, in the order of the examples; the student's first pass is queued before, so
         that the device does not wait for that choice.
         """
-        passes = [part.to(self.bundle.device) for part in group.passes]
-        views = [self._views(part) for part in passes]
-        confidences = [
-            self._confidence(part, view) for part, view in zip(passes, views, strict=True)
-        ]
+        heard = self.ahead
+        if heard is None or heard.group is not group:
+            heard = self._hear(group)
+        passes = heard.passes
         first = self.student.hidden(passes[0].batch) if passes else None
-        betas = self._select(passes, confidences)
-        values: list[dict[str, Tensor]] = []
+        betas = self._select(passes, heard.confidences)
+        values: list[dict[str, OnHost]] = []
         n_nan = 0
-        for part, view, confidence, beta in zip(passes, views, confidences, betas, strict=True):
+        steps = zip(passes, heard.views, heard.confidences, betas, strict=True)
+        for part, view, confidence, beta in steps:
             hidden = self.student.hidden(part.batch) if first is None else first
             first = None
             losses = self._losses(part.batch, hidden, view, beta)
             loss = losses["loss"].sum() / group.n_examples
-            if torch.isfinite(loss):
-                self.accelerator.backward(loss)
-            else:
-                n_nan += 1
-            values.append({key: value.detach() for key, value in losses.items()})
-            values[-1] |= {"beta": beta, "confidence": confidence.values}
-        self._sum_gradients()
+            is_finite = torch.isfinite(loss)
+            if self._for_all(is_finite):
+                self.accelerator.backward(loss if part.counts else 0 * loss)
+            if part.counts:
+                n_nan += not is_finite
+                values.append({key: OnHost(value.detach()) for key, value in losses.items()})
+                values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
+        sum_gradients(self.parameters, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
-        rate = self.schedule.get_last_lr()[0]
+        rate = float(self.schedule.get_last_lr()[0])
         self.optimiser.step()
         self.schedule.step()
         self.optimiser.zero_grad()
         self.n_nan += sum(gather_object([n_nan]))
-        every = gather_object([{k: v.tolist() for k, v in part.items()} for part in values])
-        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
-        return means | {"learning_rate": rate, "gradient_norm": float(norm)}
+        return Figures(values, OnHost(norm), rate)
+
+    def _hear(self, group: Group) -> Heard:
+        """Ask the teacher about each of a group's passes; nothing is awaited."""
+        passes = [part.to(self.bundle.device) for part in group.passes]
+        views = [self._views(part) for part in passes]
+        pairs = zip(passes, views, strict=True)
+        return Heard(group, passes, views, [self._confidence(*pair) for pair in pairs])
+
+    def _for_all(self, flag: Tensor) -> bool:
+        """Whether a flag is set; sharded processes run the same passes, so there: set in all."""
+        if not self.params.shard_layers:
+            return bool(flag)
+        n_set = self.accelerator.reduce(flag.float(), "sum")
+        return int(n_set) == self.accelerator.num_processes
 
     def _views(self, part: Pass) -> Views | None:
         """What the teacher thinks; None where nothing is distilled."""
@@ -262,6 +322,7 @@ class Run:
         own = [
             (place, c)
             for part, v in pairs
+            if part.counts
             for place, c in zip(part.places, v.tolist(), strict=True)
         ]
         places, values = zip(*sorted(gather_object(own)), strict=True)
@@ -289,30 +350,9 @@ class Run:
             "supervision": supervision,
         }
 
-    def _sum_gradients(self) -> None:
-        """Add the gradients of all processes, as one tensor: some 300 MB a step at 7B."""
-        if self.accelerator.num_processes == 1:
-            return
-        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters)
-        total = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "sum")
-        parts = total.split([p.numel() for p in self.parameters])
-        for parameter, part in zip(self.parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
 
-
-def cosine_with_warmup(step: int, n_warmup: int, n_steps: int) -> float:
-    """Share of the peak learning rate: a linear rise, then half a cosine to zero."""
-    if step < n_warmup:
-        return (step + 1) / n_warmup
-    progress = (step - n_warmup) / max(1, n_steps - n_warmup)
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def log_line(row: Mapping[str, Any]) -> str:
-    """One line in the seed's log format, from a row of the curve."""
-    return (
-        f"Ep{row['epoch']} Step{row['step']} | Batch{row['examples']}/{row['n_examples']} | "
-        f"Loss{row['loss']:.4f} | Dist{row['distillation']:.4f} | Sup{row['supervision']:.4f} | "
-        f"Beta{row['beta']:.2f} | Conf{row['confidence']:.2f} | LR{row['learning_rate']:.2e} | "
-        f"NaN{row['nan_count']} | {row['examples_per_s']:.1f}it/s | ETA{row['eta_s'] / 3600:.1f}h"
-    )
+def _with_following(groups: Iterable[Group]) -> Iterator[tuple[Group, Group | None]]:
+    """Each group with the one after it."""
+    for group, following in pairwise(chain[Group | None](groups, [None])):
+        assert group is not None  # only the last has no successor
+        yield group, following

@@ -27,6 +27,31 @@ def test_the_launcher_starts_two_processes(tmp_path):
     assert {"process 0 of 2", "process 1 of 2"} <= set(printed.splitlines())
 
 
+HOLD = """
+from seednb.config import ModelParams
+from seednb.model import add_adapter, decoder_layers, load_bundle, one_card_each
+from seednb.sharing import shard_layers
+one_card_each()
+bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)
+model = add_adapter(bundle.model, ModelParams(), seed=0)
+layer = decoder_layers(model)[0]
+weights = [p for p in layer.parameters() if not p.requires_grad]
+n_whole = sum(p.numel() for p in weights)
+shard_layers(model, bundle.device)
+weights = [p for p in layer.parameters() if not p.requires_grad]
+print("held", sum(p.to_local().numel() for p in weights) / n_whole)
+"""
+
+
+def test_two_processes_hold_half_of_a_layer_each(tmp_path):
+    (tmp_path / "hold.py").write_text(HOLD)
+    command = [sys.executable, *LAUNCH, str(tmp_path / "hold.py")]
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=100
+    ).stdout
+    assert printed.count("held 0.5") == 2
+
+
 def seednb(launch, runs, *verb, **changes):
     """Run a verb on the smoke profile, in as many processes as `launch` starts."""
     options = [
@@ -39,12 +64,35 @@ def seednb(launch, runs, *verb, **changes):
     ).stdout  # fmt: skip
 
 
-def train(launch, runs):
+def train(launch, runs, **more):
     """Train v7 without dropout; returns the curve and the adapter's folder."""
-    changes = {"lora_dropout": 0.0, "batch_size": 6, "max_grad_norm": 0.05}
+    changes = {"lora_dropout": 0.0, "batch_size": 6, "max_grad_norm": 0.05, **more}
     seednb(launch, runs, "train", "--version", "v7", **changes)
     (folder,) = (runs / "smoke").glob("train-v7-*")
     return pd.read_parquet(folder / "curve.parquet"), folder / "adapter"
+
+
+def assert_same_adapter(folder, other):
+    weights, others = (load_file(f / "adapter_model.safetensors") for f in (folder, other))
+    assert weights.keys() == others.keys()
+    for name, weight in weights.items():
+        assert (weight - others[name]).abs().max() < 1e-5, name
+
+
+def test_two_processes_that_hold_half_of_each_layer_end_at_the_adapter_of_one(tmp_path):
+    """Five examples a step, one a pass: one process has two passes and the other three."""
+    cut = {"batch_size": 1, "grad_accum": 5}
+    curve, adapter = train([], tmp_path / "one", **cut)
+    sharded_curve, sharded_adapter = train(LAUNCH, tmp_path / "two", shard_layers=True, **cut)
+    assert list(sharded_curve["beta"]) == list(curve["beta"])
+    assert_same_adapter(sharded_adapter, adapter)
+
+
+def test_sharding_in_a_single_process_names_the_launcher(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        seednb([], tmp_path, "train", "--version", "v7", shard_layers=True)
+    assert "shard_layers needs a launcher" in failure.value.stderr
+    assert "Traceback" not in failure.value.stderr
 
 
 def test_two_processes_end_at_the_adapter_and_at_the_records_of_one(tmp_path):
@@ -53,9 +101,7 @@ def test_two_processes_end_at_the_adapter_and_at_the_records_of_one(tmp_path):
     assert list(shared_curve["beta"]) == list(curve["beta"])
     assert curve["beta"].nunique() > 1
     assert list(shared_curve["loss"]) == pytest.approx(list(curve["loss"]), abs=1e-5)
-    shared = load_file(shared_adapter / "adapter_model.safetensors")
-    for name, weight in load_file(adapter / "adapter_model.safetensors").items():
-        assert (shared[name] - weight).abs().max() < 1e-5, name
+    assert_same_adapter(shared_adapter, adapter)
 
     verb = ("evaluate", "--model", str(adapter), "--compare")
     alone = seednb([], tmp_path / "one", *verb)

@@ -329,16 +329,16 @@ def run_out_of_memory(monkeypatch, unless):
     """The student's pass raises what a full GPU raises, unless the run satisfies a condition."""
     from seednb.trainer import Run
 
-    whole = Run.step_on
+    whole = Run.update
 
-    def step_on(self, group):
+    def update(self, group):
         self.selector.select(torch.tensor([-1.0]))  # as a step that had come that far
         if not unless(self):
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.selector.history.pop()
         return whole(self, group)
 
-    monkeypatch.setattr(Run, "step_on", step_on)
+    monkeypatch.setattr(Run, "update", update)
 
 
 def test_a_full_gpu_turns_checkpointing_on_and_changes_nothing_else(params, tmp_path, monkeypatch):

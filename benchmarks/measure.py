@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 N_ROUNDS = 5
 Work = Callable[[], int]  # does something and returns how many units of it
@@ -59,6 +60,13 @@ def alternate(
             row["peak_gib"] = round(peak[name], 1)
         rows.append(row)
     return rows
+
+
+def tflop_a_unit(work: Work) -> float:
+    """Operations that one unit of the work executes, in 10^12 (matrix products and attention)."""
+    with FlopCounterMode(display=False) as counter:
+        n = work()
+    return counter.get_total_flops() / n / 1e12
 
 
 def significant(value: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate
+from measure import Work, alternate, significant, tflop_a_unit
 from results import write_result
 
 from seednb.config import ModelParams, TrainParams
@@ -83,11 +83,18 @@ def measure_model(
         for n in pictures
         for mode in ("never", "always")
     }
-    return alternate(variants, "samples", device, n_rounds=3, n_timed=1, before=forget)
+    rows = alternate(variants, "samples", device, n_rounds=3, n_timed=1, before=forget)
+    for row in rows:
+        if "failure" not in row:
+            tflop = tflop_a_unit(variants[row["name"]])
+            row["executed_tflops"] = significant(row["samples_per_s"] * tflop)
+    return rows
 
 
 def _texts(n_pictures: int) -> str:
-    return f"{n_pictures} pictures of 4 pairs" if n_pictures else "one pair"
+    if n_pictures == 0:
+        return "one pair"
+    return f"{n_pictures} {'picture' if n_pictures == 1 else 'pictures'} of 4 pairs"
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate, matmul_tflops, significant
+from measure import Work, alternate, matmul_tflops, significant, tflop_a_unit
 from plain_lora import plain_lora_rate
 from results import write_result
 from seed_loop import seed_loop
-from torch.utils.flop_counter import FlopCounterMode
 
 from seednb.config import ModelParams, TrainParams
 from seednb.examples import Examples
@@ -115,10 +114,8 @@ def main(tiny: bool = False) -> None:
         step()
         first_steps[name] = round(time.perf_counter() - started, 1)
         counting = True
-        with FlopCounterMode(display=False) as counter:
-            n = step()
+        tflop[name] = tflop_a_unit(step)
         counting = False
-        tflop[name] = counter.get_total_flops() / n / 1e12
         print(name, first_steps[name], "s for the first two steps", flush=True)
     rows = alternate(variants, "samples", device, before=forget)
     rate = {row["name"]: row["samples_per_s"] for row in rows if "samples_per_s" in row}

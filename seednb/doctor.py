@@ -10,7 +10,7 @@ import torch
 from seednb.artifacts import versions
 from seednb.config import Params
 from seednb.errors import SeedError
-from seednb.planning import SHAPES, Measured, card_table
+from seednb.planning import SHAPES, Card, Measured, card_named, card_table
 from seednb.tables import as_text
 
 COCO = "http://images.cocodataset.org"
@@ -57,11 +57,22 @@ def _cards(params: Params) -> list[str]:
         measured = Measured.read(params.root)
     except SeedError as problem:
         return [f"cards       {problem}"]
-    table = as_text(card_table(measured, SHAPES["llava-1.5-7b"]))
-    return [
-        "LLaVA-1.5-7B by card (seednb plan: hours)",
-        *(f"  {line}" for line in table.split("\n")),
-    ]
+    shape = SHAPES["llava-1.5-7b"]
+    lines = ["LLaVA-1.5-7B by card (seednb plan: hours)"]
+    lines += [f"  {line}" for line in as_text(card_table(measured, shape)).split("\n")]
+    if own := _own_card():
+        setting = measured.setting_for(own, shape)
+        options = setting.parameters.replace(" ", " -p ") if setting else None
+        lines += [f"  this machine: {own.name}" + (f", so: -p {options}" if options else "")]
+    return lines
+
+
+def _own_card() -> Card | None:
+    """This machine's first GPU, if it is listed."""
+    if not torch.cuda.is_available():
+        return None
+    card = torch.cuda.get_device_properties(0)
+    return card_named(card.name, card.total_memory / 2**30)
 
 
 def _machine() -> list[str]:

@@ -1,6 +1,6 @@
 """What a card can hold and how long a full run takes: measured on one card, projected to others.
 
-Measured are the rows of `benchmarks/results/train_step.json` (LLaVA-1.5-7B's architecture, one card).
+Measured are the rows of `benchmarks/results/{train_step,memory}.json` (one card).
 All else is projected from them:
 
 rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sample): `launched` is
@@ -9,10 +9,9 @@ rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sa
          (an optimistic share for the others), and operations grow with the model's parameters
 step     seconds of an optimiser step on N cards that share G examples
          = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
-         where floor is the time of a pass of one picture, borrowed from the setting with
-         checkpointing, the only one measured so small; the second term is a ring all-reduce
-         (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading pictures
-         are left out
+         where floor is the time of a pass of one picture, not compiled; the second term is a ring
+         all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading
+         pictures are left out
 memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
          moments) + the rest of the measured peak, scaled with layers x hidden size
 """
@@ -29,10 +28,12 @@ from seednb.artifacts import read_json
 from seednb.errors import SeedError
 
 RESULTS = "benchmarks/results"
-TRAINING = "train_step"
+TRAINING, MEMORY = "train_step", "memory"
+ONE_PICTURE = "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing never"
 FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
 GIB = 2**30
 SEED_STEP = 8  # the seed's examples of one optimiser step
+CARD_STEP = 16  # examples of one optimiser step on each card, unless a plan says otherwise
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Setting:
 
     measured_as: str  # the row's name in the result file
     parameters: str
-    pictures: int  # of one pass, 4 pairs each
+    adapter: float = 1.0  # its parameters, as a share of the default adapter's
 
 
 CARDS = {
@@ -86,13 +87,20 @@ SHAPES = {
     )
 }
 SETTINGS = (  # the fastest first
+    Setting("ours, 4 pairs a picture, compiled", "batch_size=16 grad_accum=1 compile_layers=true"),
     Setting(
-        "ours, 4 pairs a picture, compiled", "batch_size=16 grad_accum=1 compile_layers=true", 4
+        "7b, LoRA r 64, 4 pictures of 4 pairs, checkpointing always",
+        "batch_size=16 grad_accum=1 gradient_checkpointing=always",
     ),
     Setting(
-        "ours, 4 pairs a picture, one a pass, checkpointing",
+        "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing always",
         "batch_size=4 grad_accum=4 gradient_checkpointing=always",
-        1,
+    ),
+    Setting(
+        "7b, LoRA r 16, one pair, checkpointing always",
+        "batch_size=1 grad_accum=16 gradient_checkpointing=always "
+        "lora_r=16 lora_alpha=32 lora_scope=language_model",
+        adapter=67_108_864 / 4 / 76_546_048,
     ),
 )
 CARDS_A_NODE = 8
@@ -110,13 +118,13 @@ class Measured:
     def read(cls, root: Path) -> "Measured":
         """Raises SeedError if the benchmark has not run, or ran on a card that is not listed."""
         result = benchmark(root, TRAINING)
-        machine = result["machine"].lower()
-        cards = [card for card in CARDS.values() if card.name.split("-")[0] in machine]
-        if not cards:
+        card = card_named(result["machine"], math.inf)
+        if card is None:
             raise SeedError(
                 f"{RESULTS}/{TRAINING}.json was measured on {result['machine']}, a card that is not listed"
             )
-        return cls(cards[0], {row["name"]: row for row in result["rows"]})
+        rows = [*result["rows"], *benchmark(root, MEMORY)["rows"]]
+        return cls(card, {row["name"]: row for row in rows})
 
     def rate(self, setting: Setting, card: Card, shape: Shape) -> float:
         """Samples a second of one card."""
@@ -131,9 +139,10 @@ class Measured:
     def peak_gib(self, setting: Setting, shape: Shape) -> float:
         """Memory that a step takes."""
         known = SHAPES["llava-1.5-7b"]
-        rest = float(self.rows[setting.measured_as]["peak_gib"]) - static_gib(known)
+        peak = float(self.rows[setting.measured_as]["peak_gib"])
+        rest = peak - static_gib(known, setting.adapter)
         scale = shape.n_layers * shape.hidden / (known.n_layers * known.hidden)
-        return static_gib(shape) + rest * scale
+        return static_gib(shape, setting.adapter) + rest * scale
 
     def setting_for(self, card: Card, shape: Shape) -> Setting | None:
         """The fastest setting that fits; None if none does."""
@@ -143,7 +152,7 @@ class Measured:
     def floor_s(self, shape: Shape) -> float:
         """Seconds of a pass of one picture with its four pairs: launching takes that long."""
         depth = shape.n_layers / SHAPES["llava-1.5-7b"].n_layers
-        return depth * 4 / float(self.rows[SETTINGS[-1].measured_as]["samples_per_s"])
+        return depth * 4 / float(self.rows[ONE_PICTURE]["samples_per_s"])
 
 
 def benchmark(root: Path, name: str) -> dict[str, Any]:
@@ -163,9 +172,20 @@ def provenance(result: dict[str, Any]) -> str:
     return f"{result['machine']}; {used}; {result['date']}; {result['command']}"
 
 
-def static_gib(shape: Shape) -> float:
-    """Weights, adapters, their gradients and AdamW's moments."""
-    return (2 * shape.n_parameters + 16 * shape.n_trainable) / GIB
+def static_gib(shape: Shape, adapter: float = 1.0) -> float:
+    """Weights, adapters (a share of the default ones), their gradients and AdamW's moments."""
+    return (2 * shape.n_parameters + 16 * adapter * shape.n_trainable) / GIB
+
+
+def card_named(machine: str, memory_gib: float) -> Card | None:
+    """The listed card that a driver's name means, of those with at most that memory."""
+    name = machine.lower().replace(" ", "")
+    fitting = [
+        card
+        for card in CARDS.values()
+        if card.name.split("-")[0] in name and card.memory_gib <= memory_gib + 2
+    ]
+    return max(fitting, key=lambda card: card.memory_gib, default=None)
 
 
 def card_table(measured: Measured, shape: Shape) -> pd.DataFrame:
@@ -214,7 +234,7 @@ def plan(
     n_samples: int,
     examples_a_step: int | None = None,
 ) -> Plan:
-    """Project a run of `n_samples` (pairs x epochs); a step holds 16 examples a card unless given.
+    """Project a run of `n_samples` (pairs x epochs); a step holds `CARD_STEP` examples a card.
 
     Raises SeedError if the model does not fit on the card, and for numbers below 1.
     """
@@ -231,7 +251,7 @@ def plan(
             f"{shape.name} needs {measured.peak_gib(SETTINGS[-1], shape):.0f} GiB a card, "
             f"{card.name} has {card.memory_gib:.0f}; take a larger card"
         )
-    group = examples_a_step or 4 * setting.pictures * n_cards
+    group = examples_a_step or CARD_STEP * n_cards
     rate = measured.rate(setting, card, shape)
     floor = measured.floor_s(shape)
     share = math.ceil(group / n_cards)

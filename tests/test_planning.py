@@ -70,6 +70,30 @@ def test_every_setting_was_measured_and_names_real_parameters(measured):
         assert main(["doctor", *changes]) == 0
 
 
+@pytest.mark.parametrize(("size", "name"), [("13b", "llava-1.5-13b"), ("34b", "llava-next-34b")])
+def test_projected_memory_of_larger_models_is_what_was_measured(measured, size, name):
+    row = measured.rows[f"{size}, LoRA r 64, 1 picture of 4 pairs, checkpointing always"]
+    one_picture = SETTINGS[2]
+    assert measured.peak_gib(one_picture, SHAPES[name]) == pytest.approx(row["peak_gib"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("machine", "memory_gib", "name"),
+    [
+        ("NVIDIA H200", 139.7, "h200"),
+        ("NVIDIA A100-SXM4-40GB", 39.4, "a100-40"),
+        ("NVIDIA A100-SXM4-80GB", 79.2, "a100-80"),
+        ("NVIDIA GeForce RTX 4090", 23.6, "rtx4090"),
+    ],
+)
+def test_a_driver_s_name_finds_its_card(machine, memory_gib, name):
+    assert planning.card_named(machine, memory_gib) == CARDS[name]
+
+
+def test_an_unlisted_card_is_none():
+    assert planning.card_named("Abacus", 16) is None
+
+
 def test_a_ring_shares_gradients_as_the_formula_says(measured):
     shape, card = SHAPES["llava-1.5-7b"], CARDS["h100"]
     for n, gb_s in ((2, 450), (8, 450), (64, 50)):

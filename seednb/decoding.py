@@ -10,6 +10,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from seednb.data.prompts import encode_prompt
 from seednb.model import Bundle
+from seednb.perturb import generator
 from seednb.purify import purify_logits
 
 
@@ -58,6 +59,25 @@ class MentionPenalty(LogitsProcessor):
         scores = scores.clone()
         scores[:, self.token_ids.to(scores.device)] -= self.penalty
         return scores
+
+
+class Sampling(LogitsProcessor):
+    """Adds Gumbel noise, so that the largest score is a draw from the softmax at temperature 1.
+
+    (Gumbel, 1954; "Gumbel-max trick".) A row's noise comes from its key alone: the same text is
+    drawn in any batch and in any process.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """One key a row."""
+        self.generators = [generator(key) for key in keys]
+
+    def __call__(
+        self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """Scores with noise."""
+        draws = [torch.empty(scores.shape[1]).exponential_(generator=g) for g in self.generators]
+        return scores.float() - torch.stack(draws).log().to(scores.device)
 
 
 @torch.inference_mode()

@@ -9,12 +9,19 @@ from accelerate.utils import gather_object
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
+from transformers import LogitsProcessor
 
 from seednb.config import EvaluationParams
 from seednb.data.batches import Batch, collate
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
-from seednb.decoding import Decoded, MentionPenalty, contrastive_generate, generate
+from seednb.decoding import (
+    Decoded,
+    MentionPenalty,
+    Sampling,
+    contrastive_generate,
+    generate,
+)
 from seednb.model import AnswerLogits, Bundle, one_card_each
 from seednb.perturb import gaussian_noise
 from seednb.purify import purify_logits
@@ -46,9 +53,11 @@ def answer_probes(
     params: EvaluationParams,
     template: str,
     contrast: Contrast | None = None,
+    draw: str | None = None,
 ) -> list[Record]:
-    """The greedy first word of each answer and its margin, logit("Yes") - logit("No").
+    """The first word of each answer and its margin, logit("Yes") - logit("No").
 
+    The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
     once, and the probes of a picture share one row; no text is generated. Several processes share
     the work, and each returns all records.
@@ -70,8 +79,13 @@ def answer_probes(
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pixels, pictures, names)]))
             logits = purify_logits(logits, noisy_logits, contrast.beta)
+        if draw:
+            keys = [f"{draw}-{image}-{text}" for image, text in chunk]
+            chosen = Sampling(keys)(batch.input_ids, logits).argmax(-1)
+        else:
+            chosen = logits.argmax(-1)
         margins = (logits[:, yes] - logits[:, no]).tolist()
-        words = [tokenizer.decode([token]).strip() for token in logits.argmax(-1).tolist()]
+        words = [tokenizer.decode([token]).strip() for token in chosen.tolist()]
         answers |= dict(zip(chunk, zip(words, margins, strict=True), strict=True))
     for others in gather_object([answers]):
         answers |= others
@@ -90,8 +104,12 @@ def caption_pictures(
     template: str,
     contrast: Contrast | None = None,
     penalty: MentionPenalty | None = None,
+    draw: str | None = None,
 ) -> list[Record]:
-    """A greedy caption of each picture; `images` are rows with `image_id` and `file_name`."""
+    """A caption of each picture; `images` are rows with `image_id` and `file_name`.
+
+    Greedy; with `draw`, a name for this set of draws, sampled at temperature 1.
+    """
     settings = (template, params.max_new_tokens)
     prompt = params.caption_prompt
 
@@ -99,7 +117,10 @@ def caption_pictures(
         if contrast:
             noisy = contrast.noisy(pixels, pictures, names)
             return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
-        return generate(bundle, prompt, pixels, *settings, [penalty] if penalty else [])
+        rules: list[LogitsProcessor] = [penalty] if penalty else []
+        if draw:
+            rules.append(Sampling([f"{draw}-{name}" for name in names]))
+        return generate(bundle, prompt, pixels, *settings, rules)
 
     written: dict[str, Decoded] = {}
     for chunk in _share(images, params.eval_batch_size, "write captions", "caption"):

@@ -44,6 +44,7 @@ from seednb.versions import RECIPES, Recipe
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
 TRUTHFUL = ("sft_truthful", "v7_truthful")
+SAMPLING = "sampling_"  # and a number: the base model, sampled
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
 
 
@@ -80,7 +81,7 @@ class Experiment:
     def bundle(self, model: str = "base") -> Bundle:
         """A freshly loaded model: the base, or a trained version with its adapter on."""
         bundle = load_bundle(self._model_source(), self.params.model)
-        if model in ("base", "contrastive", "mention_control"):
+        if model in ("base", "contrastive", "mention_control", *self.sampled):
             return bundle
         return self._adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
 
@@ -139,9 +140,18 @@ class Experiment:
             folder=stage.folder.relative_to(self.runs),
         )
 
-    def metrics(self, models: Sequence[str] = ANSWERING) -> list[dict[str, Any]]:
-        """The report's numbers: one row a model, benchmark, split and metric, with intervals."""
-        answers = {model: self.answers(model) for model in models}
+    @property
+    def sampled(self) -> list[str]:
+        """Names of the base model's runs by sampling."""
+        return [f"{SAMPLING}{n}" for n in range(1, self.params.evaluation.sampling_runs + 1)]
+
+    def metrics(self, models: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The report's numbers: one row a model, benchmark, split and metric, with intervals.
+
+        Of all models, unless some are named.
+        """
+        named = models or (*ANSWERING, *self.sampled)
+        answers = {model: self.answers(model) for model in named}
         stage = Stage(
             self.runs,
             "metrics",
@@ -190,11 +200,14 @@ class Experiment:
         bundle = self.bundle()
         return Bundle(load_adapter(bundle.model, adapter), bundle.processor, bundle.device)
 
-    def _ask(self, bundle: Bundle, contrast: Contrast | None) -> tuple[list[Any], list[Any]]:
+    def _ask(
+        self, bundle: Bundle, contrast: Contrast | None, draw: str | None = None
+    ) -> tuple[list[Any], list[Any]]:
         """(probe records, caption records) of a model on the validation pictures."""
         settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
-        probes = answer_probes(bundle, self.data.probes, *settings, contrast=contrast)
-        captions = caption_pictures(bundle, self.data.to_caption, *settings, contrast=contrast)
+        how: dict[str, Any] = {"contrast": contrast, "draw": draw}
+        probes = answer_probes(bundle, self.data.probes, *settings, **how)
+        captions = caption_pictures(bundle, self.data.to_caption, *settings, **how)
         return probes, captions
 
     def _model_source(self) -> str:
@@ -246,7 +259,7 @@ class Experiment:
             "evaluation": self.params.values("evaluation"),
             "code": code_fingerprint("evaluate", "preparation"),
         }
-        for name in ("resamples", "bootstrap_seed", "pope_parser"):
+        for name in ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs"):
             inputs["evaluation"].pop(name)
         if model in (*TRAINED, *TRUTHFUL):
             version, labels = _version_and_labels(model)
@@ -264,7 +277,8 @@ class Experiment:
         contrast = None
         if model == "contrastive":
             contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
-        probes, captions = self._ask(bundle, contrast)
+        draw = model if model in self.sampled else None
+        probes, captions = self._ask(bundle, contrast, draw)
         return {"probes": probes, "captions": captions}
 
     def _cautious_captions(self, bundle: Bundle) -> dict[str, list[dict[str, Any]]]:

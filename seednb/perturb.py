@@ -27,9 +27,13 @@ def example_noise(
 
 def normal(key: str, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
     """Standard normal noise that depends on a key only."""
+    return torch.randn(shape, generator=generator(key))
+
+
+def generator(key: str) -> torch.Generator:
+    """Random numbers that depend on a key only."""
     digest = hashlib.sha256(key.encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    return torch.randn(shape, generator=generator)
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 PERTURBATIONS = {"gaussian": gaussian_noise}

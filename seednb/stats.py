@@ -138,6 +138,18 @@ def holm(p_values: ArrayLike) -> Array:
     return adjusted
 
 
+def images_to_resolve(measured: Interval, difference: float) -> float:
+    """Images at which an interval like this one is as wide as `difference` on either side.
+
+    Widths shrink with the square root of the images. NaN if the interval is undefined; raises
+    ValueError for a difference of 0, which no sample resolves.
+    """
+    if difference == 0:
+        raise ValueError("images_to_resolve: a difference of 0 needs no end of images")
+    half_width = (measured.high - measured.low) / 2
+    return float(measured.n * (half_width / abs(difference)) ** 2)
+
+
 def _weights(n_images: int, resamples: int, seed: int) -> Iterator[Array]:
     """Multinomial image weights, (chunk, images) at a time; the same for the same seed."""
     rng = np.random.default_rng(seed)

@@ -165,6 +165,19 @@ WORLD = {
 }
 
 
+def test_parsers_move_the_score_and_the_answers_they_differ_on_are_shown():
+    texts = ["Yes", "No", "NO", "Yes, it is not blurred", "I know it", "yes."]
+    frame = pd.DataFrame({"question_id": range(6), "label": ["yes", "no"] * 3, "answer": texts})
+    table = pope.parser_table(frame).set_index("parser")
+    for parser in table.index:
+        expected = pope.outcomes(frame, parser).sum()
+        right = expected["TP"] + expected["TN"]
+        assert table.loc[parser, "accuracy"] == pytest.approx(right / 6)
+    differ = pope.disagreements(frame)
+    assert list(differ["question_id"]) == [2, 3, 4, 5]
+    assert differ.loc[2, ["official", "opera", "strict"]].tolist() == ["yes", "no", "no"]
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_probes_alternate_and_deny_only_what_is_absent_and_new(split):
     probes = pope.build_probes(WORLD, split, seed=0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seednb.errors import SeedError
-from seednb.metrics.answers import parse_answer, parser_named
+from seednb.metrics.answers import PARSERS, parse_answer, parser_named
 from seednb.metrics.probes import build_probes
 from seednb.metrics.records import Row, join_answers, list_ids
 from seednb.stats import Array, ratio
@@ -20,9 +20,11 @@ __all__ = [
     "COUNTS",
     "STATISTICS",
     "build_probes",
+    "disagreements",
     "join_answers",
     "outcomes",
     "parse_answer",
+    "parser_table",
     "per_image_sums",
     "score",
 ]
@@ -110,6 +112,27 @@ def score(
     counts = {name: int(sums[name]) for name in COUNTS}
     figures = {name: float(f(sums.to_numpy(float))) for name, f in STATISTICS.items()}
     return {"parser": parser, **counts, **figures}
+
+
+def parser_table(records: pd.DataFrame) -> pd.DataFrame:
+    """One row a parser: what the same answers score under each evaluator's rule."""
+    rows = []
+    for parser in PARSERS:
+        sums = outcomes(records, parser).sum()
+        figures = {name: float(f(sums.to_numpy(float))) for name, f in STATISTICS.items()}
+        rows.append({"parser": parser, **figures, "unclear": int(sums["unclear"])})
+    return pd.DataFrame(rows)
+
+
+def disagreements(records: pd.DataFrame) -> pd.DataFrame:
+    """The records whose answer is not the same to all parsers, with each one's verdict.
+
+    vcd's column shows what the text alone says; its score looks at the label, see `outcomes`.
+    """
+    verdicts = pd.DataFrame({name: records["answer"].map(read) for name, read in PARSERS.items()})
+    differ = verdicts.nunique(axis=1) > 1
+    shown = [name for name in ("question_id", "label", "answer") if name in records]
+    return records.loc[differ, shown].join(verdicts[differ])
 
 
 def _labels(records: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,85 @@
+"""What the numbers can tell: tests corrected for their number, and the images that they need."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seednb.metrics import pope
+from seednb.metrics.probes import SPLITS
+from seednb.scoring import Answers
+from seednb.stats import Interval, holm, images_to_resolve, mcnemar_exact
+
+Row = dict[str, Any]
+MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+
+
+def mcnemar_table(
+    answers: Mapping[str, Answers], models: Sequence[str], versus: str, parser: str
+) -> pd.DataFrame:
+    """Exact McNemar tests of POPE accuracy, every model and split, Holm-corrected over the table.
+
+    Probes of one picture are not independent, so these p-values are a little too small; the
+    intervals resample pictures and are not. Columns: model, split, the probes that only one of both
+    has right, p, p (Holm), and stars for .05, .01 and .001 after correction.
+    """
+    rows = []
+    for split in SPLITS:
+        right = {name: _right(answers[name], split, parser) for name in (versus, *models)}
+        before = right[versus]
+        for model in models:
+            after = right[model].reindex(before.index)
+            rows.append(
+                {
+                    "model": model,
+                    "split": split,
+                    f"only {versus} right": int((before & ~after).sum()),
+                    "only model right": int((~before & after).sum()),
+                    "p": mcnemar_exact(before, after),
+                }
+            )
+    table = pd.DataFrame(rows)
+    table["p (Holm)"] = holm(table["p"])
+    table["mark"] = table["p (Holm)"].map(stars)
+    return table
+
+
+def stars(p: float) -> str:
+    """ "***" below .001, "**" below .01, "*" below .05."""
+    return next((mark for limit, mark in MARKS if p < limit), "")
+
+
+def resolution_table(rows: Sequence[Row], differences: Sequence[float]) -> pd.DataFrame:
+    """How many images it takes to resolve some differences (fractions), from measured intervals.
+
+    One line a metric row, which must be a paired difference: its half width with the images that it
+    had, and the images at which the half width is the wanted difference.
+    """
+    lines = []
+    for row in rows:
+        value, low, high = (_number(row[key]) for key in ("value", "low", "high"))
+        measured = Interval(value, low, high, row["n"])
+        line = {
+            "benchmark": row["benchmark"],
+            "metric": row["metric"],
+            "images": row["n"],
+            "half width": 100 * (measured.high - measured.low) / 2,
+        }
+        for difference in differences:
+            needed = images_to_resolve(measured, difference)
+            line[f"images for {100 * difference:g} points"] = needed
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _right(answer: Answers, split: str, parser: str) -> pd.Series:
+    """Whether each probe of a split is answered rightly."""
+    records = pd.DataFrame([row for row in answer.probes if row["split"] == split])
+    counts = pope.outcomes(records.set_index(["image", "text"]), parser)
+    right: pd.Series = (counts["TP"] + counts["TN"]) == 1
+    return right
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -83,19 +83,29 @@ class Sampling(LogitsProcessor):
 @torch.inference_mode()
 def generate(
     bundle: Bundle,
-    question: str,
+    questions: str | Sequence[str],
     pixel_values: Float[Tensor, "B C H W"],
     template: str,
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
 ) -> list[Decoded]:
-    """Greedy answers to one question about several pictures."""
+    """Greedy answers about several pictures to one question, or to one a picture.
+
+    Shorter prompts are padded on the left: an answer continues its prompt's last token.
+    """
     tokenizer = bundle.tokenizer
-    prompt = encode_prompt(question, tokenizer, bundle.picture_tokens, template)
-    ids = torch.tensor([prompt], device=bundle.device).repeat(len(pixel_values), 1)
+    asked = [questions] * len(pixel_values) if isinstance(questions, str) else questions
+    encoded = {q: encode_prompt(q, tokenizer, bundle.picture_tokens, template) for q in set(asked)}
+    longest = max(map(len, encoded.values()))
+    n_padding = [longest - len(encoded[question]) for question in asked]
+    rows = [
+        [tokenizer.pad_token_id] * n + encoded[q] for n, q in zip(n_padding, asked, strict=True)
+    ]
+    ids = torch.tensor(rows, device=bundle.device)
+    is_word = torch.arange(longest) >= torch.tensor(n_padding)[:, None]
     output = bundle.model.generate(
         input_ids=ids,
-        attention_mask=torch.ones_like(ids),
+        attention_mask=is_word.long().to(bundle.device),
         pixel_values=pixel_values.to(bundle.device, bundle.model.dtype),
         do_sample=False,
         num_beams=1,
@@ -104,7 +114,7 @@ def generate(
         pad_token_id=tokenizer.pad_token_id,
         logits_processor=LogitsProcessorList(processors),
     )
-    return [_decoded(row, bundle) for row in output[:, len(prompt) :].tolist()]
+    return [_decoded(row, bundle) for row in output[:, longest:].tolist()]
 
 
 def contrastive_generate(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,9 +53,12 @@ class Pictures:
         """The tokens of one picture; None where every picture takes the same."""
         return None
 
+    def load(self, name: str) -> Image.Image:
+        """The picture as a reader sees it, RGB."""
+        return load_image(resolve_image(self.folder, name))
+
     def _read(self, name: str) -> Any:
-        image = load_image(resolve_image(self.folder, name))
-        fitted = fit_image(image, self.image_fit)
+        fitted = fit_image(self.load(name), self.image_fit)
         image_processor = self.processor.image_processor
         return image_processor(fitted, return_tensors="pt").pixel_values[0]
 
@@ -94,7 +98,7 @@ class SizedPictures(Pictures):
         return PictureTokens(self.processor.image_token, tuple(self._remembered(name)["input_ids"]))
 
     def _read(self, name: str) -> Any:
-        image = load_image(resolve_image(self.folder, name))
+        image = self.load(name)
         text = {"text": [self.processor.image_token], "add_special_tokens": False}
         inputs = dict(self.processor(images=[image], return_tensors="pt", **text))
         return inputs | {"input_ids": inputs["input_ids"][0].tolist()}

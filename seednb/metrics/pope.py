@@ -24,6 +24,7 @@ __all__ = [
     "join_answers",
     "outcomes",
     "parse_answer",
+    "parser_named",
     "parser_table",
     "per_image_sums",
     "score",

@@ -55,8 +55,13 @@ def build_probes(
 
 
 def question(name: str) -> str:
-    """POPE's question about one object; "an" before a, e, i, o, u, by letter."""
-    return f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name} in the image?"
+    """POPE's question about one object."""
+    return f"Is there {with_article(name)} in the image?"
+
+
+def with_article(name: str) -> str:
+    """The name after "a", or "an" before a, e, i, o, u, by letter as POPE writes it."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _choose_images(

@@ -1,0 +1,169 @@
+"""Does an answer survive another wording, or a worse picture of the same thing?"""
+
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image, ImageFilter
+
+from seednb.artifacts import Stage, code_fingerprint, write_lines
+from seednb.data.files import read_json_lines
+from seednb.data.pictures import Pictures
+from seednb.evaluate import answer_probes
+from seednb.experiment import Experiment
+from seednb.metrics import pope
+from seednb.metrics.probes import with_article
+from seednb.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
+
+Record = dict[str, Any]
+SPLIT = "adversarial"
+JPEG_QUALITY = 8  # of 95: blocks and false colours, the objects still nameable
+PHRASINGS = (  # of POPE's question; the first is POPE's own
+    "Is there {a_object} in the image?",
+    "Is there {a_object} in the photo?",
+    "Is {a_object} in the image?",
+)
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    """Out of focus by a hundredth of the shorter side, at least one pixel."""
+    return image.filter(ImageFilter.GaussianBlur(max(1.0, min(image.size) / 100)))
+
+
+def compressed(image: Image.Image) -> Image.Image:
+    """Through a JPEG of very low quality."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return Image.open(buffer).convert("RGB")
+
+
+DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "blurred": blurred,
+    "low quality": compressed,
+}
+
+
+class DegradedPictures(Pictures):
+    """A folder's pictures, each made worse before the model sees it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        processor: Any,
+        image_fit: str,
+        degrade: Callable[[Image.Image], Image.Image],
+    ) -> None:
+        """`degrade` takes and returns an RGB picture."""
+        super().__init__(folder, processor, image_fit)
+        self.degrade = degrade
+
+    def load(self, name: str) -> Image.Image:
+        """The picture, made worse."""
+        return self.degrade(super().load(name))
+
+
+def rephrase(probes: Sequence[Record], phrasing: str) -> list[Record]:
+    """POPE's probes in other words; everything else in them stays."""
+    return [
+        dict(probe) | {"text": phrasing.format(a_object=with_article(probe["object"]))}
+        for probe in probes
+    ]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """One variant of the questions or of the pictures against the originals."""
+
+    same: Interval  # share of probes with the same verdict
+    accuracy: Interval  # change of accuracy
+
+
+def compare(
+    original: Sequence[Record],
+    variant: Sequence[Record],
+    parser: str,
+    resamples: int,
+    seed: int,
+) -> Robustness:
+    """Consistency of two answer records to the same probes, in the same order.
+
+    Raises ValueError if they are about other pictures.
+    """
+    before, after = (pd.DataFrame(records) for records in (original, variant))
+    if list(before["image"]) != list(after["image"]):
+        raise ValueError("compare: the records are about other pictures, or in another order")
+    read = pope.parser_named(parser)
+    agrees = before["answer"].map(read) == after["answer"].map(read)
+    counts = pd.DataFrame({"same": agrees.astype(int), "n": 1}).groupby(before["image"]).sum()
+    sums = [pope.per_image_sums(frame, parser) for frame in (before, after)]
+    return Robustness(
+        bootstrap(counts, _share, resamples, seed),
+        paired_bootstrap(sums[0], sums[1], pope.accuracy, resamples, seed),
+    )
+
+
+def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Robustness]:
+    """Every model under every variant, on POPE's adversarial probes; records are kept in `runs`."""
+    settings = lab.params.evaluation
+    found = {}
+    for model in models:
+        answers = lab.answers(model)
+        original = [row for row in answers.probes if row["split"] == SPLIT]
+        for variant, records in _variants(lab, model, answers.folder.name).items():
+            found[model, variant] = compare(
+                original, records, settings.pope_parser, settings.resamples, settings.bootstrap_seed
+            )
+    return found
+
+
+def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
+    """A model's answers to each variant, asked once and then read from their stage."""
+    code = code_fingerprint("evaluate", "robustness")
+    stage = Stage(lab.runs, f"robust-{model}", {"answers": source, "code": code})
+    names = [*PHRASINGS[1:], *DEGRADATIONS]
+    files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
+    if not stage.is_finished:
+        started = time.perf_counter()
+        bundle = lab.bundle(model)
+        probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
+        settings = (lab.params.evaluation, lab.template)
+        pictures = lab.pictures("val", bundle)
+        for name, file in files.items():
+            if name in DEGRADATIONS:
+                worse = DegradedPictures(
+                    pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
+                )
+                records = answer_probes(bundle, probes, worse, *settings)
+            else:
+                records = answer_probes(bundle, rephrase(probes, name), pictures, *settings)
+            write_lines(file, records)
+        stage.finish(time.perf_counter() - started)
+    return {name: read_json_lines(file) for name, file in files.items()}
+
+
+def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
+    """One row a (model, variant): answers that stay the same and the change of accuracy, in percent."""
+    return pd.DataFrame(
+        {
+            "model": model,
+            "variant": variant.replace("{a_object}", "…"),
+            "same answer, %": _text(result.same, signed=False),
+            "accuracy, points": _text(result.accuracy, signed=True),
+        }
+        for (model, variant), result in found.items()
+    )
+
+
+def _share(sums: Array) -> Array:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _text(interval: Interval, signed: bool) -> str:
+    sign = "+" if signed else ""
+    numbers = (f"{100 * x:{sign}.1f}" for x in (interval.value, interval.low, interval.high))
+    value, low, high = (number.replace("-", "\u2212") for number in numbers)
+    return f"{value} [{low}, {high}]"

@@ -1,0 +1,62 @@
+"""Other words and worse pictures: what changes, and what is counted."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seednb.robustness import DEGRADATIONS, PHRASINGS, compare, rephrase, table
+
+PROBES = [
+    {"image": f"{n // 2}.jpg", "object": "umbrella", "label": "yes" if n % 2 else "no",
+     "text": "Is there an umbrella in the image?", "answer": "Yes"}
+    for n in range(20)
+]  # fmt: skip
+
+
+def answered(words):
+    return [
+        probe | {"answer": word, "question_id": number}
+        for number, (probe, word) in enumerate(zip(PROBES, words, strict=True))
+    ]
+
+
+def test_the_first_phrasing_is_popes_own_and_the_others_change_the_text_alone():
+    assert rephrase(PROBES, PHRASINGS[0]) == PROBES
+    for phrasing in PHRASINGS[1:]:
+        for probe, other in zip(PROBES, rephrase(PROBES, phrasing), strict=True):
+            assert "an umbrella" in other["text"] and other["text"] != probe["text"]
+            assert {**other, "text": ""} == {**probe, "text": ""}
+
+
+def test_consistency_and_accuracy_are_counted_by_hand():
+    before = answered(["Yes"] * 20)
+    after = answered(["No", "Yes"] * 5 + ["Yes"] * 10)  # five absent ones are now denied
+    found = compare(before, after, "official", 500, 0)
+    assert found.same.value == pytest.approx(15 / 20)
+    assert found.accuracy.value == pytest.approx(5 / 20)
+    assert found.same.low < 15 / 20 < found.same.high and found.same.n == 10
+
+
+def test_a_model_agrees_with_itself():
+    found = compare(answered(["Yes"] * 20), answered(["Yes"] * 20), "official", 200, 0)
+    assert (found.same.value, found.same.low, found.accuracy.value) == (1, 1, 0)
+    (row,) = table({("base", "blurred"): found}).to_dict("records")
+    assert row["same answer, %"] == "100.0 [100.0, 100.0]"
+
+
+def test_records_of_other_pictures_are_refused():
+    with pytest.raises(ValueError, match="other pictures"):
+        compare(answered(["Yes"] * 20), answered(["Yes"] * 20)[::-1], "official", 200, 0)
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_worse_picture_keeps_its_size_and_loses_detail(name):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (96, 96, 3), dtype=np.uint8))
+    worse = DEGRADATIONS[name](image)
+    assert worse.size == image.size and worse.mode == "RGB"
+
+    def detail(picture):
+        return float(np.abs(np.diff(np.asarray(picture, float), axis=0)).mean())
+
+    assert detail(worse) < 0.8 * detail(image)

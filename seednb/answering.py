@@ -15,17 +15,23 @@ from seednb.decoding import generate
 from seednb.errors import SeedError
 from seednb.metrics.records import list_ids
 from seednb.model import Bundle
+from seednb.question_files import ASKED_AS, QUESTION_FILES
 
 Row = dict[str, Any]
 NEEDED = ("question_id", "image", "text")
 
 
-def read_questions(file: Path, images: Path) -> list[Row]:
-    """Questions as POPE, LLaVA and others write them: `question_id`, `image` and `text`, one a line.
+def read_questions(file: Path, images: Path, benchmark: str = "lines") -> list[Row]:
+    """The questions of a published benchmark (`QUESTION_FILES`).
 
-    Raises SeedError for a missing key, an id that is given twice, and pictures that are not there.
+    "lines" are any questions as POPE, LLaVA and others write them: `question_id`, `image` and
+    `text`, one a line. Raises SeedError for an unknown benchmark, a missing key, an id that is given
+    twice, and pictures that are not there.
     """
-    rows = read_json_lines(file)
+    if benchmark not in QUESTION_FILES:
+        known = ", ".join(QUESTION_FILES)
+        raise SeedError(f"benchmark {benchmark!r} is unknown; there are {known}")
+    rows = QUESTION_FILES[benchmark](file)
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
     for number, row in enumerate(rows, start=1):
@@ -52,8 +58,8 @@ def answer_file(
 ) -> int:
     """Answer greedily what `output` does not answer yet; returns how many that were.
 
-    Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it. A run that
-    was killed leaves whole lines and at most one torn one, which is removed. Raises SeedError if the
+    Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it, and what
+    the benchmark's own scorer asks for. A run that was killed leaves whole lines and at most one torn one, which is removed. Raises SeedError if the
     file answers other questions.
     """
     answered = _answered(output)
@@ -66,11 +72,13 @@ def answer_file(
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("a", encoding="utf-8") as lines, _progress(len(waiting)) as bar:
         for chunk in _chunks(waiting, params.eval_batch_size):
-            prompts = [row["text"] + params.probe_suffix for row in chunk]
+            prompts = [row["text"] for row in chunk]
             pixels = pictures.batch([row["image"] for row in chunk])
             decoded = generate(bundle, prompts, pixels, template, params.max_new_tokens)
             for row, prompt, answer in zip(chunk, prompts, decoded, strict=True):
                 line = {"question_id": row["question_id"], "prompt": prompt, "text": answer.text}
+                line |= row.get("entry", {})
+                line |= {row["reply"]: answer.text} if "reply" in row else {}
                 lines.write(json.dumps(line, ensure_ascii=False) + "\n")
             lines.flush()
             bar.update(len(chunk))
@@ -85,7 +93,7 @@ def _answered(output: Path) -> set[str]:
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         output.write_bytes(whole)
-    return {str(row.get("question_id")) for row in read_json_lines(output)}
+    return {str(row.get(ASKED_AS, row.get("question_id"))) for row in read_json_lines(output)}
 
 
 def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:

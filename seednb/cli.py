@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seednb.cli_scores import add_scores
 from seednb.errors import SeedError
+from seednb.verbs import Parser, add_verb
 
-Parser = argparse.ArgumentParser
 DEFAULT_PARAMS = "params/pocket.yaml"
 PATHS = ("data_root", "model", "vocabulary", "runs_dir", "reports_dir")  # relative to where you are
 
@@ -33,18 +34,18 @@ def build_parser() -> Parser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verb = _verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08")  # fmt: skip
+    verb = add_verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--only", default="", metavar="NN,NN", help="only these notebooks")
     verb.add_argument("--force", action="store_true", help="run them even if nothing changed")
 
-    verb = _verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
+    verb = add_verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
     verb.add_argument("--input", required=True, type=Path, help="LLaVA-Instruct JSON")
     verb.add_argument("--image-dir", required=True, type=Path, help="folder of the pictures")
     verb.add_argument("--output", required=True, type=Path, help="JSON to write")
     verb.add_argument("--max-samples", type=int, help="stop after this many pairs")
 
-    verb = _verb(verbs, "train", train, "train one version's adapter", "seednb train --version v7", "accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --version v7")  # fmt: skip
+    verb = add_verb(verbs, "train", train, "train one version's adapter", "seednb train --version v7", "accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --version v7")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--version", default="v7", help="v4, v5, v6, v7, sft, distill_only, …")
     verb.add_argument("--epochs", type=int, help="instead of the version's")
@@ -52,52 +53,26 @@ def build_parser() -> Parser:
     verb.add_argument("--labels", default="replay", choices=("replay", "truthful"))
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
 
-    verb = _verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare")  # fmt: skip
+    verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--model", required=True, type=Path, help="adapter folder")
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
 
-    verb = _verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
+    verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--model", required=True, type=Path, help="adapter folder")
     verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
 
-    scores = verbs.add_parser(
-        "score",
-        help="score answers that any model wrote",
-        description="Score answers that any model wrote; no model runs.",
-        epilog="examples: seednb score pope --help, seednb score chair --help",
-    )
-    benchmarks = scores.add_subparsers(required=True, metavar="BENCHMARK")
-    verb = _verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json")  # fmt: skip
-    verb.add_argument("--questions", required=True, type=Path, help="POPE probes (JSON lines)")
-    verb.add_argument("--answers", required=True, type=Path, help="question_id and text (JSON lines)")  # fmt: skip
-    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit or strict")  # fmt: skip
-    verb.add_argument("--allow-partial", action="store_true", help="score the ids that both files hold")  # fmt: skip
-    verb.add_argument("--json", action="store_true", help="one JSON object")
-    verb = _verb(benchmarks, "chair", score_chair, "captions", "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json")  # fmt: skip
-    verb.add_argument("--captions", required=True, type=Path, help="image_id and caption (JSON lines)")  # fmt: skip
-    verb.add_argument("--ground-truth", type=Path, help="JSON: image id -> objects")
-    verb.add_argument("--instances", type=Path, help="COCO instances, to build the ground truth")
-    verb.add_argument("--captions-gt", type=Path, help="COCO captions, to build the ground truth")
-    verb.add_argument("--synonyms", type=Path, help="object words (default: this project's)")
-    verb.add_argument("--variant", default="lemma", choices=("lemma", "pattern", "pocket"))
-    verb.add_argument("--json", action="store_true", help="one JSON object")
+    add_scores(verbs)
 
-    verb = _verb(verbs, "build-pope", build_pope, "POPE probes from annotations", "seednb build-pope --objects gt.json --split adversarial > probes.jsonl")  # fmt: skip
-    verb.add_argument("--objects", required=True, type=Path, help="JSON: image -> list of objects")
-    verb.add_argument("--split", required=True, choices=("random", "popular", "adversarial"))
-    verb.add_argument("--images", type=Path, help="text file: images to probe, one a line")
-    verb.add_argument("--seed", type=int, default=42)
-
-    verb = _verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
+    verb = add_verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
     verb.add_argument("--output", required=True, type=Path, help="checkpoint folder to write")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
 
-    verb = _verb(verbs, "plan", plan, "hours and memory of a full run on 1 to 1024 cards", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128")  # fmt: skip
+    verb = add_verb(verbs, "plan", plan, "hours and memory of a full run on 1 to 1024 cards", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128")  # fmt: skip
     verb.add_argument("--gpus", type=int, metavar="N", help="default: a table of 1, 2, 4, … 1024")
     verb.add_argument("--card", default="h200", help="rtx4090, a100-80, h100, h200, …")
     verb.add_argument("--model", default="llava-1.5-7b", help="llava-1.5-7b, llava-1.5-13b or llava-next-34b")  # fmt: skip
@@ -107,27 +82,12 @@ def build_parser() -> Parser:
 
     verb.add_argument("--json", action="store_true", help="one JSON object a line")
 
-    verb = _verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
+    verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
     _params_options(verb)
-    _verb(
+    add_verb(
         verbs, "params", params, "every parameter: default, range, unit, meaning", "seednb params"
     )
     return parser
-
-
-def _verb(
-    verbs: Any, name: str, function: Callable[[argparse.Namespace], None], help: str, *examples: str
-) -> Parser:
-    lines = "\n".join(f"  {example}" for example in examples)
-    verb: Parser = verbs.add_parser(
-        name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog=f"examples:\n{lines}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verb.set_defaults(verb=function)
-    return verb
 
 
 def _params_options(verb: Parser) -> None:
@@ -199,60 +159,6 @@ def demo(options: argparse.Namespace) -> None:
             print(f"  {model:>5}: {caption}")
 
 
-def score_pope(options: argparse.Namespace) -> None:
-    """Score yes/no answers by id."""
-    from seednb.data.files import read_json_lines
-    from seednb.metrics.pope import score
-
-    questions, answers = read_json_lines(options.questions), read_json_lines(options.answers)
-    _print_scores(score(questions, answers, options.parser, options.allow_partial), options.json)
-
-
-def score_chair(options: argparse.Namespace) -> None:
-    """Score captions against annotated objects."""
-    from seednb.data.files import read_json_lines
-    from seednb.metrics.chair import Vocabulary, score
-
-    vocabulary = Vocabulary.read(options.synonyms) if options.synonyms else Vocabulary.coco()
-    captions = read_json_lines(options.captions)
-    truth = _ground_truth(options, vocabulary)
-    _print_scores(score(captions, truth, vocabulary, options.variant), options.json)
-
-
-def _ground_truth(options: argparse.Namespace, vocabulary: Any) -> Any:
-    """Objects by image: read from --ground-truth, or built from COCO annotations."""
-    import gzip
-    import json
-
-    from seednb.data.coco import load_split
-    from seednb.data.files import read_json
-    from seednb.metrics.chair import ground_truth
-
-    file = options.ground_truth
-    if file and file.suffix == ".gz":
-        return json.loads(gzip.decompress(file.read_bytes()))
-    if file:
-        return read_json(file)
-    if not (options.instances and options.captions_gt):
-        raise SeedError("give --ground-truth, or --instances together with --captions-gt")
-    split = load_split("ground truth", Path(), options.instances, options.captions_gt)
-    return ground_truth(split.objects, split.captions, vocabulary, options.variant)
-
-
-def build_pope(options: argparse.Namespace) -> None:
-    """Print probes as JSON lines."""
-    import json
-
-    from seednb.data.files import read_json
-    from seednb.metrics.pope import build_probes
-
-    objects = read_json(options.objects)
-    if options.images:
-        objects = {name: objects[name] for name in options.images.read_text().split()}
-    for probe in build_probes(objects, options.split, seed=options.seed):
-        print(json.dumps(probe))
-
-
 def pocket_base(options: argparse.Namespace) -> None:
     """Train a pocket checkpoint from nothing."""
     from seednb.pocket_base.build import build_base
@@ -320,16 +226,6 @@ def params(options: argparse.Namespace) -> None:
         note = ", ".join(text for text in (row["allowed"], row["unit"]) if text)
         default = row["default"] or "''"
         print(f"  {row['name']:<24}{default:<40} {row['meaning']}{f' ({note})' if note else ''}")
-
-
-def _print_scores(scores: dict[str, Any], as_json: bool) -> None:
-    import json
-
-    if as_json:
-        print(json.dumps(scores))
-        return
-    for key, value in scores.items():
-        print(f"{key:<16}{value:.5f}" if isinstance(value, float) else f"{key:<16}{value}")
 
 
 if __name__ == "__main__":

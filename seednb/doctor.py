@@ -31,6 +31,19 @@ LICENCES = {
     "LLaVA-1.5 weights": "Llama 2 Community License",
     "pocket world and checkpoint": "this project's licence",
 }
+BENCHMARKS = {  # what `seednb score` reads -> its official source, its licence
+    "POPE": ("https://github.com/AoiDragon/POPE", "MIT"),
+    "POPE on A-OKVQA, GQA": ("https://github.com/DAMO-NLP-SG/VCD", "see source"),
+    "CHAIR vocabulary": ("https://github.com/LisaAnne/Hallucination", "none stated"),
+    "VQAv2": ("https://visualqa.org/download.html", "annotations CC BY 4.0; photographs as COCO's"),
+    "MME": ("https://github.com/BradyFU/Awesome-Multimodal-Large-Language-Models", "see source"),
+    "SEED-Bench": ("https://github.com/AILab-CVC/SEED-Bench", "see source"),
+    "AMBER": ("https://github.com/junyangwang0410/AMBER", "Apache-2.0; pictures: see source"),
+    "HallusionBench": (
+        "https://github.com/tianyi-lab/HallusionBench",
+        "BSD 3-Clause; pictures: see source",
+    ),
+}
 MODEL_GIB = 14  # LLaVA-1.5-7B in bfloat16
 
 
@@ -43,12 +56,22 @@ def examine(params: Params) -> str:
     ]
     lines += ["", *_cards(params)]
     lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items()), ""]
+    lines += ["benchmarks for seednb score", *_benchmarks(), ""]
     if missing:
         lines += ["next, in " + str(params.path(params.data.data_root)) + ":"]
         lines += [f"  {command}" for command in dict.fromkeys(command for _, command in missing)]
     else:
         lines += [f"next: seednb report --params params/{params.run.profile}.yaml"]
     return "\n".join(lines)
+
+
+def _benchmarks() -> list[str]:
+    """Name, source and licence of each benchmark, in columns."""
+    names, sources = max(map(len, BENCHMARKS)), max(len(url) for url, _ in BENCHMARKS.values())
+    return [
+        f"  {name:<{names}}  {url:<{sources}}  {licence}"
+        for name, (url, licence) in BENCHMARKS.items()
+    ]
 
 
 def _cards(params: Params) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from seednb.data.files import read_json_lines
+from seednb.data.files import read_json_lines, read_rows
 from seednb.errors import SeedError
 from seednb.metrics import pope
 from seednb.metrics.answers import PARSERS
@@ -32,6 +32,8 @@ ANSWERS = {  # text: official, vcd, opera, lmms-eval, vlmevalkit, strict
     "Yes,there is": "yes yes yes unclear yes unclear",
     "Yes,there is, ok": "yes yes yes unclear unclear unclear",  # every comma is deleted
     "Yes,there is ,ok": "yes yes yes unclear unclear unclear",
+    "1,0 yes-ish": "yes yes yes unclear unclear unclear",  # every mark goes: "yesish"
+    "1,,0 yes-ish": "yes yes yes unclear yes unclear",  # two commas are no such number
 }
 
 
@@ -246,6 +248,28 @@ def test_impossible_builds_say_what_to_change():
 def test_article_follows_the_first_letter():
     assert question("umbrella") == "Is there an umbrella in the image?"
     assert question("skis") == "Is there a skis in the image?"
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_vcds_files_on_other_pictures_are_read_as_list_and_as_lines(tmp_path, as_list):
+    # A-OKVQA's pictures are COCO's, GQA's have bare numbers; VCD has three positives, then three
+    # negatives, a picture, and stores some files as an indented list
+    asked = [("COCO_val2014_000000461751.jpg", "building", "yes"), ("2405722.jpg", "grass", "yes")]
+    asked += [("COCO_val2014_000000461751.jpg", "microwave", "no"), ("2405722.jpg", "cat", "no")]
+    probes = [
+        {"question_id": n, "image": image, "text": question(name), "label": label}
+        for n, (image, name, label) in enumerate(asked, start=1)
+    ]
+    answers = [
+        {"question_id": n, "prompt": probes[n - 1]["text"], "text": text}
+        for n, text in enumerate(["Yes", "No", "No", "Yes, a cat."], start=1)
+    ]
+    files = tmp_path / "gqa_pope_seem_random.json", tmp_path / "answers.jsonl"
+    for file, rows in zip(files, (probes, answers), strict=True):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        file.write_text(json.dumps(rows, indent=4) if as_list else lines)
+    result = pope.score(read_rows(files[0]), read_rows(files[1]), "vcd")
+    assert [result[name] for name in pope.COUNTS] == [1, 1, 1, 1, 0, 4]
 
 
 @pytest.mark.reference

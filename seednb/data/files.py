@@ -1,6 +1,8 @@
 """JSON files in, named errors out: which file, which line, which column, what to do next."""
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +21,7 @@ class Skipped:
 
 
 def read_json(path: Path | str) -> Any:
-    """The content of a JSON file.
+    """The content of a JSON file, plain or compressed (`.gz`, as every file here may be).
 
     Raises SeedError for a file that is missing, unreadable or malformed (with line and column).
     """
@@ -33,17 +35,25 @@ def read_json_lines(path: Path | str) -> list[dict[str, Any]]:
     Raises SeedError as `read_json` does, and for a line that is not a JSON object.
     """
     path = Path(path)
-    rows = []
-    # not splitlines(): it also splits at U+2028 and the like, which JSON allows inside a text
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = _parse(line, path, number)
+    return _parse_lines(_read_text(path), path)
+
+
+def read_rows(path: Path | str) -> list[dict[str, Any]]:
+    """The objects of a file that is one JSON list or has one JSON object a line.
+
+    Benchmarks are published both ways, at times under the same name. Raises SeedError as
+    `read_json` does, for an entry that is not an object, and for a file without any.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    rows = _parse(text, path) if text.lstrip()[:1] == "[" else _parse_lines(text, path)
+    for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             found = type(row).__name__
-            raise SeedError(f"{path}, line {number}: a {found}; write one JSON object a line")
-        rows.append(row)
-    return rows
+            raise SeedError(f"{path}, entry {number}: a {found}; write a list of JSON objects")
+    if not rows:
+        raise SeedError(f"{path} is empty; check the path or write the file again")
+    return list(rows)
 
 
 def find_one(folder: Path, pattern: str) -> Path:
@@ -69,7 +79,11 @@ def find_one(folder: Path, pattern: str) -> Path:
 
 def _read_text(path: Path) -> str:
     try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes()).decode("utf-8-sig")
         return path.read_text(encoding="utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+        raise SeedError(f"{path}: damaged gzip ({problem}); download it again") from None
     except FileNotFoundError:
         _missing(path)
     except UnicodeDecodeError as problem:
@@ -80,6 +94,20 @@ def _read_text(path: Path) -> str:
     except OSError as problem:
         reason = problem.strerror or problem
         raise SeedError(f"{path} cannot be read ({reason}); check the path") from None
+
+
+def _parse_lines(text: str, path: Path) -> list[dict[str, Any]]:
+    rows = []
+    # not splitlines(): it also splits at U+2028 and the like, which JSON allows inside a text
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        row = _parse(line, path, number)
+        if not isinstance(row, dict):
+            found = type(row).__name__
+            raise SeedError(f"{path}, line {number}: a {found}; write one JSON object a line")
+        rows.append(row)
+    return rows
 
 
 def _parse(text: str, path: Path, line: int | None = None) -> Any:

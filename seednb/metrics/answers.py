@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from seednb.errors import SeedError
+from seednb.metrics.vqa_words import drop_punctuation
 
 Verdict = Literal["yes", "no", "unclear"]
-MARKS = ';/[]"{}()=+\\_-><@`,?!'  # the VQA punctuation pass, which VLMEvalKit borrows
 
 
 def parse_answer(text: str, parser: str) -> Verdict:
@@ -59,14 +59,8 @@ def _lmms_eval(text: str) -> Verdict:
 
 
 def _vlmevalkit(text: str) -> Verdict:
-    lowered = text.lower()
-    cleaned = lowered
-    for mark in MARKS:
-        touches_space = f"{mark} " in lowered or f" {mark}" in lowered
-        deleted = touches_space or re.search(r"\d,\d", lowered)
-        cleaned = cleaned.replace(mark, "" if deleted else " ")
-    # The borrowed pass hands re.UNICODE (32) to `count`, so it removes at most 32 full stops.
-    words = re.sub(r"\.(?!\d)", "", cleaned, count=32).split()
+    # VLMEvalKit's copy of VQA's pass knows one comma between digits, not several
+    words = drop_punctuation(text.lower(), between_digits=r"\d,\d").split()
     return _one_of("yes" in words, "no" in words)
 
 

@@ -17,29 +17,68 @@ def join_answers(
 ) -> pd.DataFrame:
     """Questions with their `answer` beside them, in the questions' order.
 
-    Joined by `question_id` (1 and "1" are the same). The answer's text is its `answer` key or, as
-    LLaVA writes it, `text`. Files without any id are taken line by line, as POPE's own evaluator
-    does, if each line repeats its question. Raises SeedError listing the ids that are missing,
-    given twice or foreign; `allow_partial` forgives missing ones only.
+    Joined as `pair_by_id` joins. Files without any id are taken line by line, as POPE's own
+    evaluator does, if each line repeats its question. Raises SeedError as `pair_by_id` does, and
+    for an answer without text.
     """
     if answers and not any("question_id" in row for row in answers):
         answers = _number_by_line(questions, answers)
-    asked = [_question_id(row, "question") for row in questions]
-    answered = [_question_id(row, "answer") for row in answers]
-    text_of = dict(zip(answered, map(_answer_text, answers), strict=True))
+    pairs = pair_by_id(questions, answers, allow_partial)
+    return pd.DataFrame([{**question, "answer": answer_text(row)} for question, row in pairs])
+
+
+def pair_by_id(
+    questions: Sequence[Row],
+    answers: Sequence[Row],
+    allow_partial: bool = False,
+    key: str = "question_id",
+) -> list[tuple[Row, Row]]:
+    """Each question with its answer, in the questions' order; 1 and "1" are the same id.
+
+    Raises SeedError listing the ids that are missing, given twice or foreign; `allow_partial`
+    forgives missing ones only.
+    """
+    asked = [_id_of(row, key, "question") for row in questions]
+    answered = [_id_of(row, key, "answer") for row in answers]
+    answer_of = dict(zip(answered, answers, strict=True))
     known = set(asked)
     problems = {
         "questions given twice": _repeated(asked),
         "answered twice": _repeated(answered),
-        "no such question": [key for key in text_of if key not in known],
-        "no answer": [] if allow_partial and text_of else [k for k in asked if k not in text_of],
+        "no such question": [name for name in answer_of if name not in known],
+        "no answer": [name for name in asked if name not in answer_of],
     }
+    if allow_partial and known & answer_of.keys():
+        del problems["no answer"]
     found = [f"{what}: {list_ids(ids)}" for what, ids in problems.items() if ids]
     if found:
         raise SeedError(f"answers do not fit the questions ({'; '.join(found)}); fix the file")
-    frame = pd.DataFrame([dict(row) for row in questions])
-    frame["answer"] = [text_of.get(key) for key in asked]
-    return frame[frame["answer"].notna()].reset_index(drop=True)
+    both = zip(asked, questions, strict=True)
+    return [(question, answer_of[name]) for name, question in both if name in answer_of]
+
+
+def coverage(n_questions: int, n_answered: int) -> dict[str, Any]:
+    """How much of a benchmark was answered, for the head of its scores."""
+    return {
+        "n_questions": n_questions,
+        "n_answered": n_answered,
+        "partial": n_answered < n_questions,
+    }
+
+
+def share(part: float, whole: float) -> float | None:
+    """Quotient, and None (null in JSON) of nothing."""
+    return part / whole if whole else None
+
+
+def answer_text(row: Row) -> str:
+    """The text of an answer: its `answer` or, as LLaVA writes it, its `text`."""
+    text = row.get("answer", row.get("text"))
+    if not isinstance(text, str):
+        raise SeedError(
+            f"answer {row.get('question_id')} has no text under 'answer' or 'text'; add it"
+        )
+    return text
 
 
 def list_ids(ids: Iterable[object]) -> str:
@@ -49,19 +88,10 @@ def list_ids(ids: Iterable[object]) -> str:
     return ", ".join(shown[:LISTED]) + more
 
 
-def _question_id(row: Row, kind: str) -> str:
-    if "question_id" not in row:
-        raise SeedError(f"{kind} {dict(row)} has no question_id; add one")
-    return str(row["question_id"])
-
-
-def _answer_text(row: Row) -> str:
-    text = row.get("answer", row.get("text"))
-    if not isinstance(text, str):
-        raise SeedError(
-            f"answer {row.get('question_id')} has no text under 'answer' or 'text'; add it"
-        )
-    return text
+def _id_of(row: Row, key: str, kind: str) -> str:
+    if key not in row:
+        raise SeedError(f"{kind} {dict(row)} has no {key}; add one")
+    return str(row[key])
 
 
 def _number_by_line(questions: Sequence[Row], answers: Sequence[Row]) -> list[dict[str, Any]]:

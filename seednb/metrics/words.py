@@ -1,4 +1,4 @@
-"""Captions to singular words, by the two singularisers that published CHAIR figures rest on."""
+"""Captions to singular words, by the singularisers that published CHAIR and AMBER figures rest on."""
 
 import re
 from collections.abc import Callable
@@ -42,6 +42,22 @@ def singulars(caption: str) -> list[str]:
 
     tokens = _with_data(lambda: nltk.word_tokenize(caption.lower()))
     return [_singular(token) for token in tokens]
+
+
+def nouns(caption: str) -> list[str]:
+    """The tokens that NLTK tags as nouns (NN, NNS, NNP, NNPS), lemmatised, case kept.
+
+    AMBER's extraction. Upper case matters: "TV" is in its vocabulary, "Dog" is not.
+    """
+    import nltk
+
+    return _with_data(
+        lambda: [
+            _lemma(word, "n")
+            for word, tag in nltk.pos_tag(nltk.word_tokenize(caption))
+            if tag.startswith("NN")
+        ]
+    )
 
 
 @cache

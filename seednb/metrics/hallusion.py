@@ -1,0 +1,135 @@
+"""HallusionBench (Guan et al., CVPR 2024): yes/no questions asked of a picture and of its forgeries.
+
+aAcc is the share of questions answered rightly. fAcc is that of figures with all their questions
+right, qAcc that of questions that are right on all their figures; easy is asked on the original
+figure (number 0), hard is right on all edited ones. In VS, figure 0 is no picture at all: there an
+uncertain answer is right too, and no figure is counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from seednb.errors import SeedError
+from seednb.metrics.answers import parse_answer
+from seednb.metrics.records import Row, coverage, pair_by_id, share
+
+CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
+PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
+WRONG, RIGHT, UNCERTAIN = "0", "1", "2"  # as the official judge writes them
+CORRECT = "correct"
+
+
+def score(
+    answers: Sequence[Row],
+    questions: Sequence[Row] | None = None,
+    field: str | None = None,
+    images_only: bool = False,
+    allow_partial: bool = False,
+) -> dict[str, Any]:
+    """Counts and accuracies, in all and of each category.
+
+    `answers` are entries of HallusionBench.json with a `model_prediction`, which VLMEvalKit's rule
+    reads as yes, no or uncertain; or with 0, 1 or 2 (wrong, right, uncertain) in `field`, which is
+    `correct` by default if an entry has that. `questions`, the published file, tells which entries
+    there should be; without it the answers are taken to be complete. `images_only` leaves out the
+    questions without a picture, as VLMEvalKit does. Raises SeedError for entries that do not fit,
+    lack a key or hold another value.
+    """
+    if field is None and any(CORRECT in row for row in answers):
+        field = CORRECT
+    given = [_placed(row) for row in answers]
+    asked = given if questions is None else [_placed(row) for row in questions]
+    if images_only:
+        pictured = {row["question_id"] for row in asked if str(row.get("visual_input")) != "0"}
+        absent = {row["question_id"] for row in asked} - pictured
+        asked = [row for row in asked if row["question_id"] in pictured]
+        given = [row for row in given if row["question_id"] not in absent]
+    pairs = pair_by_id(asked, given, allow_partial)
+    right = [(question, _is_right(question, answer, field)) for question, answer in pairs]
+    return {
+        "judge": f"field {field}" if field else "vlmevalkit",
+        "images_only": images_only,
+        **coverage(len(asked), len(pairs)),
+        **_accuracies(right),
+        **{
+            category: _accuracies([(row, one) for row, one in right if row["category"] == category])
+            for category in CATEGORIES
+        },
+    }
+
+
+def _placed(row: Row) -> dict[str, Any]:
+    """The entry with its whole place as `question_id`, which alone is not unique."""
+    missing = [key for key in PLACE if key not in row]
+    if missing:
+        raise SeedError(
+            f"HallusionBench entry {dict(row)} has no {', '.join(missing)}; keep the keys of "
+            "HallusionBench.json and add model_prediction"
+        )
+    if row["category"] not in CATEGORIES:
+        raise SeedError(
+            f"HallusionBench category {row['category']!r} is unknown; it must be VD or VS"
+        )
+    place = [str(row[key]) for key in PLACE]
+    return {**row, "pair": (*place[:3], place[4]), "question_id": "/".join(place)}
+
+
+def _is_right(question: Row, answer: Row, field: str | None) -> bool:
+    verdict = _parsed(question, answer) if field is None else _judged(answer, field)
+    return verdict == RIGHT or (verdict == UNCERTAIN and _has_no_figure(question))
+
+
+def _judged(answer: Row, field: str) -> str:
+    verdict = str(answer.get(field))
+    if verdict not in (WRONG, RIGHT, UNCERTAIN):
+        raise SeedError(
+            f"HallusionBench entry {answer['question_id']}: {field}={answer.get(field)!r} must be "
+            "0 (wrong), 1 (right) or 2 (uncertain)"
+        )
+    return verdict
+
+
+def _parsed(question: Row, answer: Row) -> str:
+    """The judge's number by VLMEvalKit's rule, which has no judge."""
+    text, gold = answer.get("model_prediction"), str(question.get("gt_answer"))
+    if not isinstance(text, str) or gold not in ("0", "1"):
+        raise SeedError(
+            f"HallusionBench entry {answer['question_id']} needs a text 'model_prediction' and a "
+            "'gt_answer' of 0 or 1; add them, or give the published questions"
+        )
+    said = parse_answer(text, "vlmevalkit")
+    if said == "unclear":
+        return UNCERTAIN
+    return RIGHT if (said == "yes") == (gold == "1") else WRONG
+
+
+def _has_no_figure(row: Row) -> bool:
+    return row["category"] == "VS" and str(row["figure_id"]) == "0"
+
+
+def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
+    """Counts, then shares, of questions, figures, pairs, easy questions and hard pairs."""
+    figures: dict[tuple[str, ...], list[bool]] = defaultdict(list)
+    pairs: dict[tuple[str, ...], list[bool]] = defaultdict(list)
+    edited: dict[tuple[str, ...], list[bool]] = defaultdict(list)
+    easy: list[bool] = []
+    for row, one in right:
+        pairs[row["pair"]].append(one)
+        if not _has_no_figure(row):
+            figures[(*row["pair"][:3], str(row["figure_id"]))].append(one)
+        if str(row["figure_id"]) == "0":
+            easy.append(one)
+        else:
+            edited[row["pair"]].append(one)
+    outcomes = {
+        "aAcc": [one for _, one in right],
+        "fAcc": [all(group) for group in figures.values()],
+        "qAcc": [all(group) for group in pairs.values()],
+        "easy": easy,
+        "hard": [all(group) for group in edited.values()],
+    }
+    return {
+        name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}
+        for name, group in outcomes.items()
+    }

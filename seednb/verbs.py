@@ -1,0 +1,23 @@
+"""One way to add a verb to the command line: its function, what it does, and commands that run."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+Parser = argparse.ArgumentParser
+
+
+def add_verb(
+    verbs: Any, name: str, function: Callable[[argparse.Namespace], None], help: str, *examples: str
+) -> Parser:
+    """A sub-parser whose --help ends with `examples` and whose `verb` default is `function`."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    verb: Parser = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"examples:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(verb=function)
+    return verb

@@ -37,8 +37,11 @@ def read_seedbench(path: Path) -> dict[str, Any]:
 def read_mme(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of each task's text file, named by the file: image, question, label, answer.
 
-    Columns are separated by tabs, as MME's own calculation reads them.
+    Columns are separated by tabs, as MME's own calculation reads them. A single file of JSON lines
+    that also hold their `task`, as `seednb answer` writes them, will do too.
     """
+    if folder.is_file():
+        return _mme_by_task(folder)
     if not folder.is_dir():
         raise SeedError(f"{folder} is no folder; give the one with a text file for each MME task")
     files = sorted(folder.glob("*.txt"))
@@ -63,6 +66,16 @@ def _rows_under(key: str, document: Any, path: Path) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise SeedError(f"{path} has no list of objects under {key!r}; give the official file")
     return rows
+
+
+def _mme_by_task(file: Path) -> dict[str, list[dict[str, Any]]]:
+    tasks: dict[str, list[dict[str, Any]]] = {}
+    for number, row in enumerate(read_rows(file), start=1):
+        missing = [key for key in ("task", *MME_COLUMNS) if key not in row]
+        if missing:
+            raise SeedError(f"{file}, entry {number} has no {' and no '.join(missing)}; add it")
+        tasks.setdefault(row["task"], []).append(row | {"line": number})
+    return tasks
 
 
 def _read_mme_task(file: Path) -> list[dict[str, Any]]:

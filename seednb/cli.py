@@ -60,6 +60,14 @@ def build_parser() -> Parser:
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
 
+    verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter")  # fmt: skip
+    _params_options(verb)
+    verb.add_argument("--benchmark", default="lines", help="lines (question_id, image, text), pope, vqa, mme, seedbench, amber or hallusionbench")  # fmt: skip
+    verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
+    verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
+    verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
+    verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
+
     verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--model", required=True, type=Path, help="adapter folder")
@@ -151,9 +159,25 @@ def evaluate(options: argparse.Namespace) -> None:
         print(as_text(table))
 
 
+def answer(options: argparse.Namespace) -> None:
+    """Answer what the output file does not answer yet."""
+    from seednb.answering import answer_file, read_questions
+
+    questions = read_questions(options.questions, options.images, options.benchmark)
+    lab = _experiment(options)
+    bundle = lab.adapted(options.model) if options.model else lab.bundle()
+    pictures = bundle.pictures(options.images, lab.params.data.image_fit)
+    settings = (options.output, lab.params.evaluation, lab.template)
+    n = answer_file(bundle, questions, pictures, *settings)
+    print(f"answers: {options.output} ({n} new, {len(questions)} in all)")
+
+
 def demo(options: argparse.Namespace) -> None:
     """Base and SEED captions of one or of a few pictures."""
-    for name, captions in _experiment(options).demo(options.model, options.image):
+    from seednb.side_by_side import captions_side_by_side
+
+    lab = _experiment(options)
+    for name, captions in captions_side_by_side(lab, options.model, options.image):
         print(name)
         for model, caption in captions.items():
             print(f"  {model:>5}: {caption}")

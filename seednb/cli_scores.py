@@ -21,7 +21,7 @@ def add_scores(verbs: Any) -> None:
     verb = add_verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="POPE probes (JSON lines or list)")  # fmt: skip
     _answer_options(verb, "question_id and text (JSON lines or list)")
-    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit or strict")  # fmt: skip
+    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit, strict; all: a table of the six")  # fmt: skip
 
     verb = add_verb(benchmarks, "chair", score_chair, "captions", "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json")  # fmt: skip
     verb.add_argument("--captions", required=True, type=Path, help="image_id and caption (JSON lines or list)")  # fmt: skip
@@ -41,7 +41,7 @@ def add_scores(verbs: Any) -> None:
     verb.add_argument("--submission", type=Path, help="JSON to write for the test server; needs --questions")  # fmt: skip
 
     verb = add_verb(benchmarks, "mme", score_mme, "MME results", "seednb score mme --results results/llava-1.5-7b --json")  # fmt: skip
-    verb.add_argument("--results", required=True, type=Path, help="folder with TASK.txt: image, question, right answer, prediction, separated by tabs")  # fmt: skip
+    verb.add_argument("--results", required=True, type=Path, help="folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote")  # fmt: skip
     verb.add_argument("--parser", default="official", choices=("official", "lmms-eval"))
     verb.add_argument("--allow-partial", action="store_true", help="leave out pictures with one of their two questions")  # fmt: skip
     verb.add_argument("--json", action="store_true", help="one JSON object")
@@ -82,7 +82,30 @@ def score_pope(options: argparse.Namespace) -> None:
     from seednb.metrics.pope import score
 
     questions, answers = read_rows(options.questions), read_rows(options.answers)
+    if options.parser == "all":
+        _print_parsers(questions, answers, options)
+        return
     _print_scores(score(questions, answers, options.parser, options.allow_partial), options.json)
+
+
+def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) -> None:
+    """What the six rules make of the same answers, and the answers on which they differ."""
+    import json
+
+    from seednb.metrics.pope import disagreements, join_answers, parser_table
+    from seednb.tables import as_text
+
+    records = join_answers(questions, answers, options.allow_partial)
+    table, differ = parser_table(records), disagreements(records)
+    if options.json:
+        figures = table.astype(object).where(table.notna(), None)  # JSON has no NaN
+        lists = {"parsers": figures, "disagreements": differ}
+        print(json.dumps({name: frame.to_dict("records") for name, frame in lists.items()}))
+        return
+    print(as_text(table.round(5)))
+    print(f"\nthe rules differ on {len(differ)} of {len(records)} answers")
+    if len(differ):
+        print(as_text(differ.assign(answer=differ["answer"].str.slice(0, 40)).head(20)))
 
 
 def score_chair(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from random import Random
 
 import torch
@@ -143,8 +144,11 @@ class Groups(Dataset[Group]):
             passes += [idle] * (n_largest - len(passes))
         return Group(epoch, len(numbers), passes)
 
-    def from_step(self, step: int, device: torch.device) -> Iterator[Group]:
-        """The groups after the first `step`, read ahead by other processes beside a GPU."""
+    def from_step(self, step: int, device: torch.device) -> Iterator[tuple[Group, Group | None]]:
+        """The groups after the first `step`, each with the one that follows it.
+
+        Beside a GPU other processes read them ahead.
+        """
         on_gpu = device.type == "cuda"
         n_readers = self.params.data_workers
         loader = DataLoader(
@@ -154,7 +158,9 @@ class Groups(Dataset[Group]):
             pin_memory=on_gpu,
             generator=torch.Generator(),  # its own: the run's random numbers are for dropout
         )
-        yield from loader
+        for group, following in pairwise(chain[Group | None](loader, [None])):
+            assert group is not None  # only the last has no successor
+            yield group, following
 
     def _order(self, epoch: int) -> list[int]:
         pictures = self.examples.by_picture(range(len(self.examples.rows)))

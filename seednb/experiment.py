@@ -35,7 +35,14 @@ from seednb.evaluate import (
 )
 from seednb.examples import Examples
 from seednb.metrics.vocabulary import find_mentions
-from seednb.model import Bundle, add_adapter, load_adapter, load_bundle, one_card_each
+from seednb.model import (
+    Bundle,
+    add_adapter,
+    check_adapter,
+    load_adapter,
+    load_bundle,
+    one_card_each,
+)
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.teacher_cache import TeacherCache
@@ -83,7 +90,7 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model)
         if model in ("base", "contrastive", "mention_control", *self.sampled):
             return bundle
-        return self._adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
+        return self.adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
 
     def pictures(self, split: str, bundle: Bundle) -> Pictures:
         """Reader of the pictures of "train" or "val"."""
@@ -170,7 +177,7 @@ class Experiment:
 
     def compare(self, adapter: Path, with_base: bool) -> pd.DataFrame:
         """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it."""
-        adapted = self._adapted(adapter)
+        adapted = self.adapted(adapter)
         probes, captions = self._ask(adapted, None)
         answers = {"adapter": Answers("adapter", probes, captions, adapter)}
         if with_base:
@@ -178,25 +185,9 @@ class Experiment:
         rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))
         return rows.drop(columns=["records", "variant"])
 
-    def demo(self, adapter: Path, image: Path | None) -> list[tuple[str, dict[str, str]]]:
-        """Captions of the base model and of an adapter, for one picture or three of validation."""
-        chosen = self.data.to_caption[:3]
-        folder = self.data.val.image_dir
-        if image:
-            chosen, folder = [{"image_id": 0, "file_name": image.name}], image.parent
-        texts = {}
-        for name, bundle in (("base", self.bundle()), ("SEED", self._adapted(adapter))):
-            reader = bundle.pictures(folder, self.params.data.image_fit)
-            records = caption_pictures(
-                bundle, chosen, reader, self.params.evaluation, self.template
-            )
-            texts[name] = [record["caption"] for record in records]
-        return [
-            (row["file_name"], {name: captions[number] for name, captions in texts.items()})
-            for number, row in enumerate(chosen)
-        ]
-
-    def _adapted(self, adapter: Path) -> Bundle:
+    def adapted(self, adapter: Path) -> Bundle:
+        """The base model with an adapter from a folder."""
+        check_adapter(adapter)
         bundle = self.bundle()
         return Bundle(load_adapter(bundle.model, adapter), bundle.processor, bundle.device)
 

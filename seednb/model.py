@@ -148,10 +148,15 @@ def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftM
     return adapted
 
 
-def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a saved adapter on the model, in evaluation mode."""
+def check_adapter(folder: Path) -> None:
+    """Raise SeedError unless the folder holds an adapter; to be asked before a model is loaded."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise SeedError(f"{folder} holds no adapter_model.safetensors: not an adapter folder")
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """Put a saved adapter on the model, in evaluation mode."""
+    check_adapter(folder)
     return PeftModel.from_pretrained(model, folder).eval()
 
 

@@ -1,9 +1,8 @@
 """One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +21,8 @@ from seednb.config import TrainParams
 from seednb.curve import cosine_with_warmup, log_line
 from seednb.data.batches import Batch
 from seednb.errors import SeedError
-from seednb.examples import Examples, Group, Groups, Pass
+from seednb.examples import Examples, Group, Groups
+from seednb.hearing import Heard, Hearing, choose_betas
 from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
 from seednb.objective import Objective
@@ -80,16 +80,6 @@ def train(
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A group on the device, with what the teacher said of each pass."""
-
-    group: Group
-    passes: list[Pass]
-    views: list[Views | None]
-    confidences: list[OnHost]
-
-
-@dataclass(frozen=True)
 class Figures:
     """What a step came to, on its way to the host."""
 
@@ -124,6 +114,8 @@ class Run:
                     "would skip in some; set teacher_cache_gib=0"
                 )
             shard_layers(model, bundle.device)
+        distils = self.distill_weight > 0
+        self.purifies = distils and recipe.purified
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -135,7 +127,7 @@ class Run:
             examples,
             recipe.epochs,
             params,
-            recipe.purified and self.distill_weight > 0,
+            self.purifies,
             (self.accelerator.process_index, self.accelerator.num_processes),
         )
         self.n_steps = len(self.groups)
@@ -145,12 +137,12 @@ class Run:
         self.selector = BetaSelector(params.beta_values, params.beta_quantiles, params.beta_window)
         self.model, self.cache = model, cache
         fixed = params.noise == "per_image_seed"
-        self.teacher = Teacher(
-            model, recipe, params.noise_alpha, cache, (CLEAN, NOISY) if fixed else (CLEAN,)
-        )
+        remembered = (CLEAN, NOISY) if fixed else (CLEAN,)
+        teacher = Teacher(model, recipe, params.noise_alpha, cache, remembered) if distils else None
         self.student = AnswerLogits(model)  # not wrapped: the step itself sums the gradients
         divergence = DIVERGENCES[recipe.divergence]
         self.objective = Objective(self.student.head, divergence, self.temperature)
+        self.hearing = Hearing(teacher, self.objective, bundle.device)
         self.optimiser = self.accelerator.prepare(optimiser)
         self.set_checkpointing(params.gradient_checkpointing == "always")
         n_warmup = max(1, round(params.warmup_share * self.n_steps))
@@ -179,7 +171,7 @@ class Run:
         n_examples = self.recipe.epochs * len(self.examples.rows)
         self.student.train()
         groups = self.groups.from_step(first, self.bundle.device)
-        for step, (group, following) in enumerate(_with_following(groups), first + 1):
+        for step, (group, following) in enumerate(groups, first + 1):
             row = self.step_on(group, following)
             n_left = (self.n_steps - step) * self.groups.size
             rate = (step - first) * self.groups.size / (time.perf_counter() - started)
@@ -203,7 +195,7 @@ class Run:
         device never stands idle while the processor launches the next step.
         """
         figures = self._update_within_memory(group)
-        self.ahead = None if following is None else self._hear(following)
+        self.ahead = None if following is None else self.hearing.of(following)
         values = [{k: v.values.tolist() for k, v in part.items()} for part in figures.values]
         every = gather_object(values)
         means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
@@ -256,10 +248,10 @@ class Run:
         """
         heard = self.ahead
         if heard is None or heard.group is not group:
-            heard = self._hear(group)
+            heard = self.hearing.of(group)
         passes = heard.passes
         first = self.student.hidden(passes[0].batch) if passes else None
-        betas = self._select(passes, heard.confidences)
+        betas = choose_betas(heard, self.selector) if self.purifies else heard.no_betas
         values: list[dict[str, OnHost]] = []
         n_nan = 0
         steps = zip(passes, heard.views, heard.confidences, betas, strict=True)
@@ -268,8 +260,8 @@ class Run:
             first = None
             losses = self._losses(part.batch, hidden, view, beta)
             loss = losses["loss"].sum() / group.n_examples
-            is_finite = torch.isfinite(loss)
-            if self._for_all(is_finite):
+            is_finite = bool(torch.isfinite(loss))
+            if self._all_say(is_finite):
                 self.accelerator.backward(loss if part.counts else 0 * loss)
             if part.counts:
                 n_nan += not is_finite
@@ -284,52 +276,12 @@ class Run:
         self.n_nan += sum(gather_object([n_nan]))
         return Figures(values, OnHost(norm), rate)
 
-    def _hear(self, group: Group) -> Heard:
-        """Ask the teacher about each of a group's passes; nothing is awaited."""
-        passes = [part.to(self.bundle.device) for part in group.passes]
-        views = [self._views(part) for part in passes]
-        pairs = zip(passes, views, strict=True)
-        return Heard(group, passes, views, [self._confidence(*pair) for pair in pairs])
-
-    def _for_all(self, flag: Tensor) -> bool:
+    def _all_say(self, flag: bool) -> bool:
         """Whether a flag is set; sharded processes run the same passes, so there: set in all."""
         if not self.params.shard_layers:
-            return bool(flag)
-        n_set = self.accelerator.reduce(flag.float(), "sum")
+            return flag
+        n_set = self.accelerator.reduce(torch.tensor(float(flag), device=self.bundle.device))
         return int(n_set) == self.accelerator.num_processes
-
-    def _views(self, part: Pass) -> Views | None:
-        """What the teacher thinks; None where nothing is distilled."""
-        if self.distill_weight == 0:
-            return None
-        return self.teacher.views(part.batch, part.noise, part.keys)
-
-    def _confidence(self, part: Pass, views: Views | None) -> OnHost:
-        """The teacher's confidence in each example, on its way to the host."""
-        batch = part.batch
-        if views is None:
-            return OnHost(torch.zeros(len(batch)))
-        with torch.no_grad():
-            tokens = self.objective.confidence(views.clean)
-            return OnHost(example_means(tokens, batch.example_of_token, len(batch)))
-
-    def _select(self, passes: list[Pass], confidences: list[OnHost]) -> list[Tensor]:
-        """Beta of each example of each pass; the history holds the examples of all processes."""
-        mine = [confidence.values for confidence in confidences]
-        if self.distill_weight == 0 or not self.recipe.purified:
-            return [torch.zeros_like(values) for values in mine]
-        pairs = zip(passes, mine, strict=True)
-        own = [
-            (place, c)
-            for part, v in pairs
-            if part.counts
-            for place, c in zip(part.places, v.tolist(), strict=True)
-        ]
-        places, values = zip(*sorted(gather_object(own)), strict=True)
-        beta_of = dict(
-            zip(places, self.selector.select(torch.tensor(values)).tolist(), strict=True)
-        )
-        return [torch.tensor([beta_of[place] for place in part.places]) for part in passes]
 
     def _losses(
         self, batch: Batch, hidden: Tensor, views: Views | None, beta: Tensor
@@ -349,10 +301,3 @@ class Run:
             "distillation": self.temperature**2 * distillation,
             "supervision": supervision,
         }
-
-
-def _with_following(groups: Iterable[Group]) -> Iterator[tuple[Group, Group | None]]:
-    """Each group with the one after it."""
-    for group, following in pairwise(chain[Group | None](groups, [None])):
-        assert group is not None  # only the last has no successor
-        yield group, following

@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from seednb.cli import build_parser, main
+from seednb.data.pocket.files import write_world
 from seednb.metrics import mme
 
 SMOKE = Path(__file__).parents[1] / "params/smoke.yaml"
+YES_AND_NO = (("cup", "Yes"), ("bus", "No"))
 BENCHMARKS = ("pope", "chair", "vqa", "mme", "seedbench", "amber", "hallusionbench")
 
 
@@ -227,3 +230,57 @@ def test_an_empty_answer_file_is_named(benchmark, tmp_path, capsys):
     questions = write(tmp_path / "q.json", document if benchmark == "seedbench" else [{}])
     verb = ["score", benchmark, "--questions", questions, "--answers", empty]
     assert "empty.jsonl is empty" in failed(capsys, *verb)
+
+
+def test_score_pope_tells_six_rules_apart(tmp_path, capsys):
+    probe = {"image": "a.jpg", "text": "Is there a cup in the image?", "label": "no"}
+    texts = ["No", "NO", "No, it is not"]
+    questions = write(tmp_path / "questions.jsonl", [{"question_id": n} | probe for n in range(3)])
+    answers = [{"question_id": n, "text": text} for n, text in enumerate(texts)]
+    files = ["--questions", questions, "--answers", write(tmp_path / "answers.jsonl", answers)]
+    printed = scored(capsys, "pope", *files, "--parser", "all")
+    accuracy = {row["parser"]: row["accuracy"] for row in printed["parsers"]}
+    assert accuracy["official"] == pytest.approx(2 / 3) and accuracy["opera"] == 1
+    assert [row["question_id"] for row in printed["disagreements"]] == [1, 2]
+    assert main(["score", "pope", *files, "--parser", "all"]) == 0
+    assert "the rules differ on 2 of 3 answers" in capsys.readouterr().out
+
+
+def test_what_answer_writes_is_what_score_mme_reads(tmp_path, capsys):
+    """A model's whole way through a benchmark: its release folder, answers, score; then once more."""
+    release = tmp_path / "MME"
+    write_world(tmp_path / "world", seed=0, n_train=1, n_val=2)
+    for number, picture in enumerate(sorted((tmp_path / "world/val").glob("*.jpg"))):
+        folder = release / ("existence" if number else "count")
+        folder.mkdir(parents=True)
+        shutil.copy(picture, folder)
+        lines = [f"Is there a {name} in the image?\t{gold}" for name, gold in YES_AND_NO]
+        (folder / f"{picture.stem}.txt").write_text("\n".join(lines))
+    output = str(tmp_path / "mme.jsonl")
+    answer = ["answer", "--params", str(SMOKE), "--benchmark", "mme", "--questions", str(release),
+              "--images", str(release), "--output", output]  # fmt: skip
+    assert main(answer) == 0
+    assert "4 new, 4 in all" in capsys.readouterr().out
+    assert main(answer) == 0
+    assert "0 new, 4 in all" in capsys.readouterr().out
+    printed = scored(capsys, "mme", "--results", output)
+    assert set(printed["tasks"]) == {"count", "existence"} and printed["perception"] is None
+    broken = write(tmp_path / "broken.jsonl", [{"task": "count"}])
+    assert "entry 1 has no image" in failed(capsys, "score", "mme", "--results", broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"--benchmark": "riddles"}, "'riddles' is unknown; there are lines, pope"),
+        ({"--questions": "absent.jsonl"}, "absent.jsonl is missing"),
+        ({"--model": "nowhere"}, "nowhere holds no adapter_model"),
+    ],
+)
+def test_answer_names_what_it_cannot_use(change, named, tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    row = {"question_id": 1, "image": "a.jpg", "text": "?"}
+    options = {"--params": str(SMOKE), "--questions": write(tmp_path / "q.jsonl", [row]),
+               "--images": str(tmp_path), "--output": str(tmp_path / "a.jsonl")}  # fmt: skip
+    words = [word for pair in (options | change).items() for word in pair]
+    assert named in failed(capsys, "answer", *words)

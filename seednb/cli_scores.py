@@ -251,10 +251,15 @@ def _print_scores(scores: dict[str, Any], as_json: bool) -> None:
     import json
 
     if as_json:
-        print(json.dumps(scores))
+        print(json.dumps({key: _or_null(value) for key, value in scores.items()}))
         return
     for key, value in _flat(scores):
         print(f"{key:<16}{value:.5f}" if isinstance(value, float) else f"{key:<16}{value}")
+
+
+def _or_null(value: Any) -> Any:
+    """A ratio of nothing is NaN, which JSON does not have."""
+    return None if value != value else value
 
 
 def _flat(scores: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

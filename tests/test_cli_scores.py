@@ -284,3 +284,11 @@ def test_answer_names_what_it_cannot_use(change, named, tmp_path, capsys):
                "--images": str(tmp_path), "--output": str(tmp_path / "a.jsonl")}  # fmt: skip
     words = [word for pair in (options | change).items() for word in pair]
     assert named in failed(capsys, "answer", *words)
+
+
+def test_a_ratio_of_nothing_is_null(tmp_path, capsys):
+    probe = {"question_id": 1, "image": "a.jpg", "text": "Is there a cup?", "label": "no"}
+    questions = write(tmp_path / "questions.jsonl", [probe])
+    answers = write(tmp_path / "answers.jsonl", [{"question_id": 1, "text": "No"}])
+    printed = scored(capsys, "pope", "--questions", questions, "--answers", answers)
+    assert printed["precision"] is None and printed["accuracy"] == 1

@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+# One write a line: the processes share a pipe.
 COUNT = """
+import os
 from seednb.model import one_card_each
 processes = one_card_each()
-print("process", processes.process_index, "of", processes.num_processes)
+os.write(1, f"process {processes.process_index} of {processes.num_processes}\\n".encode())
 """
 
 
@@ -28,6 +30,7 @@ def test_the_launcher_starts_two_processes(tmp_path):
 
 
 HOLD = """
+import os
 from seednb.config import ModelParams
 from seednb.model import add_adapter, decoder_layers, load_bundle, one_card_each
 from seednb.sharing import shard_layers
@@ -39,7 +42,8 @@ weights = [p for p in layer.parameters() if not p.requires_grad]
 n_whole = sum(p.numel() for p in weights)
 shard_layers(model, bundle.device)
 weights = [p for p in layer.parameters() if not p.requires_grad]
-print("held", sum(p.to_local().numel() for p in weights) / n_whole)
+held = sum(p.to_local().numel() for p in weights) / n_whole
+os.write(1, f"held {held}\\n".encode())
 """
 
 

@@ -325,6 +325,17 @@ def test_pictures_read_ahead_are_the_same(params, tmp_path):
     assert all(torch.equal(here[name], ahead[name]) for name in here)
 
 
+@pytest.mark.parametrize("version", ["v4", "v7"])  # v4's teacher has the adapter on
+def test_asking_the_teacher_a_step_ahead_changes_nothing(params, tmp_path, monkeypatch, version):
+    from seednb.trainer import Run
+
+    ahead, _ = make_run(params, tmp_path / "a", version)
+    step_on = Run.step_on
+    monkeypatch.setattr(Run, "step_on", lambda self, group, following: step_on(self, group))
+    in_time, _ = make_run(params, tmp_path / "b", version)
+    assert all(torch.equal(ahead[name], in_time[name]) for name in ahead)
+
+
 def run_out_of_memory(monkeypatch, unless):
     """The student's pass raises what a full GPU raises, unless the run satisfies a condition."""
     from seednb.trainer import Run

@@ -150,7 +150,7 @@ class EvaluationParams(Section):
     pope_parser: str = knob(
         "official", "how an answer becomes yes or no", choices=("official", "strict")
     )
-    sampling_runs: int = knob(3, "times that the base model also answers by sampling", low=0)
+    sampling_runs: int = knob(3, "times that the base model also answers by sampling", low=1)
     contrast_beta: float = knob(0.7, "beta of contrastive decoding", low=0, high=4)
     contrast_alpha: float = knob(0.3, "noise_alpha of contrastive decoding", low=0, high=1)
     resamples: int = knob(2000, "bootstrap resamples", low=100)

@@ -94,8 +94,14 @@ def test_the_console_stays_empty(page, size):
 
 
 def settles_at(driver, accepted):
-    """Wait until the page's background, which fades, is an accepted colour."""
-    WebDriverWait(driver, 5).until(lambda d: accepted(style(d, "body", "backgroundColor")))
+    """Wait until the page's background, which fades, stays at an accepted colour."""
+    seen = []
+
+    def stays(browser):
+        seen.append(style(browser, "body", "backgroundColor"))
+        return len(seen) > 1 and seen[-1] == seen[-2] and accepted(seen[-1])
+
+    WebDriverWait(driver, 5).until(stays)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -37,6 +37,7 @@ def build_parser() -> Parser:
     verb = add_verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--only", default="", metavar="NN,NN", help="only these notebooks")
+    verb.add_argument("--all", action="store_true", help="also the long chapters on request")
     verb.add_argument("--force", action="store_true", help="run them even if nothing changed")
 
     verb = add_verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
@@ -129,7 +130,7 @@ def report(options: argparse.Namespace) -> None:
     overrides = _overrides(options)
     pipeline = Pipeline(options.params, overrides, load_params(options.params, overrides))
     only = [number.strip() for number in options.only.split(",") if number.strip()]
-    print(f"report: {pipeline.run(only, options.force)}")
+    print(f"report: {pipeline.run(only, options.force, options.all)}")
 
 
 def prepare_data(options: argparse.Namespace) -> None:

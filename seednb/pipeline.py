@@ -42,6 +42,7 @@ class Step:
     uses: tuple[str, ...]  # sections or single parameters
     needs: tuple[str, ...] = ()
     reads: str = ""  # pattern of files of the project that it shows
+    on_request: bool = False  # long: runs when named or with --all; shown once it has run
 
     @property
     def number(self) -> str:
@@ -84,13 +85,14 @@ class Pipeline:
         """Whether the step was run with exactly these parameters, this code and this text."""
         return (self.folder(step) / RECORD).is_file()
 
-    def run(self, only: Iterable[str] = (), force: bool = False) -> Path:
+    def run(self, only: Iterable[str] = (), force: bool = False, everything: bool = False) -> Path:
         """Run what is not done, then build the report; returns the report's path.
 
+        Without `only`, the chapters of the main job run; `everything` adds those on request.
         A notebook that fails stops the run with a SeedError; finished steps stay finished, and the
         report of the finished chapters is written.
         """
-        chosen = self._chosen(only)
+        chosen = self._chosen(only, everything)
         failure: SeedError | None = None
         for step in chosen:
             if self.is_done(step) and not force:
@@ -107,13 +109,14 @@ class Pipeline:
             raise failure
         return report
 
-    def _chosen(self, only: Iterable[str]) -> list[Step]:
+    def _chosen(self, only: Iterable[str], everything: bool) -> list[Step]:
         wanted = list(only)
         unknown = [number for number in wanted if number not in self.steps]
         if unknown:
             known = ", ".join(self.steps)
             raise SeedError(f"--only {','.join(unknown)}: no such notebook; there are {known}")
-        return [self.steps[number] for number in wanted] or list(STEPS)
+        usual = [step for step in STEPS if everything or not step.on_request]
+        return [self.steps[number] for number in wanted] or usual
 
     def _key(self, step: Step) -> str:
         notebook = nbformat.read(self._source(step), as_version=4)

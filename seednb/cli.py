@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seednb.cli_benchmarks import add_benchmark_options, run_benchmarks
 from seednb.cli_scores import add_scores
 from seednb.errors import SeedError
 from seednb.verbs import Parser, add_verb
 
 DEFAULT_PARAMS = "params/pocket.yaml"
-PATHS = ("data_root", "model", "vocabulary", "runs_dir", "reports_dir")  # relative to where you are
+PATHS = (
+    "data_root",
+    "model",
+    "vocabulary",
+    "runs_dir",
+    "reports_dir",
+    "benchmarks_dir",
+)  # relative to where you are
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,9 +62,10 @@ def build_parser() -> Parser:
     verb.add_argument("--labels", default="replay", choices=("replay", "truthful"))
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
 
-    verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare")  # fmt: skip
+    verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter, or published benchmarks", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare", "seednb evaluate --params params/llava-1.5-7b.yaml --benchmarks pope,chair,mme --model runs/…/adapter --json")  # fmt: skip
     _params_options(verb)
-    verb.add_argument("--model", required=True, type=Path, help="adapter folder")
+    verb.add_argument("--model", type=Path, help="adapter folder")
+    add_benchmark_options(verb)
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
@@ -155,6 +164,13 @@ def evaluate(options: argparse.Namespace) -> None:
     from seednb.tables import as_text
 
     lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)
+    if options.benchmarks:
+        run_benchmarks(options, lab)
+        return
+    if not options.model:
+        raise SeedError(
+            "give --model FOLDER, or --benchmarks NAME,NAME; see: seednb evaluate --help"
+        )
     table = lab.compare(options.model, with_base=options.compare)
     if one_card_each().is_main_process:
         print(as_text(table))

@@ -20,26 +20,39 @@ from seednb.data.pictures import Pictures
 from seednb.data.prompts import encode
 from seednb.decoding import generate
 from seednb.errors import SeedError
+from seednb.metrics.languages import NAMES, language_named
 from seednb.metrics.records import list_ids
 from seednb.model import AnswerLogits, Bundle, one_card_each
-from seednb.question_files import ASKED_AS, QUESTION_FILES
+from seednb.question_files import ASKED_AS, QUESTION_FILES, read_pope_in
 
 Row = dict[str, Any]
 Reply = Callable[[Sequence[Row]], list[Row]]
 NEEDED = ("question_id", "image", "text")
 
 
-def read_questions(file: Path, images: Path, benchmark: str = "lines") -> list[Row]:
+def read_questions(
+    file: Path,
+    images: Path,
+    benchmark: str = "lines",
+    language: str | None = None,
+    names: Path | None = None,
+) -> list[Row]:
     """The questions of a published benchmark (`QUESTION_FILES`), checked.
 
     "lines" are any questions as POPE, LLaVA and others write them: `question_id`, `image` and
-    `text`, one a line, and `choices`, a list, where there are some. Raises SeedError for an unknown
-    benchmark and as `check_questions` does.
+    `text`, one a line, and `choices`, a list, where there are some. `language` asks POPE's in
+    another language, with object names from `names` or this project's table. Raises SeedError for
+    an unknown benchmark or language and as `check_questions` does.
     """
     if benchmark not in QUESTION_FILES:
         known = ", ".join(QUESTION_FILES)
         raise SeedError(f"benchmark {benchmark!r} is unknown; there are {known}")
-    rows = QUESTION_FILES[benchmark](file)
+    if language and benchmark != "pope":
+        raise SeedError(f"--language is for --benchmark pope, not {benchmark}; leave it out")
+    read = QUESTION_FILES[benchmark]
+    if language:
+        read = read_pope_in(language_named(language), names or NAMES)
+    rows = read(file)
     check_questions(rows, file, images)
     return rows
 

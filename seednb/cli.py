@@ -70,13 +70,16 @@ def build_parser() -> Parser:
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
 
-    verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter")  # fmt: skip
+    verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --language zh --questions coco_pope_random.json --images val2014 --output zh.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark seedbench --by likelihood --questions SEED-Bench.json --images SEED-Bench-image --output likelihoods.jsonl")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--benchmark", default="lines", help="lines (question_id, image, text), pope, vqa, mme, seedbench, amber or hallusionbench")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
     verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
     verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
     verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
+    verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
+    verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")
+    verb.add_argument("--names", type=Path, help="object names for --language: CSV with columns en and CODE")  # fmt: skip
 
     verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
     _params_options(verb)
@@ -178,14 +181,16 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def answer(options: argparse.Namespace) -> None:
     """Answer what the output file does not answer yet."""
-    from seednb.answering import answer_file, read_questions
+    from seednb.answering import answer_file, rank_file, read_questions
 
-    questions = read_questions(options.questions, options.images, options.benchmark)
+    spoken = (options.language, options.names)
+    questions = read_questions(options.questions, options.images, options.benchmark, *spoken)
     lab = _experiment(options)
     bundle = lab.adapted(options.model) if options.model else lab.bundle()
     pictures = bundle.pictures(options.images, lab.params.data.image_fit)
     settings = (options.output, lab.params.evaluation, lab.template)
-    n = answer_file(bundle, questions, pictures, *settings)
+    write = rank_file if options.by == "likelihood" else answer_file
+    n = write(bundle, questions, pictures, *settings)
     print(f"answers: {options.output} ({n} new, {len(questions)} in all)")
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seednb.errors import SeedError
 from seednb.metrics import chair, pope
 from seednb.metrics.controls import matched_mentions, refit_threshold
+from seednb.metrics.records import list_ids
 from seednb.metrics.sums import Statistic
 from seednb.metrics.vocabulary import Vocabulary
 from seednb.stats import (
@@ -25,7 +27,8 @@ from seednb.stats import (
 )
 
 Row = dict[str, Any]
-BASE = "base"
+BASE, METHOD = "base", "method"
+RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"
 MARGIN = "margin"
 
@@ -58,6 +61,23 @@ class Label:
         }
 
 
+def method_and_base(benchmark: str, variant: str, method: str, base: str, seed: int = 0) -> Label:
+    """The label of two files' comparison: `method` against `base`, each the name of its records."""
+    return Label(benchmark, None, variant, {BASE: base, METHOD: method}, RESAMPLES, seed)
+
+
+def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
+    """Raise SeedError unless two models answered the same questions, or captioned the same pictures."""
+    if key not in base:
+        raise SeedError(f"the baseline has no {key}; give a file as the method's")
+    ids = [set(frame[key].map(str)) for frame in (method, base)]
+    if ids[0] != ids[1]:
+        raise SeedError(
+            f"method and baseline do not answer the same ({key} {list_ids(sorted(ids[0] ^ ids[1]))} "
+            "in one file only); give answers to the same questions, or --allow-partial"
+        )
+
+
 def compare_sums(
     sums: Mapping[str, pd.DataFrame], statistics: Mapping[str, Statistic], label: Label
 ) -> Iterator[Row]:
@@ -77,6 +97,10 @@ def compare_probes(records: Mapping[str, pd.DataFrame], parser: str, label: Labe
     Records are `image`, `label`, `answer` and, for the last two, `margin`; without margins these
     are left out. The control and whatever is compared with it are scored on half of the pictures.
     """
+    if not all("image" in frame for frame in records.values()):
+        raise SeedError(
+            "the questions name no 'image', which intervals are made of; give POPE's file"
+        )
     sums = {model: pope.per_image_sums(frame, parser) for model, frame in records.items()}
     yield from compare_sums(sums, pope.STATISTICS, label)
     ranked = {model: frame for model, frame in records.items() if has_margins(frame)}

@@ -29,7 +29,7 @@ class Language:
     name: str
     question: str  # with {object}: the name as the table has it
     suffix: str  # asks for one word, as LLaVA's suffix does in English
-    yes: tuple[str, ...]
+    yes: tuple[str, ...]  # the first of each is the one that the suffix asks for
     no: tuple[str, ...]
     has_spaces: bool = True  # between words
 
@@ -63,7 +63,7 @@ LANGUAGES = {
             "图片中有{object}吗？",
             "请用“是”或“否”回答。",
             ("是", "有", "存在"),
-            ("不是", "没有", "不存在", "不", "没", "否", "无"),
+            ("否", "不是", "没有", "不存在", "不", "没", "无"),
             has_spaces=False,
         ),
         Language(

@@ -14,6 +14,7 @@ from typing import Any
 from seednb.answer_files import read_amber as read_amber_data
 from seednb.answer_files import read_seedbench as read_seedbench_data
 from seednb.answer_files import read_vqa
+from seednb.config import Params
 from seednb.data.coco import load_split
 from seednb.data.files import read_json_lines, read_rows
 from seednb.data.images import coco_image_id, name_in_folder
@@ -91,6 +92,13 @@ class Folders:
 
     benchmarks: Path
     data: Path
+    shown: str  # the folder of benchmarks in messages, as the profile writes it
+
+    @classmethod
+    def of(cls, params: Params) -> "Folders":
+        """Those of a profile."""
+        name = params.run.benchmarks_dir
+        return cls(params.path(name), params.path(params.data.data_root), name)
 
     def locate(self, benchmark: str) -> list[Path]:
         """Files and folders of a benchmark, one for each line of `PLACES`; raises `Absent`."""
@@ -105,7 +113,7 @@ class Folders:
                     return found[0]
         source = next((s for s in SOURCES.values() if names[0] in s.files), SOURCES[benchmark])
         raise Absent(
-            f"{benchmark}: {names[0]} is not in {self.benchmarks}; run there: "
+            f"{benchmark}: {names[0]} is not in {self.shown}; run there: "
             f"{' && '.join(source.commands)}"
         )
 

@@ -90,9 +90,7 @@ class Benchmarks:
     def __init__(self, lab: Experiment) -> None:
         """`lab`: the profile; its model is loaded when a question waits."""
         self.lab = lab
-        params = lab.params
-        root = params.path(params.run.benchmarks_dir)
-        self.folders = Folders(root, params.path(params.data.data_root))
+        self.folders = Folders.of(lab.params)
         self._bundles: dict[str, Bundle] = {}
 
     def material(self, name: str) -> Material:

@@ -103,8 +103,9 @@ def build_parser() -> Parser:
 
     verb.add_argument("--json", action="store_true", help="one JSON object a line")
 
-    verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
+    verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml", "seednb doctor --json")  # fmt: skip
     _params_options(verb)
+    verb.add_argument("--json", action="store_true", help="files, downloads and checksums as one JSON object")  # fmt: skip
     add_verb(
         verbs, "params", params, "every parameter: default, range, unit, meaning", "seednb params"
     )
@@ -216,10 +217,13 @@ def pocket_base(options: argparse.Namespace) -> None:
 
 def doctor(options: argparse.Namespace) -> None:
     """Say what is there, what is missing, and the next command."""
-    from seednb.config import load_params
-    from seednb.doctor import examine
+    import json
 
-    print(examine(load_params(options.params, _overrides(options))))
+    from seednb.config import load_params
+    from seednb.doctor import examine, facts
+
+    profile = load_params(options.params, _overrides(options))
+    print(json.dumps(facts(profile)) if options.json else examine(profile))
 
 
 def plan(options: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from seednb.answering import answer_file, check_questions, rank_file
 from seednb.artifacts import (
     Stage,
@@ -101,20 +103,20 @@ class Benchmarks:
         )
         return read_benchmark(name, self.folders, captions)
 
-    def unscored(self, rows: Sequence[Row]) -> Iterator[str]:
-        """A sentence for each benchmark without rows: how to get its data, or how to score it."""
+    def unscored(self, rows: Sequence[Row]) -> pd.DataFrame:
+        """Each benchmark without rows, and the next step: get its data, or score it."""
         profile = self.lab.params.run.profile
+        lines = []
         for name in BENCHMARKS:
             if any(row["benchmark"] == name for row in rows):
                 continue
             try:
                 self.folders.locate(name)
-                yield (
-                    f"{name}: its data is there; run: seednb evaluate --params params/{profile}.yaml "
-                    f"--benchmarks {name}"
-                )
+                step = f"seednb evaluate --params params/{profile}.yaml --benchmarks {name}"
+                lines.append((name, f"its data is there; run: {step}"))
             except Absent as missing:
-                yield str(missing)
+                lines.append((name, str(missing).removeprefix(f"{name}: ")))
+        return pd.DataFrame(lines, columns=["no scores", "next"])
 
     def run(
         self, names: Sequence[str], adapter: Path | None = None, trained_on: str | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from seednb.comparing import MENTIONS, THRESHOLD
 from seednb.tables import interval_text
 
 Row = dict[str, Any]
@@ -38,6 +39,30 @@ def level_table(rows: Sequence[Row]) -> pd.DataFrame:
 def difference_table(rows: Sequence[Row], versus: str = "base") -> pd.DataFrame:
     """The same for paired differences, in points."""
     return _by_model([row for row in rows if row["versus"] == versus], signed=True)
+
+
+def compact(rows: Sequence[Row], versus: str | None = None) -> pd.DataFrame:
+    """For a page: benchmark, split and rule in one column; a benchmark's control is `control`.
+
+    Levels, or differences to `versus`.
+    """
+    short = [row | {"model": _short(row["model"])} for row in rows if row["versus"] == versus]
+    wide = _by_model(short, signed=versus is not None)
+    if wide.empty:
+        return wide[["benchmark", "metric"]]
+    named = [
+        " ".join(filter(None, pair)) for pair in zip(wide["benchmark"], wide["split"], strict=True)
+    ]
+    rules = [f"{name} ({rule})" for name, rule in zip(named, wide["rule"], strict=True)]
+    return wide.drop(columns=["split", "rule"]).assign(benchmark=rules)
+
+
+def _short(model: str) -> str:
+    return "control" + model.removeprefix(name) if (name := _control(model)) else model
+
+
+def _control(model: str) -> str | None:
+    return next((name for name in (THRESHOLD, MENTIONS) if model.startswith(name)), None)
 
 
 def _by_model(rows: Sequence[Row], signed: bool) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from benchmark_samples import write_benchmarks
 
 from seednb import answering, benchmark_runs
 from seednb.benchmark_runs import Benchmarks, Contestant, scored_rows
-from seednb.benchmark_tables import HEADLINES, difference_table, headlines, level_table
+from seednb.benchmark_tables import HEADLINES, compact, difference_table, headlines, level_table
 from seednb.cli import main
 from seednb.errors import SeedError
 from seednb.experiment import Experiment
@@ -272,14 +272,12 @@ def test_what_has_no_scores_is_told_from_what_has_no_data(data, tmp_path):
     (tmp_path / "some/MME_Benchmark").symlink_to(
         data / "MME_Benchmark_release_version/MME_Benchmark"
     )
-    sentences = list(Benchmarks(laboratory(tmp_path / "some", tmp_path)).unscored([]))
-    assert [text.split(":")[0] for text in sentences] == list(BENCHMARKS)
-    assert "its data is there; run: seednb evaluate" in sentences[3]
-    assert "git clone" in sentences[0] and "val2014.zip" not in sentences[0]
+    table = Benchmarks(laboratory(tmp_path / "some", tmp_path)).unscored([])
+    assert list(table["no scores"]) == list(BENCHMARKS)
+    assert table["next"][3].startswith("its data is there; run: seednb evaluate")
+    assert "git clone" in table["next"][0] and "val2014.zip" not in table["next"][0]
     rows = [{"benchmark": name} for name in BENCHMARKS if name != "amber"]
-    assert [s.split(":")[0] for s in Benchmarks(laboratory(data, tmp_path)).unscored(rows)] == [
-        "amber"
-    ]
+    assert list(Benchmarks(laboratory(data, tmp_path)).unscored(rows)["no scores"]) == ["amber"]
 
 
 def test_the_newest_score_of_a_figure_is_shown(data, tmp_path):
@@ -305,6 +303,11 @@ def test_tables_put_models_side_by_side(data, adapter, pairs, tmp_path):
     assert list(levels.columns)[:6] == ["benchmark", "split", "rule", "metric", "base", "v7"]
     assert "base" not in differences and "threshold_control" in differences
     assert level_table([]).empty and difference_table([]).empty
+    page = compact(shown)
+    assert list(page.columns) == ["benchmark", "metric", "base", "v7", "control"]
+    assert page["benchmark"][0] == "pope random (official)" and len(page) == len(levels)
+    assert list(compact(shown, "base").columns) == ["benchmark", "metric", "v7", "control"]
+    assert compact([]).empty
 
 
 def test_a_contestant_is_named_after_its_training_or_its_folder(adapter, tmp_path):

@@ -2,7 +2,11 @@
 
 They take records alone, so they hold for any model: `margin`, logit(yes) - logit(no), for the
 threshold, and mentions by caption for the captions. `seednb score pope --baseline` and `seednb score
-chair --baseline` print them beside a method's difference to its base model.
+chair --baseline` print them beside a method's difference to its base model. In Python:
+
+    records = join_answers(read_rows("questions.jsonl"), read_rows("base.jsonl"))
+    auc(records["margin"], records["label"] == "yes")
+    threshold, other_half, images = refit_threshold(records, seed=0)
 """
 
 from collections.abc import Mapping

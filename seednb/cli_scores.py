@@ -81,38 +81,19 @@ def _answer_options(verb: Parser, content: str) -> None:
 
 def score_pope(options: argparse.Namespace) -> None:
     """Score yes/no answers by id."""
+    from seednb.cli_baselines import pope_rows
     from seednb.data.files import read_rows
     from seednb.metrics.pope import score
 
     questions, answers = read_rows(options.questions), read_rows(options.answers)
     if options.parser == "all":
+        if options.baseline:
+            raise SeedError("--baseline compares under one rule; name it: --parser official")
         _print_parsers(questions, answers, options)
         return
     scores = score(questions, answers, options.parser, options.allow_partial)
-    comparison = _compare_pope(questions, answers, options) if options.baseline else []
+    comparison = pope_rows(questions, answers, options) if options.baseline else []
     _print_scores(scores, options.json, comparison)
-
-
-def _compare_pope(questions: Any, answers: Any, options: argparse.Namespace) -> list[Any]:
-    """Rows of the method and the baseline on the questions that both answer."""
-    from seednb import comparing
-    from seednb.data.files import read_rows
-    from seednb.metrics.records import join_answers
-
-    baseline = read_rows(options.baseline)
-    method, base = (
-        join_answers(questions, rows, options.allow_partial) for rows in (answers, baseline)
-    )
-    if "question_id" in method:  # else joined line by line
-        if options.allow_partial:
-            both = set(method["question_id"]) & set(base["question_id"])
-            method, base = (frame[frame["question_id"].isin(both)] for frame in (method, base))
-        comparing.check_same_rows(method, base, "question_id")
-    records = {comparing.METHOD: method, comparing.BASE: base}
-    label = comparing.method_and_base(
-        "pope", options.parser, str(options.answers), str(options.baseline)
-    )
-    return list(comparing.compare_probes(records, options.parser, label))
 
 
 def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) -> None:
@@ -137,6 +118,7 @@ def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) ->
 
 def score_chair(options: argparse.Namespace) -> None:
     """Score captions against annotated objects."""
+    from seednb.cli_baselines import chair_rows
     from seednb.data.files import read_rows
     from seednb.metrics.chair import Vocabulary, score
 
@@ -144,27 +126,8 @@ def score_chair(options: argparse.Namespace) -> None:
     captions = read_rows(options.captions)
     truth = _ground_truth(options, vocabulary)
     scores = score(captions, truth, vocabulary, options.variant, options.drop_unfinished)
-    comparison = _compare_chair(captions, truth, vocabulary, options) if options.baseline else []
+    comparison = chair_rows(captions, truth, vocabulary, options) if options.baseline else []
     _print_scores(scores, options.json, comparison)
-
-
-def _compare_chair(
-    captions: Any, truth: Any, vocabulary: Any, options: argparse.Namespace
-) -> list[Any]:
-    """Rows of the method and the baseline, who captioned the same pictures."""
-    import pandas as pd
-
-    from seednb import comparing
-    from seednb.data.files import read_rows
-
-    baseline = read_rows(options.baseline)
-    comparing.check_same_rows(pd.DataFrame(captions), pd.DataFrame(baseline), "image_id")
-    both = {comparing.METHOD: captions, comparing.BASE: baseline}
-    label = comparing.method_and_base(
-        "chair", options.variant, str(options.captions), str(options.baseline)
-    )
-    how = (truth, vocabulary, options.variant, label, options.drop_unfinished)
-    return list(comparing.compare_captions(both, *how))
 
 
 def score_vqa(options: argparse.Namespace) -> None:
@@ -309,22 +272,9 @@ def _print_scores(
     for key, value in _flat(scores):
         print(f"{key:<24}{value:.5f}" if isinstance(value, float) else f"{key:<24}{value}")
     if comparison:
-        _print_comparison(comparison)
+        from seednb.cli_baselines import print_comparison
 
-
-def _print_comparison(rows: Sequence[dict[str, Any]]) -> None:
-    from seednb.benchmark_tables import difference_table, level_table
-    from seednb.comparing import BASE, METHOD
-    from seednb.tables import as_text
-
-    print("\nlevels, in percent (mentions: a caption), with 95% intervals over pictures")
-    print(as_text(level_table(rows)))
-    controls = [row["versus"] for row in rows if row["model"] == METHOD]
-    for versus in dict.fromkeys([BASE, *filter(None, controls)]):
-        print(f"\nminus {versus}, in points")
-        print(as_text(difference_table(rows, versus)))
-    if rows[0]["benchmark"] == "pope" and not any(row["metric"] == "auc" for row in rows):
-        print("\nno AUC and no re-fitted threshold: the answers have no margins")
+        print_comparison(comparison)
 
 
 def _or_null(value: Any) -> Any:

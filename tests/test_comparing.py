@@ -157,6 +157,7 @@ def test_bad_baselines_are_a_sentence(files, tmp_path, capsys):
     rows = [json.loads(line) for line in Path(files[2]).read_text().splitlines()]
     files[2] = write(tmp_path / "half.jsonl", rows[: len(rows) // 2])
     assert score(files) == 1 and "no answer: 240" in capsys.readouterr().err
+    assert score(files, "--parser", "all") == 1 and "under one rule" in capsys.readouterr().err
     assert score(files, "--allow-partial") == 0 and "minus base" in capsys.readouterr().out
     files[2] = write(tmp_path / "odd.jsonl", [row | {"margin": "high"} for row in rows])
     assert score(files) == 1 and "margin 'high' must be a finite number" in capsys.readouterr().err

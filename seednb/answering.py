@@ -1,9 +1,10 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +18,7 @@ from seednb.data.batches import collate
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
 from seednb.data.pictures import Pictures
-from seednb.data.prompts import encode
+from seednb.data.prompts import IMAGE_TAG, encode
 from seednb.decoding import generate
 from seednb.errors import SeedError
 from seednb.metrics.languages import NAMES, language_named
@@ -65,14 +66,25 @@ def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
         missing = [key for key in NEEDED if key not in row]
         if missing:
             raise SeedError(f"{file}, question {number} has no {' and no '.join(missing)}; add it")
+        for key in ("image", "text"):
+            if not isinstance(row[key], str) or not row[key].strip():
+                found = f"{key!r} is {row[key]!r:.60}"
+                raise SeedError(f"{file}, question {number}: {found}, expected a text; correct it")
+        if IMAGE_TAG in row["text"]:
+            raise SeedError(
+                f"{file}, question {number} contains {IMAGE_TAG}; remove it, the prompt has its place"
+            )
     ids = [str(row["question_id"]) for row in rows]
-    twice = sorted({key for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
+    twice = sorted(key for key, times in Counter(ids).items() if times > 1)
     if twice:
         raise SeedError(f"{file}: question_id given twice: {list_ids(twice)}; number them anew")
     names = dict.fromkeys(row["image"] for row in rows)
     absent = [name for name in names if not safe_path(images, name).is_file()]
     if absent:
-        raise SeedError(f"{len(absent)} pictures are not in {images}: {list_ids(absent)}")
+        raise SeedError(
+            f"{file}: {len(absent)} pictures are not in {images}: {list_ids(absent)}; "
+            "give their folder"
+        )
 
 
 def answer_file(
@@ -188,7 +200,6 @@ def _margin(row: Row, logits: Float[Tensor, "V"], bundle: Bundle) -> Row:
 def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> int:
     """Write the replies to what is not answered yet; each process its share of the chunks."""
     state = one_card_each()
-    output.parent.mkdir(parents=True, exist_ok=True)
     if state.is_main_process:
         _gather(output, questions)
     state.wait_for_everyone()
@@ -202,7 +213,7 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
     mine = list(_chunks(waiting, size))[state.process_index :: state.num_processes]
     several = state.num_processes > 1
     file = output.with_name(f"{output.name}.part{state.process_index}") if several else output
-    with file.open("a", encoding="utf-8") as lines, _progress(sum(map(len, mine))) as bar:
+    with _opened(file) as lines, _progress(sum(map(len, mine))) as bar:
         for chunk in mine:
             for row, line in zip(chunk, reply(chunk), strict=True):
                 whole = {"question_id": row["question_id"]} | line
@@ -236,10 +247,21 @@ def _answered(output: Path) -> set[str]:
     if not output.is_file():
         return set()
     content = output.read_bytes()
+    if content and content.lstrip()[:1] != b"{":
+        raise SeedError(f"{output} holds something else than answers; name another file")
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         output.write_bytes(whole)
     return {_id(row) for row in read_json_lines(output)}
+
+
+def _opened(output: Path) -> TextIO:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return output.open("a", encoding="utf-8")
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise SeedError(f"{output} cannot be written ({reason}); name another file") from None
 
 
 def _id(row: Mapping[str, Any]) -> str:

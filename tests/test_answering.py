@@ -95,6 +95,11 @@ def test_an_answer_file_of_other_questions_is_refused(bundle, questions, world, 
         ([{"question_id": 1, "image": "a.jpg"}], "question 1 has no text"),
         ([{"question_id": 1, "image": "no.jpg", "text": "?"}], r"1 pictures are not in .*no\.jpg"),
         ([{"question_id": 1, "image": "../../x.jpg", "text": "?"}], "no file inside"),
+        (
+            [{"question_id": 1, "image": 3, "text": "?"}],
+            "question 1: 'image' is 3, expected a text",
+        ),
+        ([{"question_id": 1, "image": "a.jpg", "text": "<image>?"}], "question 1 contains <image>"),
     ],
 )
 def test_bad_questions_are_named(world, tmp_path, rows, named):
@@ -102,6 +107,14 @@ def test_bad_questions_are_named(world, tmp_path, rows, named):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(SeedError, match=named):
         read_questions(file, world)
+
+
+def test_an_output_that_cannot_hold_answers_is_named(bundle, questions, world, tmp_path, params):
+    (tmp_path / "notes.txt").write_text("Buy milk.\n")
+    with pytest.raises(SeedError, match=r"notes\.txt holds something else than answers"):
+        run(bundle, questions, world, tmp_path / "notes.txt", params)
+    with pytest.raises(SeedError, match="cannot be written"):
+        run(bundle, questions, world, tmp_path / "notes.txt" / "a.jsonl", params)
 
 
 def test_an_id_given_twice_is_named(world, questions, tmp_path):

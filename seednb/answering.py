@@ -1,51 +1,90 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from tqdm import tqdm
+from transformers import LogitsProcessor
 
+from seednb.artifacts import write_lines
 from seednb.config import EvaluationParams
+from seednb.data.batches import collate
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
 from seednb.data.pictures import Pictures
+from seednb.data.prompts import IMAGE_TAG, encode
 from seednb.decoding import generate
 from seednb.errors import SeedError
+from seednb.metrics.languages import NAMES, language_named
 from seednb.metrics.records import list_ids
-from seednb.model import Bundle
-from seednb.question_files import ASKED_AS, QUESTION_FILES
+from seednb.model import AnswerLogits, Bundle, one_card_each
+from seednb.question_files import ASKED_AS, QUESTION_FILES, read_pope_in
 
 Row = dict[str, Any]
+Reply = Callable[[Sequence[Row]], list[Row]]
 NEEDED = ("question_id", "image", "text")
 
 
-def read_questions(file: Path, images: Path, benchmark: str = "lines") -> list[Row]:
-    """The questions of a published benchmark (`QUESTION_FILES`).
+def read_questions(
+    file: Path,
+    images: Path,
+    benchmark: str = "lines",
+    language: str | None = None,
+    names: Path | None = None,
+) -> list[Row]:
+    """The questions of a published benchmark (`QUESTION_FILES`), checked.
 
     "lines" are any questions as POPE, LLaVA and others write them: `question_id`, `image` and
-    `text`, one a line. Raises SeedError for an unknown benchmark, a missing key, an id that is given
-    twice, and pictures that are not there.
+    `text`, one a line, and `choices`, a list, where there are some. `language` asks POPE's in
+    another language, with object names from `names` or this project's table. Raises SeedError for
+    an unknown benchmark or language and as `check_questions` does.
     """
     if benchmark not in QUESTION_FILES:
         known = ", ".join(QUESTION_FILES)
         raise SeedError(f"benchmark {benchmark!r} is unknown; there are {known}")
-    rows = QUESTION_FILES[benchmark](file)
+    if language and benchmark != "pope":
+        raise SeedError(f"--language is for --benchmark pope, not {benchmark}; leave it out")
+    read = QUESTION_FILES[benchmark]
+    if language:
+        read = read_pope_in(language_named(language), names or NAMES)
+    rows = read(file)
+    check_questions(rows, file, images)
+    return rows
+
+
+def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
+    """Raise SeedError for a missing key, an id that is given twice, and pictures that are not there."""
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
     for number, row in enumerate(rows, start=1):
         missing = [key for key in NEEDED if key not in row]
         if missing:
             raise SeedError(f"{file}, question {number} has no {' and no '.join(missing)}; add it")
+        for key in ("image", "text"):
+            if not isinstance(row[key], str) or not row[key].strip():
+                found = f"{key!r} is {row[key]!r:.60}"
+                raise SeedError(f"{file}, question {number}: {found}, expected a text; correct it")
+        if IMAGE_TAG in row["text"]:
+            raise SeedError(
+                f"{file}, question {number} contains {IMAGE_TAG}; remove it, the prompt has its place"
+            )
     ids = [str(row["question_id"]) for row in rows]
-    twice = sorted({key for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
+    twice = sorted(key for key, times in Counter(ids).items() if times > 1)
     if twice:
         raise SeedError(f"{file}: question_id given twice: {list_ids(twice)}; number them anew")
-    absent = dict.fromkeys(r["image"] for r in rows if not safe_path(images, r["image"]).is_file())
+    names = dict.fromkeys(row["image"] for row in rows)
+    absent = [name for name in names if not safe_path(images, name).is_file()]
     if absent:
-        raise SeedError(f"{len(absent)} pictures are not in {images}: {list_ids(absent)}")
-    return rows
+        raise SeedError(
+            f"{file}: {len(absent)} pictures are not in {images}: {list_ids(absent)}; "
+            "give their folder"
+        )
 
 
 def answer_file(
@@ -58,10 +97,112 @@ def answer_file(
 ) -> int:
     """Answer greedily what `output` does not answer yet; returns how many that were.
 
-    Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it, and what
-    the benchmark's own scorer asks for. A run that was killed leaves whole lines and at most one torn one, which is removed. Raises SeedError if the
-    file answers other questions.
+    Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it,
+    `n_tokens`, whether it `finished` before the limit, and what the benchmark's own scorer asks
+    for. A yes/no question also has its `margin`, logit(yes) - logit(no) of the first token. A run
+    that was killed leaves whole lines and at most one torn one, which is removed; several processes
+    share the questions. Raises SeedError if the file answers other questions.
     """
+
+    def reply(chunk: Sequence[Row]) -> list[Row]:
+        first = FirstLogits()
+        pixels = pictures.batch([row["image"] for row in chunk])
+        prompts = [row["text"] for row in chunk]
+        decoded = generate(bundle, prompts, pixels, template, params.max_new_tokens, [first])
+        return [
+            {"prompt": row["text"], "text": answer.text, "n_tokens": answer.n_tokens}
+            | {"finished": answer.finished}
+            | _margin(row, first.logits[number], bundle)
+            | row.get("entry", {})
+            | ({row["reply"]: answer.text} if "reply" in row else {})
+            for number, (row, answer) in enumerate(zip(chunk, decoded, strict=True))
+        ]
+
+    return _append(questions, output, params.eval_batch_size, reply)
+
+
+def rank_file(
+    bundle: Bundle,
+    questions: Sequence[Row],
+    pictures: Pictures,
+    output: Path,
+    params: EvaluationParams,
+    template: str,
+) -> int:
+    """Score each question's `choices` by their likelihood; goes on and returns as `answer_file`.
+
+    Each line has `likelihoods`: of every choice the log-probability, in nats, that the model answers
+    the bare question with its text and then ends, as SEED-Bench ranks choices. The choices of all
+    questions about a picture share its row of the batch. Raises SeedError for a question without
+    choices.
+    """
+    for row in questions:
+        if not isinstance(row.get("choices"), list) or len(row["choices"]) < 2:
+            raise SeedError(f"question {row['question_id']} has no list of choices; add it")
+
+    def reply(chunk: Sequence[Row]) -> list[Row]:
+        likelihoods = choice_likelihoods(bundle, chunk, pictures, template)
+        return [
+            {"prompt": row.get("question", row["text"]), "likelihoods": values}
+            for row, values in zip(chunk, likelihoods, strict=True)
+        ]
+
+    return _append(questions, output, params.eval_batch_size, reply)
+
+
+@torch.inference_mode()
+def choice_likelihoods(
+    bundle: Bundle, questions: Sequence[Row], pictures: Pictures, template: str
+) -> list[list[float]]:
+    """The log-probability (nats) of each choice of each question, end of text included."""
+    texts, images = [], []
+    for row in questions:
+        tokens = pictures.tokens(row["image"]) or bundle.picture_tokens
+        asked = str(row.get("question", row["text"]))
+        texts += [encode(asked, c, bundle.tokenizer, tokens, template) for c in row["choices"]]
+        images += [row["image"]] * len(row["choices"])
+    names, rows = bundle.layout.rows(images)
+    pixels, extras = pictures.batch(names), pictures.extras(names)
+    batch = collate(texts, rows, pixels, bundle.layout, extras).to(bundle.device)
+    logprobs = AnswerLogits(bundle.model)(batch).float().log_softmax(-1)
+    token_logprobs = logprobs.gather(-1, batch.answer_ids[:, None]).squeeze(-1)
+    sums = torch.zeros(len(texts), device=bundle.device)
+    values = iter(sums.index_add(0, batch.example_of_token, token_logprobs).tolist())
+    return [[next(values) for _ in row["choices"]] for row in questions]
+
+
+class FirstLogits(LogitsProcessor):
+    """Remembers the logits of each answer's first token and changes nothing."""
+
+    logits: Float[Tensor, "B V"]
+
+    def __call__(
+        self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """The scores as they came."""
+        if not hasattr(self, "logits"):
+            self.logits = scores.float().cpu()
+        return scores
+
+
+def _margin(row: Row, logits: Float[Tensor, "V"], bundle: Bundle) -> Row:
+    """The margin of a yes/no question; nothing where both words begin with the same token."""
+    tokens = [
+        bundle.tokenizer(word, add_special_tokens=False).input_ids[0]
+        for word in row.get("yes_no", ())
+    ]
+    if len(set(tokens)) < 2:
+        return {}
+    yes, no = tokens
+    return {"margin": float(logits[yes] - logits[no])}
+
+
+def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> int:
+    """Write the replies to what is not answered yet; each process its share of the chunks."""
+    state = one_card_each()
+    if state.is_main_process:
+        _gather(output, questions)
+    state.wait_for_everyone()
     answered = _answered(output)
     foreign = answered - {str(row["question_id"]) for row in questions}
     if foreign:
@@ -69,20 +210,36 @@ def answer_file(
             f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
         )
     waiting = [row for row in questions if str(row["question_id"]) not in answered]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("a", encoding="utf-8") as lines, _progress(len(waiting)) as bar:
-        for chunk in _chunks(waiting, params.eval_batch_size):
-            prompts = [row["text"] for row in chunk]
-            pixels = pictures.batch([row["image"] for row in chunk])
-            decoded = generate(bundle, prompts, pixels, template, params.max_new_tokens)
-            for row, prompt, answer in zip(chunk, prompts, decoded, strict=True):
-                line = {"question_id": row["question_id"], "prompt": prompt, "text": answer.text}
-                line |= row.get("entry", {})
-                line |= {row["reply"]: answer.text} if "reply" in row else {}
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+    mine = list(_chunks(waiting, size))[state.process_index :: state.num_processes]
+    several = state.num_processes > 1
+    file = output.with_name(f"{output.name}.part{state.process_index}") if several else output
+    with _opened(file) as lines, _progress(sum(map(len, mine))) as bar:
+        for chunk in mine:
+            for row, line in zip(chunk, reply(chunk), strict=True):
+                whole = {"question_id": row["question_id"]} | line
+                lines.write(json.dumps(whole, ensure_ascii=False) + "\n")
             lines.flush()
             bar.update(len(chunk))
+    state.wait_for_everyone()
+    if state.is_main_process:
+        _gather(output, questions)
+    state.wait_for_everyone()
     return len(waiting)
+
+
+def _gather(output: Path, questions: Sequence[Row]) -> None:
+    """Join what several processes wrote, in the questions' order; also after they were killed."""
+    parts = sorted(output.parent.glob(f"{output.name}.part*"))
+    if not parts:
+        return
+    rows: dict[str, Row] = {}
+    for file in (output, *parts):
+        _answered(file)  # removes a torn line
+        rows |= {_id(row): dict(row) for row in (read_json_lines(file) if file.is_file() else [])}
+    place = {str(row["question_id"]): number for number, row in enumerate(questions)}
+    write_lines(output, sorted(rows.values(), key=lambda row: place.get(_id(row), len(place))))
+    for file in parts:
+        file.unlink()
 
 
 def _answered(output: Path) -> set[str]:
@@ -90,10 +247,25 @@ def _answered(output: Path) -> set[str]:
     if not output.is_file():
         return set()
     content = output.read_bytes()
+    if content and content.lstrip()[:1] != b"{":
+        raise SeedError(f"{output} holds something else than answers; name another file")
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         output.write_bytes(whole)
-    return {str(row.get(ASKED_AS, row.get("question_id"))) for row in read_json_lines(output)}
+    return {_id(row) for row in read_json_lines(output)}
+
+
+def _opened(output: Path) -> TextIO:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return output.open("a", encoding="utf-8")
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise SeedError(f"{output} cannot be written ({reason}); name another file") from None
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    return str(row.get(ASKED_AS, row.get("question_id")))
 
 
 def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:

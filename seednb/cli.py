@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seednb.cli_benchmarks import add_benchmark_options, run_benchmarks
 from seednb.cli_scores import add_scores
 from seednb.errors import SeedError
 from seednb.verbs import Parser, add_verb
 
 DEFAULT_PARAMS = "params/pocket.yaml"
-PATHS = ("data_root", "model", "vocabulary", "runs_dir", "reports_dir")  # relative to where you are
+PATHS = (
+    "data_root",
+    "model",
+    "vocabulary",
+    "runs_dir",
+    "reports_dir",
+    "benchmarks_dir",
+)  # relative to where you are
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,20 +62,24 @@ def build_parser() -> Parser:
     verb.add_argument("--labels", default="replay", choices=("replay", "truthful"))
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
 
-    verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare")  # fmt: skip
+    verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter, or published benchmarks", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare", "seednb evaluate --params params/llava-1.5-7b.yaml --benchmarks pope,chair,mme --model runs/…/adapter --json")  # fmt: skip
     _params_options(verb)
-    verb.add_argument("--model", required=True, type=Path, help="adapter folder")
+    verb.add_argument("--model", type=Path, help="adapter folder")
+    add_benchmark_options(verb)
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
 
-    verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter")  # fmt: skip
+    verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --language zh --questions coco_pope_random.json --images val2014 --output zh.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark seedbench --by likelihood --questions SEED-Bench.json --images SEED-Bench-image --output likelihoods.jsonl")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--benchmark", default="lines", help="lines (question_id, image, text), pope, vqa, mme, seedbench, amber or hallusionbench")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
     verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
     verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
     verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
+    verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
+    verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")
+    verb.add_argument("--names", type=Path, help="object names for --language: CSV with columns en and CODE")  # fmt: skip
 
     verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
     _params_options(verb)
@@ -91,8 +103,9 @@ def build_parser() -> Parser:
 
     verb.add_argument("--json", action="store_true", help="one JSON object a line")
 
-    verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml")  # fmt: skip
+    verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml", "seednb doctor --json")  # fmt: skip
     _params_options(verb)
+    verb.add_argument("--json", action="store_true", help="files, downloads and checksums as one JSON object")  # fmt: skip
     add_verb(
         verbs, "params", params, "every parameter: default, range, unit, meaning", "seednb params"
     )
@@ -155,6 +168,13 @@ def evaluate(options: argparse.Namespace) -> None:
     from seednb.tables import as_text
 
     lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)
+    if options.benchmarks:
+        run_benchmarks(options, lab)
+        return
+    if not options.model:
+        raise SeedError(
+            "give --model FOLDER, or --benchmarks NAME,NAME; see: seednb evaluate --help"
+        )
     table = lab.compare(options.model, with_base=options.compare)
     if one_card_each().is_main_process:
         print(as_text(table))
@@ -162,14 +182,16 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def answer(options: argparse.Namespace) -> None:
     """Answer what the output file does not answer yet."""
-    from seednb.answering import answer_file, read_questions
+    from seednb.answering import answer_file, rank_file, read_questions
 
-    questions = read_questions(options.questions, options.images, options.benchmark)
+    spoken = (options.language, options.names)
+    questions = read_questions(options.questions, options.images, options.benchmark, *spoken)
     lab = _experiment(options)
     bundle = lab.adapted(options.model) if options.model else lab.bundle()
     pictures = bundle.pictures(options.images, lab.params.data.image_fit)
     settings = (options.output, lab.params.evaluation, lab.template)
-    n = answer_file(bundle, questions, pictures, *settings)
+    write = rank_file if options.by == "likelihood" else answer_file
+    n = write(bundle, questions, pictures, *settings)
     print(f"answers: {options.output} ({n} new, {len(questions)} in all)")
 
 
@@ -195,10 +217,13 @@ def pocket_base(options: argparse.Namespace) -> None:
 
 def doctor(options: argparse.Namespace) -> None:
     """Say what is there, what is missing, and the next command."""
-    from seednb.config import load_params
-    from seednb.doctor import examine
+    import json
 
-    print(examine(load_params(options.params, _overrides(options))))
+    from seednb.config import load_params
+    from seednb.doctor import examine, facts
+
+    profile = load_params(options.params, _overrides(options))
+    print(json.dumps(facts(profile)) if options.json else examine(profile))
 
 
 def plan(options: argparse.Namespace) -> None:

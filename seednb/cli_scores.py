@@ -1,6 +1,7 @@
 """Verbs that need no model: `score`, one a benchmark, and `build-pope`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,20 @@ def add_scores(verbs: Any) -> None:
     )
     benchmarks = scores.add_subparsers(required=True, metavar="BENCHMARK")
 
-    verb = add_verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json")  # fmt: skip
+    verb = add_verb(benchmarks, "pope", score_pope, "yes/no answers", "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json", "seednb score pope --questions coco_pope_random.json --answers method.jsonl --baseline base.jsonl")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="POPE probes (JSON lines or list)")  # fmt: skip
     _answer_options(verb, "question_id and text (JSON lines or list)")
-    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit, strict; all: a table of the six")  # fmt: skip
+    verb.add_argument("--parser", default="official", help="official, vcd, opera, lmms-eval, vlmevalkit, strict; all: a table of the six; zh, de, es, fr: answers in that language")  # fmt: skip
+    verb.add_argument("--baseline", type=Path, help="the base model's answers: paired differences with 95%% intervals; if the lines of both have a margin, logit(yes) - logit(no), also AUC and the base with its threshold re-fitted")  # fmt: skip
 
-    verb = add_verb(benchmarks, "chair", score_chair, "captions", "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json")  # fmt: skip
+    verb = add_verb(benchmarks, "chair", score_chair, "captions", "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json", "seednb score chair --captions method.jsonl --baseline base.jsonl --ground-truth gt.json.gz")  # fmt: skip
     verb.add_argument("--captions", required=True, type=Path, help="image_id and caption (JSON lines or list)")  # fmt: skip
     verb.add_argument("--ground-truth", type=Path, help="JSON: image id -> objects")
     verb.add_argument("--instances", type=Path, help="COCO instances, to build the ground truth")
     verb.add_argument("--captions-gt", type=Path, help="COCO captions, to build the ground truth")
     verb.add_argument("--synonyms", type=Path, help="object words (default: this project's)")
     verb.add_argument("--variant", default="lemma", choices=("lemma", "pattern", "pocket"))
+    verb.add_argument("--baseline", type=Path, help="the base model's captions: paired differences with 95%% intervals, and the base cut to as many mentions")  # fmt: skip
     verb.add_argument("--drop-unfinished", action="store_true", help="cut a caption after its last full stop")  # fmt: skip
     verb.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -78,14 +81,19 @@ def _answer_options(verb: Parser, content: str) -> None:
 
 def score_pope(options: argparse.Namespace) -> None:
     """Score yes/no answers by id."""
+    from seednb.cli_baselines import pope_rows
     from seednb.data.files import read_rows
     from seednb.metrics.pope import score
 
     questions, answers = read_rows(options.questions), read_rows(options.answers)
     if options.parser == "all":
+        if options.baseline:
+            raise SeedError("--baseline compares under one rule; name it: --parser official")
         _print_parsers(questions, answers, options)
         return
-    _print_scores(score(questions, answers, options.parser, options.allow_partial), options.json)
+    scores = score(questions, answers, options.parser, options.allow_partial)
+    comparison = pope_rows(questions, answers, options) if options.baseline else []
+    _print_scores(scores, options.json, comparison)
 
 
 def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) -> None:
@@ -110,6 +118,7 @@ def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) ->
 
 def score_chair(options: argparse.Namespace) -> None:
     """Score captions against annotated objects."""
+    from seednb.cli_baselines import chair_rows
     from seednb.data.files import read_rows
     from seednb.metrics.chair import Vocabulary, score
 
@@ -117,7 +126,8 @@ def score_chair(options: argparse.Namespace) -> None:
     captions = read_rows(options.captions)
     truth = _ground_truth(options, vocabulary)
     scores = score(captions, truth, vocabulary, options.variant, options.drop_unfinished)
-    _print_scores(scores, options.json)
+    comparison = chair_rows(captions, truth, vocabulary, options) if options.baseline else []
+    _print_scores(scores, options.json, comparison)
 
 
 def score_vqa(options: argparse.Namespace) -> None:
@@ -246,15 +256,25 @@ def _chosen(objects: dict[str | int, list[str]], images: Path) -> dict[str | int
     return {name: objects[name] for name in names}
 
 
-def _print_scores(scores: dict[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line a figure with the names of nested ones joined by dots."""
+def _print_scores(
+    scores: dict[str, Any], as_json: bool, comparison: Sequence[dict[str, Any]] = ()
+) -> None:
+    """One JSON object, or a line a figure with the names of nested ones joined by dots.
+
+    A comparison with a baseline follows: under `comparison`, or as tables.
+    """
     import json
 
     if as_json:
-        print(json.dumps({key: _or_null(value) for key, value in scores.items()}))
+        both = scores | ({"comparison": list(comparison)} if comparison else {})
+        print(json.dumps({key: _or_null(value) for key, value in both.items()}))
         return
     for key, value in _flat(scores):
-        print(f"{key:<16}{value:.5f}" if isinstance(value, float) else f"{key:<16}{value}")
+        print(f"{key:<24}{value:.5f}" if isinstance(value, float) else f"{key:<24}{value}")
+    if comparison:
+        from seednb.cli_baselines import print_comparison
+
+        print_comparison(comparison)
 
 
 def _or_null(value: Any) -> Any:

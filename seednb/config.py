@@ -150,6 +150,9 @@ class EvaluationParams(Section):
     pope_parser: str = knob(
         "official", "how an answer becomes yes or no", choices=("official", "strict")
     )
+    probe_languages: str = knob(
+        "", "also probe in these languages, e.g. zh,de,es,fr (models that speak them)"
+    )
     sampling_runs: int = knob(3, "times that the base model also answers by sampling", low=1)
     contrast_beta: float = knob(0.7, "beta of contrastive decoding", low=0, high=4)
     contrast_alpha: float = knob(0.3, "noise_alpha of contrastive decoding", low=0, high=1)
@@ -164,6 +167,7 @@ class RunParams(Section):
     profile: str = knob("pocket", "name of the folders below runs/ and reports/")
     runs_dir: str = knob("runs", "finished stages")
     reports_dir: str = knob("reports", "finished reports")
+    benchmarks_dir: str = knob("data/benchmarks", "published benchmarks (layouts: seednb doctor)")
     notice: str = knob("", "warning on the report's first screen")
 
 

@@ -4,17 +4,19 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from seednb.artifacts import versions
+from seednb.benchmark_files import Folders
 from seednb.config import Params
 from seednb.errors import SeedError
+from seednb.inventory import benchmark_items, word_items
 from seednb.planning import SHAPES, Card, Measured, card_named, card_table
+from seednb.sources import COCO, HUB
 from seednb.tables import as_text
 
-COCO = "http://images.cocodataset.org"
-HUB = "https://huggingface.co"
 DOWNLOADS = {  # file or folder below data_root -> the command that brings it
     "train2014": f"wget {COCO}/zips/train2014.zip && unzip train2014.zip",
     "val2014": f"wget {COCO}/zips/val2014.zip && unzip val2014.zip",
@@ -31,19 +33,6 @@ LICENCES = {
     "LLaVA-1.5 weights": "Llama 2 Community License",
     "pocket world and checkpoint": "this project's licence",
 }
-BENCHMARKS = {  # what `seednb score` reads -> its official source, its licence
-    "POPE": ("https://github.com/AoiDragon/POPE", "MIT"),
-    "POPE on A-OKVQA, GQA": ("https://github.com/DAMO-NLP-SG/VCD", "see source"),
-    "CHAIR vocabulary": ("https://github.com/LisaAnne/Hallucination", "none stated"),
-    "VQAv2": ("https://visualqa.org/download.html", "annotations CC BY 4.0; photographs as COCO's"),
-    "MME": ("https://github.com/BradyFU/Awesome-Multimodal-Large-Language-Models", "see source"),
-    "SEED-Bench": ("https://github.com/AILab-CVC/SEED-Bench", "see source"),
-    "AMBER": ("https://github.com/junyangwang0410/AMBER", "Apache-2.0; pictures: see source"),
-    "HallusionBench": (
-        "https://github.com/tianyi-lab/HallusionBench",
-        "BSD 3-Clause; pictures: see source",
-    ),
-}
 MODEL_GIB = 14  # LLaVA-1.5-7B in bfloat16
 
 
@@ -56,7 +45,7 @@ def examine(params: Params) -> str:
     ]
     lines += ["", *_cards(params)]
     lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items()), ""]
-    lines += ["benchmarks for seednb score", *_benchmarks(), ""]
+    lines += _benchmarks(params)
     if missing:
         lines += ["next, in " + str(params.path(params.data.data_root)) + ":"]
         lines += [f"  {command}" for command in dict.fromkeys(command for _, command in missing)]
@@ -65,13 +54,30 @@ def examine(params: Params) -> str:
     return "\n".join(lines)
 
 
-def _benchmarks() -> list[str]:
-    """Name, source and licence of each benchmark, in columns."""
-    names, sources = max(map(len, BENCHMARKS)), max(len(url) for url, _ in BENCHMARKS.values())
-    return [
-        f"  {name:<{names}}  {url:<{sources}}  {licence}"
-        for name, (url, licence) in BENCHMARKS.items()
+def facts(params: Params) -> dict[str, Any]:
+    """What `examine` says of files and downloads, for machines."""
+    missing = dict(_missing(params))
+    return {
+        "profile": params.run.profile,
+        "versions": versions(),
+        "needed": [{"path": p, "command": missing.get(p)} for p in _needed(params)],
+        "licences": LICENCES,
+        "benchmarks_dir": str(Folders.of(params).benchmarks),
+        "benchmarks": [item.as_row() for item in benchmark_items(Folders.of(params))],
+        "words": [item.as_row() for item in word_items()],
+    }
+
+
+def _benchmarks(params: Params) -> list[str]:
+    """Published benchmarks and word data: what is there, and the commands that bring the rest."""
+    folders = Folders.of(params)
+    lines = ["published benchmarks (seednb evaluate --benchmarks, seednb score); commands are for"]
+    lines += [f"{folders.shown}:"]
+    lines += [
+        line for item in benchmark_items(folders) for line in item.as_lines(folders.benchmarks)
     ]
+    lines += ["", "word data (CHAIR's lemma and pattern, AMBER's descriptions)"]
+    return [*lines, *(line for item in word_items() for line in item.as_lines()), ""]
 
 
 def _cards(params: Params) -> list[str]:

@@ -211,9 +211,13 @@ class Experiment:
         source = Path(self._model_source())
         return folder_fingerprint(source) if source.is_dir() else str(source)
 
+    @property
+    def model_inputs(self) -> dict[str, Any]:
+        """What decides the base model's answers, apart from its questions."""
+        return self.params.values("model") | {"model": self._model_key}
+
     def _common_inputs(self) -> dict[str, Any]:
-        model = self.params.values("model") | {"model": self._model_key}
-        return {"data": data_inputs(self.params, self.runs), "model": model}
+        return {"data": data_inputs(self.params, self.runs), "model": self.model_inputs}
 
     def _train_stage(self, recipe: Recipe, labels: str, pairs_file: Path | None = None) -> Stage:
         settings = {k: v for k, v in asdict(recipe).items() if k not in ("reason", "symptom")}
@@ -250,7 +254,8 @@ class Experiment:
             "evaluation": self.params.values("evaluation"),
             "code": code_fingerprint("evaluate", "preparation"),
         }
-        for name in ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs"):
+        unasked = ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs", "probe_languages")
+        for name in unasked:
             inputs["evaluation"].pop(name)
         if model in (*TRAINED, *TRUTHFUL):
             version, labels = _version_and_labels(model)

@@ -42,6 +42,7 @@ class Step:
     uses: tuple[str, ...]  # sections or single parameters
     needs: tuple[str, ...] = ()
     reads: str = ""  # pattern of files of the project that it shows
+    shows: str = ""  # pattern of files below runs/<profile> that it shows
     on_request: bool = False  # long: runs when named or with --all; shown once it has run
 
     @property
@@ -58,7 +59,12 @@ STEPS = (
     Step("05_train_v5", TRAINED, ("04",)),
     Step("06_train_v6", TRAINED, ("05",)),
     Step("07_train_v7", TRAINED, ("06",)),
-    Step("08_evaluation", (*TRAINED, "evaluation"), ("02", "04", "05", "06", "07")),
+    Step(
+        "08_evaluation",
+        (*TRAINED, "evaluation", "benchmarks_dir"),
+        ("02", "04", "05", "06", "07"),
+        shows="scores-*/scores.json",
+    ),
     Step("09_claims", (*TRAINED, "evaluation"), ("08",)),
     Step("12_engine", (), reads="benchmarks/results/*.json"),
 )
@@ -139,6 +145,9 @@ class Pipeline:
             files |= {
                 path.name: fingerprint(path) for path in sorted(self.params.root.glob(step.reads))
             }
+        if step.shows:
+            found = sorted(self.runs.glob(step.shows))
+            files |= {str(path.relative_to(self.runs)): fingerprint(path) for path in found}
         return digest(
             {
                 "cells": [[cell.cell_type, cell.source] for cell in notebook.cells],
@@ -191,6 +200,7 @@ class Pipeline:
         metrics = self._artifact("08", "metrics.json") or []
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
         write_json(destination / "metrics.json", metrics)
+        write_json(destination / "benchmarks.json", self._artifact("08", "benchmarks.json") or [])
         for step in done:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,9 @@
 """Published benchmarks' question files -> questions as a model is asked them.
 
 Every question is a row with `question_id`, `image` and `text`, the text as LLaVA's own evaluation
-words it. `entry` is what the benchmark's scorer wants back beside the answer, under the key `reply`.
+words it. `entry` is what the benchmark's scorer wants back beside the answer, under the key `reply`;
+`yes_no` are the two words of a yes/no question, and `choices` those of a multiple-choice one, whose
+`question` alone is asked when choices are ranked by likelihood.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 from seednb.data.files import read_json, read_json_lines
 from seednb.errors import SeedError
+from seednb.metrics.languages import NAMES, Language, translate
 
 Row = dict[str, Any]
 ONE_WORD = "\nAnswer the question using a single word or phrase."
@@ -17,12 +20,31 @@ ONE_LETTER = "\nAnswer with the option's letter from the given choices directly.
 MME_PROMPT = " Please answer yes or no."
 LETTERS = "ABCD"
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")  # of HallusionBench
+YES_NO = (" Yes", " No")  # first tokens whose logits make a margin
+DESCRIBE = "Describe"  # begins AMBER's query for a description; the others are yes/no questions
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 
 
 def read_pope(file: Path) -> list[Row]:
     """POPE's probes, JSON lines."""
-    return [row | {"text": _get(row, "text", file) + ONE_WORD} for row in read_json_lines(file)]
+    return [
+        row | {"text": _get(row, "text", file) + ONE_WORD, "yes_no": YES_NO}
+        for row in read_json_lines(file)
+    ]
+
+
+def read_pope_in(language: Language, names: Path = NAMES) -> Callable[[Path], list[Row]]:
+    """A reader of POPE's probes that asks them in another language."""
+
+    def read(file: Path) -> list[Row]:
+        words = tuple(f" {words[0].capitalize()}" for words in (language.yes, language.no))
+        asked = {"language": language.code, "yes_no": words, "entry": {"language": language.code}}
+        return [
+            row | asked | {"text": row["text"] + language.suffix}
+            for row in translate(read_json_lines(file), language.code, names)
+        ]
+
+    return read
 
 
 def read_vqa(file: Path) -> list[Row]:
@@ -54,6 +76,8 @@ def read_seedbench(file: Path) -> list[Row]:
                 "question_id": _get(row, "question_id", file),
                 "image": _get(row, "data_id", file),
                 "text": f"{_get(row, 'question', file)}\n{listed}{ONE_LETTER}",
+                "question": row["question"],
+                "choices": choices,
             }
         )
     return rows
@@ -71,6 +95,7 @@ def read_amber(file: Path) -> list[Row]:
             "text": _get(row, "query", file),
             "entry": {"id": row["id"]},
             "reply": "response",
+            "yes_no": () if str(row["query"]).startswith(DESCRIBE) else YES_NO,
         }
         for row in rows
     ]
@@ -92,6 +117,7 @@ def read_hallusionbench(file: Path) -> list[Row]:
                     "text": _get(row, "question", file) + ONE_WORD,
                     "entry": row | {ASKED_AS: place},
                     "reply": "model_prediction",
+                    "yes_no": YES_NO,
                 }
             )
     return questions
@@ -135,6 +161,7 @@ def _mme_rows(folder: Path, file: Path) -> Iterator[Row]:
                 "label": label.strip(),
             },
             "reply": "answer",
+            "yes_no": YES_NO,
         }
 
 

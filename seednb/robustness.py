@@ -1,26 +1,30 @@
-"""Does an answer survive another wording, or a worse picture of the same thing?"""
+"""Does an answer survive another wording, another language, or a worse picture of the same thing?"""
 
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from PIL import Image, ImageFilter
 
+from seednb.answering import answer_file
 from seednb.artifacts import Stage, code_fingerprint, write_lines
 from seednb.data.files import read_json_lines
 from seednb.data.pictures import Pictures
 from seednb.evaluate import answer_probes
 from seednb.experiment import Experiment
 from seednb.metrics import pope
+from seednb.metrics.languages import language_named, translate
 from seednb.metrics.probes import with_article
+from seednb.model import Bundle
 from seednb.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
 
 Record = dict[str, Any]
 SPLIT = "adversarial"
+WRITTEN_TOKENS = 16  # of an answer in another language: a few words say yes or no
 JPEG_QUALITY = 8  # of 95: blocks and false colours, the objects still nameable
 PHRASINGS = (  # of POPE's question; the first is POPE's own
     "Is there {a_object} in the image?",
@@ -74,6 +78,17 @@ def rephrase(probes: Sequence[Record], phrasing: str) -> list[Record]:
     ]
 
 
+def in_language(probes: Sequence[Record], code: str) -> list[Record]:
+    """POPE's probes in another language, with its own words for "answer yes or no".
+
+    Records keep the language, so that their answers are read in it.
+    """
+    suffix = language_named(code).suffix
+    return [
+        row | {"text": row["text"] + suffix, "language": code} for row in translate(probes, code)
+    ]
+
+
 @dataclass(frozen=True)
 class Robustness:
     """One variant of the questions or of the pictures against the originals."""
@@ -91,23 +106,34 @@ def compare(
 ) -> Robustness:
     """Consistency of two answer records to the same probes, in the same order.
 
-    Raises ValueError if they are about other pictures.
+    Answers in another language are read in that language. Raises ValueError if they are about
+    other pictures.
     """
     before, after = (pd.DataFrame(records) for records in (original, variant))
     if list(before["image"]) != list(after["image"]):
         raise ValueError("compare: the records are about other pictures, or in another order")
-    read = pope.parser_named(parser)
-    agrees = before["answer"].map(read) == after["answer"].map(read)
-    counts = pd.DataFrame({"same": agrees.astype(int), "n": 1}).groupby(before["image"]).sum()
-    sums = [pope.per_image_sums(frame, parser) for frame in (before, after)]
+    parsers = [_parser(before, parser), _parser(after, parser)]
+    said, says = (
+        frame["answer"].map(pope.parser_named(name))
+        for frame, name in zip((before, after), parsers, strict=True)
+    )
+    counts = pd.DataFrame({"same": (said == says).astype(int), "n": 1}).groupby(before["image"])
+    sums = [
+        pope.per_image_sums(frame, name)
+        for frame, name in zip((before, after), parsers, strict=True)
+    ]
     return Robustness(
-        bootstrap(counts, _share, resamples, seed),
+        bootstrap(counts.sum(), _share, resamples, seed),
         paired_bootstrap(sums[0], sums[1], pope.accuracy, resamples, seed),
     )
 
 
 def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Robustness]:
-    """Every model under every variant, on POPE's adversarial probes; records are kept in `runs`."""
+    """Every model under every variant, on POPE's adversarial probes; records are kept in `runs`.
+
+    The languages are those of the parameter `probe_languages`. Few models speak any but English, and
+    the pocket model speaks no other, so by default there are none.
+    """
     settings = lab.params.evaluation
     found = {}
     for model in models:
@@ -122,9 +148,11 @@ def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Rob
 
 def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
     """A model's answers to each variant, asked once and then read from their stage."""
-    code = code_fingerprint("evaluate", "robustness")
-    stage = Stage(lab.runs, f"robust-{model}", {"answers": source, "code": code})
-    names = [*PHRASINGS[1:], *DEGRADATIONS]
+    code = code_fingerprint("evaluate", "answering", "robustness")
+    languages = spoken(lab.params.evaluation.probe_languages)
+    inputs = {"answers": source, "code": code, "languages": list(languages)}
+    stage = Stage(lab.runs, f"robust-{model}", inputs)
+    names = [*PHRASINGS[1:], *languages, *DEGRADATIONS]
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
     if not stage.is_finished:
         started = time.perf_counter()
@@ -138,6 +166,10 @@ def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record
                     pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
                 )
                 records = answer_probes(bundle, probes, worse, *settings)
+            elif name in languages:
+                records = _written(
+                    in_language(probes, languages[name]), bundle, pictures, file, lab
+                )
             else:
                 records = answer_probes(bundle, rephrase(probes, name), pictures, *settings)
             write_lines(file, records)
@@ -156,6 +188,28 @@ def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
         }
         for (model, variant), result in found.items()
     )
+
+
+def _written(
+    probes: Sequence[Record], bundle: Bundle, pictures: Pictures, file: Path, lab: Experiment
+) -> list[Record]:
+    """Probes with the answers that a model writes: "Sí" and "Oui" take more than their first token."""
+    settings = replace(lab.params.evaluation, max_new_tokens=WRITTEN_TOKENS)
+    output = file.with_suffix(".answers.jsonl")
+    answer_file(bundle, probes, pictures, output, settings, lab.template)
+    text_of = {line["question_id"]: line["text"] for line in read_json_lines(output)}
+    return [probe | {"answer": text_of[probe["question_id"]]} for probe in probes]
+
+
+def spoken(codes: str) -> dict[str, str]:
+    """Name -> code of the languages in a comma-separated list; raises SeedError for unknown ones."""
+    wanted = [code.strip() for code in codes.split(",") if code.strip()]
+    return {f"in {language_named(code).name}": code for code in wanted}
+
+
+def _parser(records: pd.DataFrame, parser: str) -> str:
+    """The records' own language, or the parser for English."""
+    return str(records["language"].iloc[0]) if "language" in records else parser
 
 
 def _share(sums: Array) -> Array:

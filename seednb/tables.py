@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 Row = dict[str, Any]
 
 MINUS = "\u2212"
-UNSCALED = ("mentions",)  # counts a caption, not shares
+UNSCALED = ("mentions", "score")  # counts a caption and points of MME, not shares
 # Columns of the main tables: heading -> (benchmark, split, metric)
 CHAIR_COLUMNS = {
     "CHAIRi": ("chair", None, "CHAIRi"),

@@ -5,11 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from seednb.answering import answer_file, read_questions
+from seednb.answering import (
+    _gather,
+    answer_file,
+    choice_likelihoods,
+    rank_file,
+    read_questions,
+)
 from seednb.config import load_params
 from seednb.data.pocket.files import write_world
-from seednb.data.prompts import PLAIN
+from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.model import load_bundle
 
@@ -88,6 +95,11 @@ def test_an_answer_file_of_other_questions_is_refused(bundle, questions, world, 
         ([{"question_id": 1, "image": "a.jpg"}], "question 1 has no text"),
         ([{"question_id": 1, "image": "no.jpg", "text": "?"}], r"1 pictures are not in .*no\.jpg"),
         ([{"question_id": 1, "image": "../../x.jpg", "text": "?"}], "no file inside"),
+        (
+            [{"question_id": 1, "image": 3, "text": "?"}],
+            "question 1: 'image' is 3, expected a text",
+        ),
+        ([{"question_id": 1, "image": "a.jpg", "text": "<image>?"}], "question 1 contains <image>"),
     ],
 )
 def test_bad_questions_are_named(world, tmp_path, rows, named):
@@ -97,8 +109,96 @@ def test_bad_questions_are_named(world, tmp_path, rows, named):
         read_questions(file, world)
 
 
+def test_an_output_that_cannot_hold_answers_is_named(bundle, questions, world, tmp_path, params):
+    (tmp_path / "notes.txt").write_text("Buy milk.\n")
+    with pytest.raises(SeedError, match=r"notes\.txt holds something else than answers"):
+        run(bundle, questions, world, tmp_path / "notes.txt", params)
+    with pytest.raises(SeedError, match="cannot be written"):
+        run(bundle, questions, world, tmp_path / "notes.txt" / "a.jsonl", params)
+
+
 def test_an_id_given_twice_is_named(world, questions, tmp_path):
     first = questions.read_text().splitlines()[0]
     questions.write_text(f"{first}\n{first}\n")
     with pytest.raises(SeedError, match="given twice: 0"):
         read_questions(questions, world)
+
+
+def test_the_margin_s_sign_is_the_answer(bundle, questions, world, tmp_path, params):
+    rows = [row | {"yes_no": (" Yes", " No")} for row in read_questions(questions, world)]
+    rows[1].pop("yes_no")
+    output, pictures = tmp_path / "answers.jsonl", bundle.pictures(world, "pad")
+    answer_file(bundle, rows, pictures, output, params.evaluation, PLAIN)
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert "margin" not in lines[1]
+    told = [line for line in lines if line["text"] in ("Yes", "No")]
+    assert len(told) > 4
+    for line in told:
+        assert (line["margin"] > 0) == (line["text"] == "Yes")
+        assert line["finished"] and line["n_tokens"] == 1
+
+
+def test_two_words_that_begin_alike_give_no_margin(bundle, questions, world, tmp_path, params):
+    rows = [row | {"yes_no": (" Yes", " Yes")} for row in read_questions(questions, world)]
+    output, pictures = tmp_path / "answers.jsonl", bundle.pictures(world, "pad")
+    answer_file(bundle, rows[:2], pictures, output, params.evaluation, PLAIN)
+    assert "margin" not in output.read_text()
+
+
+CHOICES = ["Yes", "No", "a red cup", "The image shows a cup."]
+
+
+@pytest.fixture
+def multiple_choice(world, questions):
+    asked = read_questions(questions, world)
+    return [row | {"choices": CHOICES[: 2 + n % 3]} for n, row in enumerate(asked)]
+
+
+def test_choices_packed_beside_others_weigh_what_they_weigh_alone(bundle, world, multiple_choice):
+    pictures = bundle.pictures(world, "pad")
+    together = choice_likelihoods(bundle, multiple_choice, pictures, PLAIN)
+    for row, values in zip(multiple_choice, together, strict=True):
+        assert len(values) == len(row["choices"]) and max(values) < 0
+        for choice, value in zip(row["choices"], values, strict=True):
+            alone = choice_likelihoods(bundle, [row | {"choices": [choice]}], pictures, PLAIN)
+            assert alone[0][0] == pytest.approx(value, abs=1e-3)
+
+
+def test_a_choice_weighs_the_sum_of_its_tokens_and_of_the_end(bundle, world, multiple_choice):
+    row, pictures = multiple_choice[0], bundle.pictures(world, "pad")
+    ((value,),) = choice_likelihoods(bundle, [row | {"choices": ["a red cup"]}], pictures, PLAIN)
+    encoded = encode(row["text"], "a red cup", bundle.tokenizer, bundle.picture_tokens, PLAIN)
+    ids = torch.tensor([encoded.input_ids])
+    with torch.inference_mode():
+        logits = bundle.model(input_ids=ids, pixel_values=pictures.batch([row["image"]])).logits
+    logprobs = logits[0].log_softmax(-1)
+    by_hand = sum(
+        logprobs[place - 1, token].item()
+        for place, token in enumerate(encoded.input_ids)
+        if place >= encoded.n_prompt
+    )
+    assert encoded.input_ids[-1] == bundle.tokenizer.eos_token_id
+    assert value == pytest.approx(by_hand, abs=1e-3)
+
+
+def test_a_ranking_that_was_killed_goes_on(bundle, world, tmp_path, params, multiple_choice):
+    settings = (bundle.pictures(world, "pad"), tmp_path / "l.jsonl", params.evaluation, PLAIN)
+    assert rank_file(bundle, multiple_choice, *settings) == 12
+    whole = settings[1].read_bytes()
+    settings[1].write_bytes(whole[: len(whole) // 2])
+    assert 5 < rank_file(bundle, multiple_choice, *settings) < 8
+    assert settings[1].read_bytes() == whole
+    with pytest.raises(SeedError, match="question 0 has no list of choices"):
+        rank_file(bundle, [multiple_choice[0] | {"choices": []}], *settings)
+
+
+def test_parts_of_several_processes_are_joined_once_and_in_order(tmp_path):
+    questions = [{"question_id": n} for n in range(6)]
+    output = tmp_path / "a.jsonl"
+    lines = [json.dumps({"question_id": n, "text": "Yes"}) + "\n" for n in range(6)]
+    output.write_text(lines[0])
+    (tmp_path / "a.jsonl.part0").write_text(lines[4] + lines[2] + lines[0])
+    (tmp_path / "a.jsonl.part1").write_text(lines[1] + lines[3][:9])  # killed in its last line
+    _gather(output, questions)
+    assert output.read_text() == lines[0] + lines[1] + lines[2] + lines[4]
+    assert list(tmp_path.iterdir()) == [output]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from seednb.errors import SeedError
-from seednb.metrics.controls import auc, best_threshold, refit_threshold
+from seednb.metrics.controls import auc, best_threshold, matched_mentions, refit_threshold
 
 RNG = np.random.default_rng(3)
 
@@ -98,3 +98,18 @@ def test_missing_margins_and_single_images_are_refused():
     records.loc[4, "margin"] = np.nan
     with pytest.raises(SeedError, match="question_id 4"):
         refit_threshold(records, seed=0)
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 5, 11, 12, 20, 23])
+def test_matched_captions_keep_exactly_the_wanted_mentions_and_cap_the_long_ones(wanted):
+    mentions = {"a": 10, "b": 6, "c": 1, "d": 0, "e": 6}
+    kept = matched_mentions(mentions, wanted, seed=0)
+    assert sum(kept.values()) == wanted
+    assert all(kept[image] <= n for image, n in mentions.items())
+    shortened = [kept[image] for image, n in mentions.items() if kept[image] < n]
+    assert not shortened or max(kept.values()) - min(shortened) <= 1
+
+
+def test_a_baseline_that_says_less_needs_no_matching():
+    with pytest.raises(SeedError, match="no control is needed"):
+        matched_mentions({"a": 2}, 3, seed=0)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from seednb.errors import SeedError
-from seednb.question_files import ONE_LETTER, ONE_WORD, QUESTION_FILES
+from seednb.metrics.languages import language_named
+from seednb.question_files import ONE_LETTER, ONE_WORD, QUESTION_FILES, YES_NO, read_pope_in
 
 VQA = {
     "data_subtype": "val2014",
@@ -51,6 +52,30 @@ def test_pope_and_vqa_are_asked_for_one_word(tmp_path):
 def test_seedbench_lists_its_choices_and_leaves_videos_out(tmp_path):
     (row,) = read(tmp_path, "seedbench", SEED_BENCH)
     assert row["text"] == "How many cups?\nA. One\nB. Two\nC. Three\nD. Four" + ONE_LETTER
+
+
+def test_pope_in_chinese_asks_and_answers_in_chinese(tmp_path):
+    file = tmp_path / "q.jsonl"
+    probe = {
+        "question_id": 1,
+        "image": "a.jpg",
+        "text": "Is there a cup in the image?",
+        "label": "yes",
+    }
+    file.write_text(json.dumps(probe))
+    (row,) = read_pope_in(language_named("zh"))(file)
+    assert row["text"] == "图片中有杯子吗？请用“是”或“否”回答。"
+    assert row["yes_no"] == (" 是", " 否")
+    assert row["entry"] == {"language": "zh"} and row["label"] == "yes"
+
+
+def test_choices_and_yes_no_questions_are_marked(tmp_path):
+    (row,) = read(tmp_path, "seedbench", SEED_BENCH)
+    assert row["choices"] == ["One", "Two", "Three", "Four"] and row["question"] == "How many cups?"
+    (row,) = read(tmp_path, "amber", AMBER)
+    assert row["yes_no"] == ()
+    (row,) = read(tmp_path, "amber", [{"id": 2, "image": "a.jpg", "query": "Is there a cup?"}])
+    assert row["yes_no"] == YES_NO
 
 
 def test_amber_s_scorer_gets_its_own_keys(tmp_path):

@@ -1,10 +1,26 @@
 """Other words and worse pictures: what changes, and what is counted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from seednb.robustness import DEGRADATIONS, PHRASINGS, compare, rephrase, table
+from seednb.errors import SeedError
+from seednb.experiment import Experiment
+from seednb.robustness import (
+    DEGRADATIONS,
+    PHRASINGS,
+    SPLIT,
+    _variants,
+    compare,
+    in_language,
+    rephrase,
+    spoken,
+    table,
+)
+
+SMOKE = Path(__file__).parents[1] / "params/smoke.yaml"
 
 PROBES = [
     {"image": f"{n // 2}.jpg", "object": "umbrella", "label": "yes" if n % 2 else "no",
@@ -60,3 +76,32 @@ def test_a_worse_picture_keeps_its_size_and_loses_detail(name):
         return float(np.abs(np.diff(np.asarray(picture, float), axis=0)).mean())
 
     assert detail(worse) < 0.8 * detail(image)
+
+
+def test_another_language_changes_the_text_and_is_read_in_that_language():
+    asked = in_language(PROBES, "de")
+    for probe, other in zip(PROBES, asked, strict=True):
+        assert other["text"].startswith("Ist ein Regenschirm auf dem Bild zu sehen?\n")
+        assert {**other, "text": ""} == {**probe, "text": "", "language": "de"}
+    before = answered(["Yes", "No"] * 10)
+    after = [row | {"answer": ("Ja.", "Nein.")[n % 2]} for n, row in enumerate(asked)]
+    found = compare(before, after, "official", 200, 0)
+    assert (found.same.value, found.accuracy.value) == (1, 0)
+
+
+def test_languages_are_named_and_checked():
+    assert spoken("") == {} and spoken("zh, fr") == {"in Chinese": "zh", "in French": "fr"}
+    with pytest.raises(SeedError, match="language 'xx' is unknown"):
+        spoken("xx")
+
+
+def test_a_profile_s_languages_are_asked_of_the_model_once(tmp_path):
+    values = {"runs_dir": str(tmp_path), "probe_languages": "es", "pope_images": 4}
+    lab = Experiment.open(str(SMOKE), values)
+    records = _variants(lab, "base", "source")["in Spanish"]
+    assert {row["split"] for row in records} == {SPLIT}
+    assert all(row["text"].startswith("¿Hay ") and row["answer"] for row in records)
+    (file,) = tmp_path.glob("smoke/robust-base-*/variant-2.jsonl")
+    before = file.stat().st_mtime_ns
+    assert _variants(lab, "base", "source")["in Spanish"] == records
+    assert file.stat().st_mtime_ns == before

@@ -7,12 +7,18 @@ class is "no", so precision is right no / said no and recall right no / gold no;
 its own output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from seednb.errors import SeedError
 from seednb.metrics.amber_words import Similarity, WordLists, count_description
 from seednb.metrics.records import Row, coverage, pair_by_id
+from seednb.metrics.sums import Statistic, summed
+from seednb.stats import Array
 
 PART_OF = {  # type in annotations.json -> part; relation is written both ways there
     "generative": "generative",
@@ -33,6 +39,11 @@ PARTS = {  # what can be asked for -> the parts that it holds
     "attribute": ATTRIBUTES,
     "relation": ("relation",),
 }
+GROUPS = {"discriminative": DISCRIMINATIVE, "attribute": ATTRIBUTES} | {
+    name: (name,) for name in DISCRIMINATIVE
+}
+YES_NO = ("Yes", "No")
+JUDGED = ("n", "n_right", "n_gold_no", "n_said_no", "n_right_no", "n_unclear")
 START = 0.001  # of every denominator, so that none is 0
 
 
@@ -63,14 +74,88 @@ def score(
     if described:
         scores["generative"] = _generative(described, lists, similarity)
     judged = [(row, _response(answer)) for row, answer in pairs if _part_of(row) != "generative"]
-    groups = {"discriminative": DISCRIMINATIVE, "attribute": ATTRIBUTES}
-    groups |= {name: (name,) for name in DISCRIMINATIVE}
-    for name, parts in groups.items():
+    for name, parts in GROUPS.items():
         if set(parts) <= set(PARTS[part]):
             rows = [(row, text) for row, text in judged if _part_of(row) in parts]
             if rows:
                 scores[name] = _discriminative(name, rows)
     return scores
+
+
+def description_sums(
+    annotations: Sequence[Row],
+    answers: Sequence[Row],
+    lists: WordLists,
+    similarity: Similarity,
+    image_of: Mapping[str, str],
+) -> pd.DataFrame:
+    """Counts of each picture's descriptions; `image_of` names the picture of each id."""
+    wanted = [row for row in annotations if _part_of(row) == "generative"]
+    ids = {str(row["id"]) for row in wanted}
+    pairs = pair_by_id(wanted, [row for row in answers if str(row.get("id")) in ids], key="id")
+    counts = [
+        count_description(_response(answer), row, lists, similarity) | {"n": 1}
+        for row, answer in pairs
+    ]
+    return summed(counts, [image_of[str(row["id"])] for row, _ in pairs])
+
+
+def judgement_sums(
+    annotations: Sequence[Row], answers: Sequence[Row], group: str, image_of: Mapping[str, str]
+) -> pd.DataFrame:
+    """Counts of each picture's yes/no answers in one of `GROUPS`."""
+    wanted = [row for row in annotations if _part_of(row) in GROUPS[group]]
+    ids = {str(row["id"]) for row in wanted}
+    pairs = pair_by_id(wanted, [row for row in answers if str(row.get("id")) in ids], key="id")
+    counts = [_judgement(_gold(row), _response(answer)) for row, answer in pairs]
+    return summed(counts, [image_of[str(row["id"])] for row, _ in pairs])
+
+
+def description_statistics(columns: Sequence[str]) -> dict[str, Statistic]:
+    """The generative figures of summed counts, with the official script's denominators."""
+
+    def share(part: str, whole: str) -> Statistic:
+        top, bottom = columns.index(part), columns.index(whole)
+        return lambda sums: sums[..., top] / (sums[..., bottom] + START)
+
+    clean = share("n_clean", "n")
+    return {
+        "CHAIR": share("n_unsafe", "n_nouns"),
+        "Cover": share("n_covered", "n_truth"),
+        "Hal": lambda sums: 1 - clean(sums),
+        "Cog": share("n_hit", "n_targets"),
+    }
+
+
+def judgement_statistics(columns: Sequence[str], group: str) -> dict[str, Statistic]:
+    """The yes/no figures of summed counts, with the official script's denominators."""
+
+    def figure(name: str, sums: Array) -> Array:
+        counts = {count: sums[..., columns.index(count)] for count in JUDGED}
+        return np.asarray(_judgement_figures(counts, group)[name])
+
+    return {name: partial(figure, name) for name in ("accuracy", "precision", "recall", "f1")}
+
+
+def _judgement(gold: str, said: str) -> dict[str, int]:
+    right = gold == said
+    values = (1, right, gold == "No", said == "No", right and gold == "No", said not in YES_NO)
+    return {name: int(value) for name, value in zip(JUDGED, values, strict=True)}
+
+
+def _judgement_figures(counts: Mapping[str, Any], group: str) -> dict[str, Any]:
+    # the script adds up the three attributes' denominators, and has its own start for each F1
+    start = START * len(ATTRIBUTES) if group == "attribute" else START
+    figures = {
+        "accuracy": counts["n_right"] / (counts["n"] + start),
+        "precision": counts["n_right_no"] / (counts["n_said_no"] + start),
+        "recall": counts["n_right_no"] / (counts["n_gold_no"] + start),
+    }
+    return figures | {"f1": _f1(figures["precision"], figures["recall"], _f1_start(group))}
+
+
+def _f1_start(group: str) -> float:
+    return 0.001 if group == "existence" else 0.0001
 
 
 def _generative(
@@ -89,36 +174,20 @@ def _generative(
 
 
 def _discriminative(name: str, rows: Sequence[tuple[Row, str]]) -> dict[str, Any]:
-    # the script adds up the three attributes' denominators, and has its own start for each F1
-    start = START * len(ATTRIBUTES) if name == "attribute" else START
-    f1_start = 0.001 if name == "existence" else 0.0001
-    gold = [_gold(row) for row, _ in rows]
-    said = [text for _, text in rows]
-    counts = {
-        "n": len(rows),
-        "n_right": sum(text == label for text, label in zip(said, gold, strict=True)),
-        "n_gold_no": gold.count("No"),
-        "n_said_no": said.count("No"),
-        "n_right_no": list(zip(said, gold, strict=True)).count(("No", "No")),
-        "n_unclear": len(rows) - said.count("Yes") - said.count("No"),
-    }
-    figures = {
-        "accuracy": counts["n_right"] / (counts["n"] + start),
-        "precision": counts["n_right_no"] / (counts["n_said_no"] + start),
-        "recall": counts["n_right_no"] / (counts["n_gold_no"] + start),
-    }
-    printed = _percent(figures)
-    f1 = _f1(figures["precision"], figures["recall"], f1_start)
-    f1_printed = _f1(printed["precision"] / 100, printed["recall"] / 100, f1_start)
-    printed["f1"] = round(f1_printed * 100, 1)
-    return {**counts, **figures, "f1": f1, "printed": printed}
+    judged = [_judgement(_gold(row), text) for row, text in rows]
+    counts = {count: sum(one[count] for one in judged) for count in JUDGED}
+    figures = _judgement_figures(counts, name)
+    printed = _percent({key: figures[key] for key in ("accuracy", "precision", "recall")})
+    f1 = _f1(printed["precision"] / 100, printed["recall"] / 100, _f1_start(name))
+    printed["f1"] = round(f1 * 100, 1)
+    return {**counts, **figures, "printed": printed}
 
 
 def _percent(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value * 100, 1) for name, value in figures.items()}
 
 
-def _f1(precision: float, recall: float, start: float) -> float:
+def _f1(precision: Any, recall: Any, start: float) -> Any:
     return 2 * precision * recall / (precision + recall + start)
 
 

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable
-from typing import Literal
 
 from seednb.errors import SeedError
+from seednb.metrics.languages import LANGUAGES, Verdict
 from seednb.metrics.vqa_words import drop_punctuation
-
-Verdict = Literal["yes", "no", "unclear"]
 
 
 def parse_answer(text: str, parser: str) -> Verdict:
@@ -25,15 +23,18 @@ def parse_answer(text: str, parser: str) -> Verdict:
     vlmevalkit   after VQA's punctuation pass exactly one of yes and no is among the words.
     strict       one word, yes or no, whatever its case, surrounding space and punctuation.
 
-    Raises SeedError for another parser.
+    A language's code (zh, de, es, fr) reads that language, see `Language.parse`. Raises SeedError for another parser.
     """
     return parser_named(parser)(text)
 
 
 def parser_named(parser: str) -> Callable[[str], Verdict]:
     """The function behind a parser's name, or SeedError listing the names."""
+    if parser in LANGUAGES:
+        return LANGUAGES[parser].parse
     if parser not in PARSERS:
-        raise SeedError(f"answer parser {parser!r} is unknown; use one of {', '.join(PARSERS)}")
+        known = ", ".join((*PARSERS, *LANGUAGES))
+        raise SeedError(f"answer parser {parser!r} is unknown; use one of {known}")
     return PARSERS[parser]
 
 

@@ -91,12 +91,14 @@ def count(
     vocabulary: Vocabulary,
     variant: str,
     drop_unfinished: bool = False,
+    first: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """One row a caption: `image_id`, `COUNTS` and `hallucinated`, the names with repetition.
 
     n_mentions and n_hallucinated count with repetition; n_found and n_present count distinct
     objects; n_tokens is the caption's own `n_tokens` (the model's tokens) or else its words.
-    `drop_unfinished` cuts the unfinished last sentence first. Raises SeedError for a caption that
+    `drop_unfinished` cuts the unfinished last sentence first. `first`, by image id as text, keeps that
+    many mentions of a caption from its beginning (`seednb.metrics.controls`). Raises SeedError for a caption that
     is given twice, lacks a key, or whose image has no ground truth.
     """
     present_in = {str(image_id): set(names) for image_id, names in truth.items()}
@@ -105,6 +107,7 @@ def count(
     for row in captions:
         text = drop_unfinished_sentence(row) if drop_unfinished else row["caption"]
         objects = extract_objects(text, vocabulary, variant)
+        objects = objects[: first[str(row["image_id"])]] if first else objects
         present = present_in[str(row["image_id"])]
         hallucinated = [name for name in objects if name not in present]
         rows.append(

@@ -1,5 +1,15 @@
-"""Controls: what a yes/no score owes to its threshold alone."""
+"""Controls: what a yes/no score owes to its threshold, and a caption score to saying less.
 
+They take records alone, so they hold for any model: `margin`, logit(yes) - logit(no), for the
+threshold, and mentions by caption for the captions. `seednb score pope --baseline` and `seednb score
+chair --baseline` print them beside a method's difference to its base model. In Python:
+
+    records = join_answers(read_rows("questions.jsonl"), read_rows("base.jsonl"))
+    auc(records["margin"], records["label"] == "yes")
+    threshold, other_half, images = refit_threshold(records, seed=0)
+"""
+
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +76,29 @@ def best_threshold(margins: ArrayLike, labels: ArrayLike) -> float:
     n_right = _n_above(scores[positive], candidates) - _n_above(scores[~positive], candidates)
     best = candidates[n_right == n_right.max()]
     return float(best[np.abs(best).argmin()])
+
+
+def matched_mentions(mentions: Mapping[str, int], wanted: int, seed: int) -> dict[str, int]:
+    """How many mentions each caption may keep, from its start, to leave `wanted` in all.
+
+    The same number for every caption, and one more for some drawn by `seed`: a model that stops
+    earlier and sees no better. Later mentions are the more often hallucinated ones, so this alone
+    lowers CHAIR. Raises SeedError if the captions have fewer mentions than wanted.
+    """
+    if wanted > sum(mentions.values()):
+        raise SeedError(
+            f"the baseline has {sum(mentions.values())} mentions, fewer than the {wanted} of the "
+            "method, so it cannot be made to say as little; no control is needed"
+        )
+    cap = 0
+    while sum(min(n, cap + 1) for n in mentions.values()) <= wanted and cap < wanted:
+        cap += 1
+    kept = {image: min(n, cap) for image, n in mentions.items()}
+    longer = sorted(image for image, n in mentions.items() if n > cap)
+    more = wanted - sum(kept.values())
+    for image in np.random.default_rng(seed).permutation(longer)[:more]:
+        kept[str(image)] += 1
+    return kept
 
 
 def _n_above(scores: Array, thresholds: Array) -> NDArray[np.intp]:

@@ -10,14 +10,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from seednb.errors import SeedError
 from seednb.metrics.answers import parse_answer
 from seednb.metrics.records import Row, coverage, pair_by_id, share
+from seednb.metrics.sums import share_of, summed
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 WRONG, RIGHT, UNCERTAIN = "0", "1", "2"  # as the official judge writes them
 CORRECT = "correct"
+ACCURACIES = ("aAcc", "fAcc", "qAcc", "easy", "hard")
+COUNTS = tuple(f"{name} {count}" for count in ("n", "n_right") for name in ACCURACIES)
+STATISTICS = {name: share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
 
 
 def score(
@@ -38,6 +44,50 @@ def score(
     """
     if field is None and any(CORRECT in row for row in answers):
         field = CORRECT
+    right, n_asked = _graded(answers, questions, field, images_only, allow_partial)
+    return {
+        "judge": f"field {field}" if field else "vlmevalkit",
+        "images_only": images_only,
+        **coverage(n_asked, len(right)),
+        **_accuracies(right),
+        **{
+            category: _accuracies([(row, one) for row, one in right if row["category"] == category])
+            for category in CATEGORIES
+        },
+    }
+
+
+def per_set_sums(
+    answers: Sequence[Row], questions: Sequence[Row], category: str | None = None
+) -> pd.DataFrame:
+    """`COUNTS` of each set, the questions about pictures only; for `seednb.stats`.
+
+    A set is a picture with its forgeries: fAcc and qAcc count groups of its questions, and no group
+    reaches into another set.
+    """
+    right, _ = _graded(answers, questions, None, images_only=True, allow_partial=False)
+    sets: dict[str, list[tuple[Row, bool]]] = defaultdict(list)
+    for row, one in right:
+        if category in (None, row["category"]):
+            sets["/".join(row["pair"][:3])].append((row, one))
+    counts = []
+    for rows in sets.values():
+        outcomes = _outcomes(rows)
+        counts.append(
+            {f"{name} n": len(group) for name, group in outcomes.items()}
+            | {f"{name} n_right": sum(group) for name, group in outcomes.items()}
+        )
+    return summed(counts, sets)
+
+
+def _graded(
+    answers: Sequence[Row],
+    questions: Sequence[Row] | None,
+    field: str | None,
+    images_only: bool,
+    allow_partial: bool,
+) -> tuple[list[tuple[Row, bool]], int]:
+    """Each answered question and whether the answer is right; how many were asked."""
     given = [_placed(row) for row in answers]
     asked = given if questions is None else [_placed(row) for row in questions]
     if images_only:
@@ -47,16 +97,7 @@ def score(
         given = [row for row in given if row["question_id"] not in absent]
     pairs = pair_by_id(asked, given, allow_partial)
     right = [(question, _is_right(question, answer, field)) for question, answer in pairs]
-    return {
-        "judge": f"field {field}" if field else "vlmevalkit",
-        "images_only": images_only,
-        **coverage(len(asked), len(pairs)),
-        **_accuracies(right),
-        **{
-            category: _accuracies([(row, one) for row, one in right if row["category"] == category])
-            for category in CATEGORIES
-        },
-    }
+    return right, len(asked)
 
 
 def _placed(row: Row) -> dict[str, Any]:
@@ -110,6 +151,14 @@ def _has_no_figure(row: Row) -> bool:
 
 def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
     """Counts, then shares, of questions, figures, pairs, easy questions and hard pairs."""
+    return {
+        name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}
+        for name, group in _outcomes(right).items()
+    }
+
+
+def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:
+    """What each of `ACCURACIES` counts, and whether it is right."""
     figures: dict[tuple[str, ...], list[bool]] = defaultdict(list)
     pairs: dict[tuple[str, ...], list[bool]] = defaultdict(list)
     edited: dict[tuple[str, ...], list[bool]] = defaultdict(list)
@@ -122,14 +171,11 @@ def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
             easy.append(one)
         else:
             edited[row["pair"]].append(one)
-    outcomes = {
-        "aAcc": [one for _, one in right],
-        "fAcc": [all(group) for group in figures.values()],
-        "qAcc": [all(group) for group in pairs.values()],
-        "easy": easy,
-        "hard": [all(group) for group in edited.values()],
-    }
-    return {
-        name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}
-        for name, group in outcomes.items()
-    }
+    groups = (
+        [one for _, one in right],
+        [all(group) for group in figures.values()],
+        [all(group) for group in pairs.values()],
+        easy,
+        [all(group) for group in edited.values()],
+    )
+    return dict(zip(ACCURACIES, groups, strict=True))

@@ -8,8 +8,13 @@ hallucination subset of four of the ten (at most 800).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from seednb.errors import SeedError
 from seednb.metrics.records import Row
+from seednb.metrics.sums import Statistic, share_of, summed
+from seednb.stats import Array
 
 HALLUCINATION = ("existence", "count", "position", "color")
 PERCEPTION = (*HALLUCINATION, "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
@@ -20,6 +25,7 @@ COGNITION = (
     "code_reasoning",
 )
 TASKS = (*PERCEPTION, *COGNITION)
+COUNTS = ("n_questions", "n_right", "n_images", "n_images_right")
 TOTALS = {"perception": PERCEPTION, "cognition": COGNITION, "hallucination": HALLUCINATION}
 
 
@@ -81,6 +87,69 @@ def _score_task(
     task: str, rows: Sequence[Row], parser: str, allow_partial: bool
 ) -> dict[str, float]:
     """Counts, acc, acc+ and score of one task."""
+    graded, n_left_out = _graded(task, rows, parser, allow_partial)
+    n_right = sum(n for _, n, _ in graded)
+    n_images_right = sum(n == 2 for _, n, _ in graded)
+    acc, acc_plus = n_right / (2 * len(graded)), n_images_right / len(graded)
+    return {
+        "n_images": len(graded),
+        "n_images_right": n_images_right,
+        "n_questions": 2 * len(graded),
+        "n_right": n_right,
+        "n_other": sum(n for _, _, n in graded),
+        "n_left_out": n_left_out,
+        "acc": acc,
+        "acc_plus": acc_plus,
+        "score": 100 * (acc + acc_plus),
+    }
+
+
+def per_picture_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
+    """Counts of each picture, `TASK n_right` and three more of every task; for `seednb.stats`."""
+    rows, pictures = [], []
+    for task, answers in rows_by_task.items():
+        for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:
+            values = (2, n_right, 1, int(n_right == 2))
+            rows.append({f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)})
+            pictures.append(f"{task}/{image}")
+    return summed(rows, pictures)
+
+
+def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
+    """(metric, task or total) -> its figure, of those that the columns of the sums allow.
+
+    `acc` and `acc_plus` are shares, `score` has MME's own scale (a task's is at most 200).
+    """
+    tasks = [task for task in TASKS if f"{task} n_questions" in columns]
+    figures: dict[tuple[str, str], Statistic] = {}
+    for task in tasks:
+        right, both = _shares(columns, task)
+        figures |= {("acc", task): right, ("acc_plus", task): both}
+        figures["score", task] = _score(columns, (task,))
+    for total, needed in TOTALS.items():
+        if set(needed) <= set(tasks):
+            figures["score", total] = _score(columns, needed)
+    return figures
+
+
+def _shares(columns: Sequence[str], task: str) -> tuple[Statistic, Statistic]:
+    names = [f"{task} {name}" for name in COUNTS]
+    return share_of(columns, names[1], names[0]), share_of(columns, names[3], names[2])
+
+
+def _score(columns: Sequence[str], tasks: Sequence[str]) -> Statistic:
+    shares = [share for task in tasks for share in _shares(columns, task)]
+
+    def score(sums: Array) -> Array:
+        return 100 * np.sum([share(sums) for share in shares], axis=0)
+
+    return score
+
+
+def _graded(
+    task: str, rows: Sequence[Row], parser: str, allow_partial: bool
+) -> tuple[list[tuple[str, int, int]], int]:
+    """(picture, right answers, unreadable answers) of each pair, and how many rows were left out."""
     images = list(_images(rows))
     pairs = [image for image in images if len(image) == 2]
     single = [image[0] for image in images if len(image) == 1]
@@ -92,25 +161,12 @@ def _score_task(
         )
     if not pairs:
         raise SeedError(f"MME task {task} has no line to score; write the file again")
-    n_right, n_images_right, n_other = 0, 0, 0
+    graded = []
     for pair in pairs:
         read = [parse_prediction(row["answer"], parser) for row in pair]
         right = [said == _label(task, row) for said, row in zip(read, pair, strict=True)]
-        n_right += sum(right)
-        n_images_right += all(right)
-        n_other += read.count("other")
-    acc, acc_plus = n_right / (2 * len(pairs)), n_images_right / len(pairs)
-    return {
-        "n_images": len(pairs),
-        "n_images_right": n_images_right,
-        "n_questions": 2 * len(pairs),
-        "n_right": n_right,
-        "n_other": n_other,
-        "n_left_out": len(single),
-        "acc": acc,
-        "acc_plus": acc_plus,
-        "score": 100 * (acc + acc_plus),
-    }
+        graded.append((str(pair[0]["image"]), sum(right), read.count("other")))
+    return graded, len(single)
 
 
 def _images(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

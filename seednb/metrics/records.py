@@ -1,5 +1,6 @@
 """Answers and the questions that they belong to."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,16 +16,18 @@ LISTED = 5  # ids that an error message spells out
 def join_answers(
     questions: Sequence[Row], answers: Sequence[Row], allow_partial: bool = False
 ) -> pd.DataFrame:
-    """Questions with their `answer` beside them, in the questions' order.
+    """Questions with their `answer`, and its `margin` if it has one, in the questions' order.
 
     Joined as `pair_by_id` joins. Files without any id are taken line by line, as POPE's own
     evaluator does, if each line repeats its question. Raises SeedError as `pair_by_id` does, and
-    for an answer without text.
+    for an answer without text or with a margin that is no finite number.
     """
     if answers and not any("question_id" in row for row in answers):
         answers = _number_by_line(questions, answers)
     pairs = pair_by_id(questions, answers, allow_partial)
-    return pd.DataFrame([{**question, "answer": answer_text(row)} for question, row in pairs])
+    return pd.DataFrame(
+        [{**question, "answer": answer_text(row), **_margin(row)} for question, row in pairs]
+    )
 
 
 def pair_by_id(
@@ -86,6 +89,19 @@ def list_ids(ids: Iterable[object]) -> str:
     shown = [str(key) for key in ids]
     more = f" and {len(shown) - LISTED} more" if len(shown) > LISTED else ""
     return ", ".join(shown[:LISTED]) + more
+
+
+def _margin(row: Row) -> dict[str, float]:
+    """The margin of an answer, logit(yes) - logit(no), if it was recorded."""
+    margin = row.get("margin")
+    if margin is None:
+        return {}
+    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if not is_number or not math.isfinite(margin):
+        raise SeedError(
+            f"answer {row.get('question_id')}: margin {margin!r} must be a finite number"
+        )
+    return {"margin": float(margin)}
 
 
 def _id_of(row: Row, key: str, kind: str) -> str:

@@ -8,12 +8,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from seednb.errors import SeedError
 from seednb.metrics.records import Row, answer_text, coverage, pair_by_id, share
+from seednb.metrics.sums import picture_of, share_of, summed
 
 RULES = ("letter", "first-character", "likelihood")
 LETTERS = "ABCD"
 DATA_TYPES = ("image", "video")
+COUNTS = ("n_right", "n")
+STATISTICS = {"accuracy": share_of(COUNTS, "n_right", "n")}
 
 
 def chosen_letter(answer: Row, rule: str) -> str:
@@ -49,24 +54,52 @@ def score(
     `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
     whose right answer, data type or question type is not one of those known.
     """
-    questions = benchmark["questions"]
-    name_of = {str(number): name for name, number in benchmark["question_type"].items()}
     groups: dict[str, list[bool]] = {f"seed_{kind}": [] for kind in ("all", *DATA_TYPES)}
-    types: dict[str, list[bool]] = {name: [] for name in name_of.values()}
-    pairs = pair_by_id(questions, answers, allow_partial)
-    for question, answer in pairs:
-        gold = _one_of(question, "answer", tuple(LETTERS))
-        kind = _one_of(question, "data_type", DATA_TYPES)
-        number = _one_of(question, "question_type_id", tuple(name_of))
-        right = chosen_letter(answer, rule) == gold
-        for group in (groups["seed_all"], groups[f"seed_{kind}"], types[name_of[number]]):
+    types: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
+    graded = _graded(benchmark, answers, rule, allow_partial)
+    for question, type_name, right in graded:
+        for group in (
+            groups["seed_all"],
+            groups[f"seed_{question['data_type']}"],
+            types[type_name],
+        ):
             group.append(right)
     return {
         "rule": rule,
-        **coverage(len(questions), len(pairs)),
+        **coverage(len(benchmark["questions"]), len(graded)),
         **{name: _accuracy(group) for name, group in groups.items()},
         "question_type": {name: _accuracy(group) for name, group in types.items()},
     }
+
+
+def per_picture_sums(
+    benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, type_name: str | None = None
+) -> pd.DataFrame:
+    """`COUNTS` of each picture, of one question type or of all; for `seednb.stats`.
+
+    Questions without an answer are left out: those about videos, if only pictures were asked about.
+    """
+    chosen = [
+        (question, right)
+        for question, name, right in _graded(benchmark, answers, rule, allow_partial=True)
+        if type_name in (None, name)
+    ]
+    counts = [{"n_right": int(right), "n": 1} for _, right in chosen]
+    return summed(counts, [picture_of(question) for question, _ in chosen])
+
+
+def _graded(
+    benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool
+) -> list[tuple[Row, str, bool]]:
+    """Each answered question, the name of its type, and whether the answer is right."""
+    name_of = {str(number): name for name, number in benchmark["question_type"].items()}
+    graded = []
+    for question, answer in pair_by_id(benchmark["questions"], answers, allow_partial):
+        gold = _one_of(question, "answer", tuple(LETTERS))
+        _one_of(question, "data_type", DATA_TYPES)
+        number = _one_of(question, "question_type_id", tuple(name_of))
+        graded.append((question, name_of[number], chosen_letter(answer, rule) == gold))
+    return graded
 
 
 def _accuracy(right: list[bool]) -> dict[str, Any]:

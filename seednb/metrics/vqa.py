@@ -9,11 +9,16 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import pandas as pd
+
 from seednb.errors import SeedError
 from seednb.metrics.records import Row, answer_text, coverage, list_ids, pair_by_id, share
+from seednb.metrics.sums import picture_of, share_of, summed
 from seednb.metrics.vqa_words import normalise
 
 ANSWER_TYPES = ("yes/no", "number", "other")
+COUNTS = ("credit", "n")
+STATISTICS = {"accuracy": share_of(COUNTS, "credit", "n")}
 
 
 def accuracy(answer: str, references: Sequence[str]) -> Fraction:
@@ -35,22 +40,33 @@ def score(
     """
     n_by_matches = [0] * 5
     accuracies: dict[str, list[Fraction]] = {name: [] for name in ANSWER_TYPES}
-    pairs = pair_by_id(annotations, answers, allow_partial)
-    for annotation, row in pairs:
-        references = [normalise(text, rule) for text in _references(annotation)]
-        answer = normalise(answer_text(row), rule)
-        n_by_matches[min(4, references.count(answer))] += 1
-        accuracies[_answer_type(annotation)].append(accuracy(answer, references))
+    graded = _graded(annotations, answers, rule, allow_partial)
+    for annotation, credit, n_matches in graded:
+        n_by_matches[min(4, n_matches)] += 1
+        accuracies[_answer_type(annotation)].append(credit)
     every = [one for group in accuracies.values() for one in group]
     return {
         "normalisation": rule,
-        **coverage(len(annotations), len(pairs)),
+        **coverage(len(annotations), len(graded)),
         "n_by_matches": dict(zip(("0", "1", "2", "3", "4+"), n_by_matches, strict=True)),
         "accuracy": _mean(every),
         "answer_type": {
             name: {"n": len(group), "accuracy": _mean(group)} for name, group in accuracies.items()
         },
     }
+
+
+def per_picture_sums(
+    annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
+) -> pd.DataFrame:
+    """`COUNTS` of each picture, of one answer type or of all; for `seednb.stats`."""
+    chosen = [
+        (annotation, credit)
+        for annotation, credit, _ in _graded(annotations, answers, rule)
+        if answer_type in (None, _answer_type(annotation))
+    ]
+    counts = [{"credit": float(credit), "n": 1} for _, credit in chosen]
+    return summed(counts, [picture_of(annotation) for annotation, _ in chosen])
 
 
 def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -> None:
@@ -79,6 +95,18 @@ def submission(
         {"question_id": q["question_id"], "answer": text_of.get(str(q["question_id"]), "")}
         for q in questions
     ]
+
+
+def _graded(
+    annotations: Sequence[Row], answers: Sequence[Row], rule: str, allow_partial: bool = False
+) -> list[tuple[Row, Fraction, int]]:
+    """Each answered annotation, the answer's accuracy, and how many annotators gave the answer."""
+    graded = []
+    for annotation, row in pair_by_id(annotations, answers, allow_partial):
+        references = [normalise(text, rule) for text in _references(annotation)]
+        answer = normalise(answer_text(row), rule)
+        graded.append((annotation, accuracy(answer, references), references.count(answer)))
+    return graded
 
 
 def _references(annotation: Row) -> list[str]:

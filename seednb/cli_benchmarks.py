@@ -1,0 +1,50 @@
+"""`seednb evaluate --benchmarks`: published benchmarks, with tables for people or rows for machines."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from seednb.errors import SeedError
+from seednb.verbs import Parser
+
+
+def add_benchmark_options(verb: Parser) -> None:
+    """The options of `evaluate` that go with --benchmarks."""
+    verb.add_argument("--benchmarks", default="", metavar="NAME,NAME", help="published benchmarks below benchmarks_dir: pope, chair, vqav2, mme, seedbench, amber, hallusionbench, or all; the base model and, with --model, the adapter")  # fmt: skip
+    verb.add_argument("--trained-on", metavar="PAIRS.json", help="the adapter's training pairs, to refuse benchmarks about the same pictures (default: the profile's); unknown: no such check")  # fmt: skip
+    verb.add_argument("--json", action="store_true", help="with --benchmarks: rows as in metrics.json")  # fmt: skip
+
+
+def run_benchmarks(options: argparse.Namespace, lab: Any) -> None:
+    """Answer, score and print; benchmarks without data get a sentence each.
+
+    Raises SeedError if none could be scored.
+    """
+    from seednb.benchmark_runs import Benchmarks
+    from seednb.benchmark_tables import difference_table, headlines, level_table
+    from seednb.model import one_card_each
+    from seednb.sources import BENCHMARKS
+    from seednb.tables import as_text
+
+    wanted = [name.strip() for name in options.benchmarks.split(",") if name.strip()]
+    names = list(BENCHMARKS) if wanted == ["all"] else wanted
+    rows = []
+    speaks = one_card_each().is_main_process
+    for outcome in Benchmarks(lab).run(names, options.model, options.trained_on):
+        rows += outcome.rows
+        for note in outcome.notes if speaks else ():
+            print(note, file=sys.stderr)
+    if not rows:
+        raise SeedError("no benchmark could be scored; the sentences above say how to get the data")
+    if not speaks:
+        return
+    if options.json:
+        print(json.dumps(rows))
+        return
+    print(as_text(level_table(headlines(rows))))
+    differences = difference_table(headlines(rows))
+    if len(differences):
+        print("\nminus the base model, in points")
+        print(as_text(differences))
+    print(f"\nall {len(rows)} rows: add --json; they are kept in {lab.runs}/scores-*/scores.json")

@@ -1,0 +1,191 @@
+"""Records of several models on one benchmark -> rows with intervals, and the controls beside them.
+
+Every difference is paired: whole pictures are resampled, and both models answered about each. A row
+is one of `metrics.json`: model, versus, benchmark, split, variant, metric, value, low, high, n,
+records.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seednb.errors import SeedError
+from seednb.metrics import chair, pope
+from seednb.metrics.controls import matched_mentions, refit_threshold
+from seednb.metrics.records import list_ids
+from seednb.metrics.sums import Statistic
+from seednb.metrics.vocabulary import Vocabulary
+from seednb.stats import (
+    Interval,
+    bootstrap,
+    bootstrap_auc,
+    paired_bootstrap,
+    paired_bootstrap_auc,
+)
+
+Row = dict[str, Any]
+BASE, METHOD = "base", "method"
+RESAMPLES = 2000
+THRESHOLD, MENTIONS = "threshold_control", "mention_control"
+MARGIN = "margin"
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a group of rows is about; `records` names the file of each model's answers."""
+
+    benchmark: str
+    split: str | None
+    variant: str
+    records: Mapping[str, str]
+    resamples: int
+    seed: int
+
+    def row(self, model: str, versus: str | None, metric: str, interval: Interval) -> Row:
+        """One figure; a figure of nothing is None, because JSON has no NaN."""
+        numbers = {name: getattr(interval, name) for name in ("value", "low", "high")}
+        control_of = model if model in self.records else BASE
+        return {
+            "model": model,
+            "versus": versus,
+            "benchmark": self.benchmark,
+            "split": self.split,
+            "variant": self.variant,
+            "metric": metric,
+            **{name: None if np.isnan(value) else value for name, value in numbers.items()},
+            "n": interval.n,
+            "records": self.records[control_of],
+        }
+
+
+def method_and_base(benchmark: str, variant: str, method: str, base: str, seed: int = 0) -> Label:
+    """The label of two files' comparison: `method` against `base`, each the name of its records."""
+    return Label(benchmark, None, variant, {BASE: base, METHOD: method}, RESAMPLES, seed)
+
+
+def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
+    """Raise SeedError unless two models answered the same questions, or captioned the same pictures."""
+    if key not in base:
+        raise SeedError(f"the baseline has no {key}; give a file as the method's")
+    ids = [set(frame[key].map(str)) for frame in (method, base)]
+    if ids[0] != ids[1]:
+        raise SeedError(
+            f"method and baseline do not answer the same ({key} {list_ids(sorted(ids[0] ^ ids[1]))} "
+            "in one file only); give answers to the same questions, or --allow-partial"
+        )
+
+
+def compare_sums(
+    sums: Mapping[str, pd.DataFrame], statistics: Mapping[str, Statistic], label: Label
+) -> Iterator[Row]:
+    """Levels of every model and paired differences to the base, from counts by picture."""
+    settings = (label.resamples, label.seed)
+    for metric, statistic in statistics.items():
+        for model, counts in sums.items():
+            yield label.row(model, None, metric, bootstrap(counts, statistic, *settings))
+            if model != BASE and BASE in sums:
+                change = paired_bootstrap(sums[BASE], counts, statistic, *settings)
+                yield label.row(model, BASE, metric, change)
+
+
+def compare_probes(records: Mapping[str, pd.DataFrame], parser: str, label: Label) -> Iterator[Row]:
+    """POPE: counts, the area under the ROC curve, and the base with its threshold re-fitted.
+
+    Records are `image`, `label`, `answer` and, for the last two, `margin`; without margins these
+    are left out. The control and whatever is compared with it are scored on half of the pictures.
+    """
+    if not all("image" in frame for frame in records.values()):
+        raise SeedError(
+            "the questions name no 'image', which intervals are made of; give POPE's file"
+        )
+    sums = {model: pope.per_image_sums(frame, parser) for model, frame in records.items()}
+    yield from compare_sums(sums, pope.STATISTICS, label)
+    ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
+    yield from _areas(ranked, label)
+    if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
+        yield from _threshold_rows(records, parser, label)
+
+
+def has_margins(records: pd.DataFrame) -> bool:
+    """Whether every record has a margin."""
+    return MARGIN in records and bool(records[MARGIN].notna().all())
+
+
+def compare_captions(
+    captions: Mapping[str, Sequence[Row]],
+    truth: Mapping[Any, Any],
+    vocabulary: Vocabulary,
+    variant: str,
+    label: Label,
+    drop_unfinished: bool = False,
+) -> Iterator[Row]:
+    """CHAIR, and the base cut to as many mentions as each other model makes.
+
+    The control is named `mention_control`, or `mention_control (MODEL)` where there are several.
+    """
+
+    def count(rows: Sequence[Row], first: Mapping[str, int] | None = None) -> pd.DataFrame:
+        return chair.count(rows, truth, vocabulary, variant, drop_unfinished, first)
+
+    counts = {model: count(rows) for model, rows in captions.items()}
+    sums = {model: chair.per_image_sums(frame) for model, frame in counts.items()}
+    yield from compare_sums(sums, chair.STATISTICS, label)
+    others = [model for model in captions if model != BASE]
+    for model in others if BASE in captions else ():
+        wanted = int(counts[model]["n_mentions"].sum())
+        base = counts[BASE]
+        if wanted > base["n_mentions"].sum():
+            continue  # a model that says more needs no such control
+        said = dict(zip(base["image_id"].map(str), base["n_mentions"].map(int), strict=True))
+        kept = matched_mentions(said, wanted, label.seed)
+        control = chair.per_image_sums(count(captions[BASE], kept))
+        name = MENTIONS if len(others) == 1 else f"{MENTIONS} ({model})"
+        yield from _control_rows(name, control, sums, model, chair.STATISTICS, label)
+
+
+def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Row]:
+    resamples = label.resamples // 2  # a sorted sum over rows costs more than a product of sums
+    for model, frame in records.items():
+        present = frame["label"] == "yes"
+        area = bootstrap_auc(frame[MARGIN], present, frame["image"], resamples, label.seed)
+        yield label.row(model, None, "auc", area)
+        if model != BASE and BASE in records:
+            margins = (records[BASE][MARGIN], frame[MARGIN])
+            change = paired_bootstrap_auc(*margins, present, frame["image"], resamples, label.seed)
+            yield label.row(model, BASE, "auc", change)
+
+
+def _threshold_rows(
+    records: Mapping[str, pd.DataFrame], parser: str, label: Label
+) -> Iterator[Row]:
+    refitted = refit_threshold(records[BASE], label.seed)
+
+    def half(frame: pd.DataFrame) -> pd.DataFrame:
+        return pope.per_image_sums(frame[frame["image"].isin(refitted.images)], parser)
+
+    control = pope.per_image_sums(refitted.records, parser)
+    halves = {model: half(frame) for model, frame in records.items()}
+    yield from _control_rows(THRESHOLD, control, halves, None, pope.STATISTICS, label)
+
+
+def _control_rows(
+    name: str,
+    control: pd.DataFrame,
+    sums: Mapping[str, pd.DataFrame],
+    model: str | None,
+    statistics: Mapping[str, Callable[[Any], Any]],
+    label: Label,
+) -> Iterator[Row]:
+    """The control's level, its difference to the base, and a model's (or all models') to it."""
+    settings = (label.resamples, label.seed)
+    compared = [model] if model else [other for other in sums if other != BASE]
+    for metric, statistic in statistics.items():
+        yield label.row(name, None, metric, bootstrap(control, statistic, *settings))
+        change = paired_bootstrap(sums[BASE], control, statistic, *settings)
+        yield label.row(name, BASE, metric, change)
+        for other in compared:
+            change = paired_bootstrap(control, sums[other], statistic, *settings)
+            yield label.row(other, name, metric, change)

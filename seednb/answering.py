@@ -1,18 +1,20 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from seednb.artifacts import LOCK
 from seednb.config import EvaluationParams
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
 from seednb.data.pictures import Pictures
 from seednb.decoding import generate
 from seednb.errors import SeedError
+from seednb.journal import append_lines, cut_torn_end
+from seednb.lock import alone
 from seednb.metrics.records import list_ids
 from seednb.model import Bundle
 from seednb.question_files import ASKED_AS, QUESTION_FILES
@@ -59,9 +61,22 @@ def answer_file(
     """Answer greedily what `output` does not answer yet; returns how many that were.
 
     Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it, and what
-    the benchmark's own scorer asks for. A run that was killed leaves whole lines and at most one torn one, which is removed. Raises SeedError if the
-    file answers other questions.
+    the benchmark's own scorer asks for. A run that was killed leaves whole lines and at most one
+    torn one, which is removed; the run that goes on ends at the same bytes. Raises SeedError if the
+    file answers other questions, and if another process is at it.
     """
+    with alone(output.with_name(f".{output.name}{LOCK}"), str(output)):
+        return _answer(bundle, questions, pictures, output, params, template)
+
+
+def _answer(
+    bundle: Bundle,
+    questions: Sequence[Row],
+    pictures: Pictures,
+    output: Path,
+    params: EvaluationParams,
+    template: str,
+) -> int:
     answered = _answered(output)
     foreign = answered - {str(row["question_id"]) for row in questions}
     if foreign:
@@ -69,19 +84,23 @@ def answer_file(
             f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
         )
     waiting = [row for row in questions if str(row["question_id"]) not in answered]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("a", encoding="utf-8") as lines, _progress(len(waiting)) as bar:
-        for chunk in _chunks(waiting, params.eval_batch_size):
+    with _progress(len(waiting)) as bar:
+        for chunk in _chunks(questions, params.eval_batch_size):
+            left = [row for row in chunk if str(row["question_id"]) not in answered]
+            if not left:
+                continue
+            # The whole chunk again: its answers depend, in the last bits, on what is in the batch.
             prompts = [row["text"] for row in chunk]
             pixels = pictures.batch([row["image"] for row in chunk])
             decoded = generate(bundle, prompts, pixels, template, params.max_new_tokens)
+            lines = []
             for row, prompt, answer in zip(chunk, prompts, decoded, strict=True):
                 line = {"question_id": row["question_id"], "prompt": prompt, "text": answer.text}
                 line |= row.get("entry", {})
                 line |= {row["reply"]: answer.text} if "reply" in row else {}
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-            lines.flush()
-            bar.update(len(chunk))
+                lines += [line] if row in left else []
+            append_lines(output, lines)
+            bar.update(len(left))
     return len(waiting)
 
 
@@ -89,10 +108,7 @@ def _answered(output: Path) -> set[str]:
     """Ids of the answers so far, after the end of a killed run was removed."""
     if not output.is_file():
         return set()
-    content = output.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        output.write_bytes(whole)
+    cut_torn_end(output)
     return {str(row.get(ASKED_AS, row.get("question_id"))) for row in read_json_lines(output)}
 
 

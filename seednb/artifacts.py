@@ -7,13 +7,15 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from safetensors import SafetensorError
 
 from seednb.errors import SeedError
 
@@ -21,6 +23,7 @@ PACKAGE = Path(__file__).parent
 MANIFEST = "manifest.json"
 WHOLE_FILE = 64 * 1024 * 1024  # bytes; of a larger file, size and both ends are hashed
 END = 1024 * 1024  # bytes
+PARTIAL, JOURNAL, LOCK = ".partial", ".journal", ".lock"  # of a stage that is being made
 
 
 class Stage:
@@ -37,13 +40,26 @@ class Stage:
         """Whether the stage was completed with exactly these inputs."""
         return (self.folder / MANIFEST).is_file()
 
+    @property
+    def lock(self) -> Path:
+        """The file that whoever makes the stage holds locked."""
+        return self.folder / f"stage{LOCK}"
+
     def path(self, file: str) -> Path:
         """A file of the stage, whether or not it exists."""
         return self.folder / file
 
     def finish(self, seconds: float) -> None:
-        """Write the manifest: inputs, file hashes, versions, commit. The stage is then found."""
+        """Write the manifest: inputs, file hashes, versions, commit. The stage is then found.
+
+        The files reach the disk before it; what only an unfinished stage needs is deleted after it.
+        """
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".jpg")
+        passing = [p for p in files if p.suffix in (PARTIAL, JOURNAL)]
+        files = [p for p in files if p not in passing and LOCK not in p.suffixes]
+        with writing(self.folder):
+            for path in files:
+                _sync(path)
         write_json(
             self.folder / MANIFEST,
             {
@@ -57,6 +73,8 @@ class Stage:
                 "commit": git_commit(),
             },
         )
+        for path in passing:
+            path.unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of a finished stage."""
@@ -79,18 +97,61 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, atomically."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as parquet, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    frame.to_parquet(partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        frame.to_parquet(partial)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`; when it is whole and on the disk, it takes that name.
+
+    Killed or failing at any moment, `path` is what it was. Raises SeedError as `writing` does.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _sync(partial)
+            partial.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)  # a full disk needs its space
+            raise
+        _sync(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses into a SeedError: it is full, the folder is read-only, …"""
+    try:
+        yield
+    except (OSError, SafetensorError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise SeedError(
+            f"{path} cannot be written ({reason}); free the disk or name a folder that can be "
+            "written, then run the same command again: what is finished is kept"
+        ) from problem
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -1,7 +1,6 @@
 """Does an answer survive another wording, or a worse picture of the same thing?"""
 
 import io
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from seednb.data.files import read_json_lines
 from seednb.data.pictures import Pictures
 from seednb.evaluate import answer_probes
 from seednb.experiment import Experiment
+from seednb.making import making
 from seednb.metrics import pope
 from seednb.metrics.probes import with_article
 from seednb.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
@@ -126,23 +126,29 @@ def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record
     stage = Stage(lab.runs, f"robust-{model}", {"answers": source, "code": code})
     names = [*PHRASINGS[1:], *DEGRADATIONS]
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
-    if not stage.is_finished:
-        started = time.perf_counter()
-        bundle = lab.bundle(model)
-        probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
-        settings = (lab.params.evaluation, lab.template)
-        pictures = lab.pictures("val", bundle)
-        for name, file in files.items():
-            if name in DEGRADATIONS:
-                worse = DegradedPictures(
-                    pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
-                )
-                records = answer_probes(bundle, probes, worse, *settings)
-            else:
-                records = answer_probes(bundle, rephrase(probes, name), pictures, *settings)
-            write_lines(file, records)
-        stage.finish(time.perf_counter() - started)
+    with making(stage) as is_left:
+        if is_left:
+            _ask(lab, model, files)
     return {name: read_json_lines(file) for name, file in files.items()}
+
+
+def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
+    """Write a model's answers to each variant that has no file yet."""
+    bundle = lab.bundle(model)
+    probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
+    settings = (lab.params.evaluation, lab.template)
+    pictures = lab.pictures("val", bundle)
+    for name, file in files.items():
+        if file.is_file():  # written whole, by a run that was killed later
+            continue
+        if name in DEGRADATIONS:
+            worse = DegradedPictures(
+                pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
+            )
+            records = answer_probes(bundle, probes, worse, *settings, kept=file)
+        else:
+            records = answer_probes(bundle, rephrase(probes, name), pictures, *settings, kept=file)
+        write_lines(file, records)
 
 
 def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:

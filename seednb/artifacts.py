@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -52,11 +53,13 @@ class Stage:
     def finish(self, seconds: float) -> None:
         """Write the manifest: inputs, file hashes, versions, commit. The stage is then found.
 
-        The files reach the disk before it; what only an unfinished stage needs is deleted after it.
+        The files reach the disk before it; the journals, which an unfinished stage needs, are
+        deleted after it.
         """
+        for room in [*self.folder.rglob(f"*{PARTIAL}")]:  # of a run that was killed
+            shutil.rmtree(room, ignore_errors=True)
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".jpg")
-        passing = [p for p in files if p.suffix in (PARTIAL, JOURNAL)]
-        files = [p for p in files if p not in passing and LOCK not in p.suffixes]
+        files = [p for p in files if not {JOURNAL, LOCK} & set(p.suffixes)]
         with writing(self.folder):
             for path in files:
                 _sync(path)
@@ -73,7 +76,7 @@ class Stage:
                 "commit": git_commit(),
             },
         )
-        for path in passing:
+        for path in self.folder.rglob(f"*{JOURNAL}"):
             path.unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
@@ -114,22 +117,26 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`; when it is whole and on the disk, it takes that name.
+    """A file or folder to write in place of `path`; once it is whole and on the disk, it moves there.
 
-    Killed or failing at any moment, `path` is what it was. Raises SeedError as `writing` does.
+    Killed or failing at any moment, `path` is what it was (a folder may also be gone). It is written
+    in a folder of its own, since safetensors leaves a file of a name of its own when it is killed.
+    Raises SeedError as `writing` does.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    room = path.with_name(path.name + PARTIAL)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir(parents=True)
         try:
-            yield partial
-            _sync(partial)
-            partial.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)  # a full disk needs its space
-            raise
-        _sync(path.parent)
+            yield room / path.name
+            for file in room.rglob("*"):
+                _sync(file)
+            if path.is_dir():
+                shutil.rmtree(path)
+            (room / path.name).replace(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)  # a full disk needs its space
 
 
 @contextmanager

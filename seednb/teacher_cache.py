@@ -1,6 +1,7 @@
 """The frozen teacher's last hidden states on disk: it says the same in every epoch and version."""
 
 import json
+import shutil
 import time
 import zlib
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class TeacherCache:
         self._opened: dict[Path, tuple[Any, dict[str, int]]] = {}
         for partial in self.folder.glob(f"*{PARTIAL}"):
             if time.time() - partial.stat().st_mtime > ABANDONED_S:
-                partial.unlink(missing_ok=True)
+                shutil.rmtree(partial, ignore_errors=True)
         self.find_again()
 
     def find_again(self) -> None:

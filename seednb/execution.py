@@ -69,7 +69,7 @@ def _stopped_at(executed: Path) -> tuple[int, str] | None:
     began = [
         number
         for number, cell in enumerate(cells, start=1)
-        if cell.metadata.get("papermill", {}).get("status", "pending") != "pending"
+        if cell.metadata.get("papermill", {}).get("start_time")
     ]
     if not began:
         return None

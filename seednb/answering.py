@@ -1,10 +1,11 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import compress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LogitsProcessor
 
-from seednb.artifacts import write_lines
+from seednb.artifacts import LOCK, write_lines
 from seednb.config import EvaluationParams
 from seednb.data.batches import collate
 from seednb.data.files import read_json_lines
@@ -21,6 +22,8 @@ from seednb.data.pictures import Pictures
 from seednb.data.prompts import IMAGE_TAG, encode
 from seednb.decoding import generate
 from seednb.errors import SeedError
+from seednb.journal import append_lines, cut_torn_end
+from seednb.lock import alone
 from seednb.metrics.languages import NAMES, language_named
 from seednb.metrics.records import list_ids
 from seednb.model import AnswerLogits, Bundle, one_card_each
@@ -100,8 +103,9 @@ def answer_file(
     Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it,
     `n_tokens`, whether it `finished` before the limit, and what the benchmark's own scorer asks
     for. A yes/no question also has its `margin`, logit(yes) - logit(no) of the first token. A run
-    that was killed leaves whole lines and at most one torn one, which is removed; several processes
-    share the questions. Raises SeedError if the file answers other questions.
+    that was killed leaves whole lines and at most one torn one, which is removed; the run that goes
+    on ends at the same bytes. Several processes share the questions. Raises SeedError if the file
+    answers other questions, and if another run is at it.
     """
 
     def reply(chunk: Sequence[Row]) -> list[Row]:
@@ -200,31 +204,43 @@ def _margin(row: Row, logits: Float[Tensor, "V"], bundle: Bundle) -> Row:
 def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> int:
     """Write the replies to what is not answered yet; each process its share of the chunks."""
     state = one_card_each()
-    if state.is_main_process:
-        _gather(output, questions)
-    state.wait_for_everyone()
-    answered = _answered(output)
-    foreign = answered - {str(row["question_id"]) for row in questions}
-    if foreign:
-        raise SeedError(
-            f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
-        )
-    waiting = [row for row in questions if str(row["question_id"]) not in answered]
-    mine = list(_chunks(waiting, size))[state.process_index :: state.num_processes]
-    several = state.num_processes > 1
-    file = output.with_name(f"{output.name}.part{state.process_index}") if several else output
-    with _opened(file) as lines, _progress(sum(map(len, mine))) as bar:
-        for chunk in mine:
-            for row, line in zip(chunk, reply(chunk), strict=True):
-                whole = {"question_id": row["question_id"]} | line
-                lines.write(json.dumps(whole, ensure_ascii=False) + "\n")
-            lines.flush()
-            bar.update(len(chunk))
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _gather(output, questions)
-    state.wait_for_everyone()
-    return len(waiting)
+    with ExitStack() as held:
+        if state.is_main_process:
+            held.enter_context(alone(output.with_name(f".{output.name}{LOCK}"), str(output)))
+            _gather(output, questions)
+        state.wait_for_everyone()
+        answered = _answered(output)
+        foreign = answered - {str(row["question_id"]) for row in questions}
+        if foreign:
+            raise SeedError(
+                f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
+            )
+        mine = list(_chunks(questions, size))[state.process_index :: state.num_processes]
+        several = state.num_processes > 1
+        file = output.with_name(f"{output.name}.part{state.process_index}") if several else output
+        _reply_to(mine, answered, file, reply)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            _gather(output, questions)
+        state.wait_for_everyone()
+    return len(questions) - len(answered)
+
+
+def _reply_to(
+    chunks: Sequence[Sequence[Row]], answered: set[str], file: Path, reply: Reply
+) -> None:
+    """Append the replies to what is not answered; a torn chunk is asked whole, written in part.
+
+    The answers of a chunk depend, in the last bits, on what else is in the batch.
+    """
+    left = [[str(row["question_id"]) not in answered for row in chunk] for chunk in chunks]
+    with _progress(sum(map(sum, left))) as bar:
+        for chunk, is_left in zip(chunks, left, strict=True):
+            if any(is_left):
+                replies = zip(chunk, reply(chunk), strict=True)
+                lines = [{"question_id": row["question_id"]} | line for row, line in replies]
+                append_lines(file, compress(lines, is_left))
+                bar.update(sum(is_left))
 
 
 def _gather(output: Path, questions: Sequence[Row]) -> None:
@@ -249,19 +265,8 @@ def _answered(output: Path) -> set[str]:
     content = output.read_bytes()
     if content and content.lstrip()[:1] != b"{":
         raise SeedError(f"{output} holds something else than answers; name another file")
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        output.write_bytes(whole)
+    cut_torn_end(output)
     return {_id(row) for row in read_json_lines(output)}
-
-
-def _opened(output: Path) -> TextIO:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return output.open("a", encoding="utf-8")
-    except OSError as problem:
-        reason = problem.strerror or problem
-        raise SeedError(f"{output} cannot be written ({reason}); name another file") from None
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -5,15 +5,18 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from safetensors import SafetensorError
 
 from seednb.errors import SeedError
 
@@ -21,6 +24,7 @@ PACKAGE = Path(__file__).parent
 MANIFEST = "manifest.json"
 WHOLE_FILE = 64 * 1024 * 1024  # bytes; of a larger file, size and both ends are hashed
 END = 1024 * 1024  # bytes
+PARTIAL, JOURNAL, LOCK = ".partial", ".journal", ".lock"  # of a stage that is being made
 
 
 class Stage:
@@ -37,13 +41,28 @@ class Stage:
         """Whether the stage was completed with exactly these inputs."""
         return (self.folder / MANIFEST).is_file()
 
+    @property
+    def lock(self) -> Path:
+        """The file that whoever makes the stage holds locked."""
+        return self.folder / f"stage{LOCK}"
+
     def path(self, file: str) -> Path:
         """A file of the stage, whether or not it exists."""
         return self.folder / file
 
     def finish(self, seconds: float) -> None:
-        """Write the manifest: inputs, file hashes, versions, commit. The stage is then found."""
+        """Write the manifest: inputs, file hashes, versions, commit. The stage is then found.
+
+        The files reach the disk before it; the journals, which an unfinished stage needs, are
+        deleted after it.
+        """
+        for room in [*self.folder.rglob(f"*{PARTIAL}")]:  # of a run that was killed
+            shutil.rmtree(room, ignore_errors=True)
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".jpg")
+        files = [p for p in files if not {JOURNAL, LOCK} & set(p.suffixes)]
+        with writing(self.folder):
+            for path in files:
+                _sync(path)
         write_json(
             self.folder / MANIFEST,
             {
@@ -57,6 +76,8 @@ class Stage:
                 "commit": git_commit(),
             },
         )
+        for path in self.folder.rglob(f"*{JOURNAL}"):
+            path.unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
         """The manifest of a finished stage."""
@@ -79,18 +100,65 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, atomically."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as parquet, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    frame.to_parquet(partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        frame.to_parquet(partial)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file or folder to write in place of `path`; once it is whole and on the disk, it moves there.
+
+    Killed or failing at any moment, `path` is what it was (a folder may also be gone). It is written
+    in a folder of its own, since safetensors leaves a file of a name of its own when it is killed.
+    Raises SeedError as `writing` does.
+    """
+    room = path.with_name(path.name + PARTIAL)
+    with writing(path):
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir(parents=True)
+        try:
+            yield room / path.name
+            for file in room.rglob("*"):
+                _sync(file)
+            if path.is_dir():
+                shutil.rmtree(path)
+            (room / path.name).replace(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)  # a full disk needs its space
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the disk refuses into a SeedError: it is full, the folder is read-only, …"""
+    try:
+        yield
+    except (OSError, SafetensorError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise SeedError(
+            f"{path} cannot be written ({reason}); free the disk or name a folder that can be "
+            "written, then run the same command again: what is finished is kept"
+        ) from problem
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk and outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from seednb.artifacts import read_json, write_json
+from seednb.artifacts import read_json, replacing, write_json
 from seednb.purify import BetaSelector
 
 LATEST = "latest.json"
@@ -31,16 +31,17 @@ def save_checkpoint(
     """Write everything a run needs to continue after optimiser step `step`; the last one is kept.
 
     Tensors go to safetensors (no pickle), numbers to JSON. `latest.json` is replaced last, so a
-    kill at any moment leaves the checkpoint before it valid.
+    kill at any moment leaves the checkpoint before it valid; so does a full disk, which is a
+    SeedError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"adapter.{k}": v for k, v in get_peft_model_state_dict(model).items()}
     tensors |= {f"optimiser.{k}": v for k, v in _optimiser_tensors(optimiser).items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
     file = f"step-{step:08d}.safetensors"
-    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, folder / file)
+    with replacing(folder / file) as partial:
+        save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, partial)
     state = {
         "step": step,
         "file": file,
@@ -70,6 +71,10 @@ def load_checkpoint(
     set_peft_model_state_dict(model, _under("adapter.", tensors))
     _restore_optimiser(optimiser, _under("optimiser.", tensors))
     schedule.load_state_dict(state["schedule"])
+    # A schedule sets the rate when it steps, not when it is loaded: the first step after this one
+    # would be taken at the rate of step 0.
+    for group, rate in zip(optimiser.param_groups, schedule.get_last_lr(), strict=True):
+        group["lr"] = rate
     selector.history = deque(state["history"], maxlen=selector.history.maxlen)
     torch.set_rng_state(tensors["rng.cpu"])
     if torch.cuda.is_available() and "rng.cuda" in tensors:

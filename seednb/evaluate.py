@@ -1,7 +1,8 @@
 """A model answers probes and writes captions; the answers are kept as records."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from seednb.decoding import (
     contrastive_generate,
     generate,
 )
+from seednb.journal import Journal
 from seednb.model import AnswerLogits, Bundle, one_card_each
 from seednb.perturb import gaussian_noise
 from seednb.purify import purify_logits
@@ -54,19 +56,21 @@ def answer_probes(
     template: str,
     contrast: Contrast | None = None,
     draw: str | None = None,
+    kept: Path | None = None,
 ) -> list[Record]:
     """The first word of each answer and its margin, logit("Yes") - logit("No").
 
     The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
     once, and the probes of a picture share one row; no text is generated. Several processes share
-    the work, and each returns all records.
+    the work, and each returns all records. With `kept`, a file name, chunks that are done are kept
+    in a journal of that name: a killed run goes on after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
-    answers: dict[tuple[str, str], tuple[str, float]] = {}
-    for chunk in _share(questions, params.eval_batch_size, "answer probes", "probe"):
+
+    def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         names, rows = layout.rows([image for image, _ in chunk])
         prompts = []
         for image, text in chunk:
@@ -86,14 +90,13 @@ def answer_probes(
             chosen = logits.argmax(-1)
         margins = (logits[:, yes] - logits[:, no]).tolist()
         words = [tokenizer.decode([token]).strip() for token in chosen.tolist()]
-        answers |= dict(zip(chunk, zip(words, margins, strict=True), strict=True))
-    for others in gather_object([answers]):
-        answers |= others
-    records = []
-    for probe in probes:
-        answer, margin = answers[probe["image"], probe["text"]]
-        records.append(dict(probe) | {"answer": answer, "margin": margin})
-    return records
+        return [
+            {"answer": word, "margin": margin} for word, margin in zip(words, margins, strict=True)
+        ]
+
+    answers = _share(questions, answer, params.eval_batch_size, "answer probes", "probe", kept)
+    answer_to = dict(zip(questions, answers, strict=True))
+    return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
 
 
 def caption_pictures(
@@ -105,15 +108,17 @@ def caption_pictures(
     contrast: Contrast | None = None,
     penalty: MentionPenalty | None = None,
     draw: str | None = None,
+    kept: Path | None = None,
 ) -> list[Record]:
     """A caption of each picture; `images` are rows with `image_id` and `file_name`.
 
-    Greedy; with `draw`, a name for this set of draws, sampled at temperature 1.
+    Greedy; with `draw`, a name for this set of draws, sampled at temperature 1. `kept`: as in
+    `answer_probes`.
     """
     settings = (template, params.max_new_tokens)
     prompt = params.caption_prompt
 
-    def write(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
+    def decode(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
         if contrast:
             noisy = contrast.noisy(pixels, pictures, names)
             return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
@@ -122,21 +127,20 @@ def caption_pictures(
             rules.append(Sampling([f"{draw}-{name}" for name in names]))
         return generate(bundle, prompt, pixels, *settings, rules)
 
-    written: dict[str, Decoded] = {}
-    for chunk in _share(images, params.eval_batch_size, "write captions", "caption"):
+    def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
         names = [row["file_name"] for row in chunk]
-        written |= dict(zip(names, write(pictures.batch(names), names), strict=True))
-    for others in gather_object([written]):
-        written |= others
+        return [asdict(decoded) for decoded in decode(pictures.batch(names), names)]
+
+    written = _share(images, write, params.eval_batch_size, "write captions", "caption", kept)
     return [
         {
             "image_id": row["image_id"],
             "image": row["file_name"],
-            "caption": written[row["file_name"]].text,
-            "n_tokens": written[row["file_name"]].n_tokens,
-            "finished": written[row["file_name"]].finished,
+            "caption": text["text"],
+            "n_tokens": text["n_tokens"],
+            "finished": text["finished"],
         }
-        for row in images
+        for row, text in zip(images, written, strict=True)
     ]
 
 
@@ -178,13 +182,31 @@ def _first_token(text: str, bundle: Bundle) -> int:
     return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
 
 
-def _share(items: Sequence[Any], size: int, title: str, unit: str) -> Iterator[Any]:
-    """This process's chunks; their contents do not depend on how many processes there are."""
+def _share(
+    items: Sequence[Any],
+    work: Callable[[Any], list[dict[str, Any]]],
+    size: int,
+    title: str,
+    unit: str,
+    kept: Path | None,
+) -> list[dict[str, Any]]:
+    """What `work` makes of each item, chunk by chunk; each process does its share of the chunks.
+
+    What a chunk holds depends neither on the number of processes nor on where a run was killed.
+    """
     state = one_card_each()
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
-    mine = chunks[state.process_index :: state.num_processes]
-    n = sum(map(len, mine))
+    journal = Journal(kept, state.process_index)
+    done = journal.read()
+    state.wait_for_everyone()  # all have read what is done before one adds to it
+    waiting = [number for number in range(len(chunks)) if number not in done]
+    mine = waiting[state.process_index :: state.num_processes]
+    n = sum(len(chunks[number]) for number in mine)
     with tqdm(total=n, desc=title, unit=unit, disable=not state.is_main_process) as bar:
-        for chunk in mine:
-            yield chunk
-            bar.update(len(chunk))
+        for number in mine:
+            done[number] = work(chunks[number])
+            journal.add(number, done[number])
+            bar.update(len(chunks[number]))
+    for others in gather_object([done]):
+        done |= others
+    return [result for number in range(len(chunks)) for result in done[number]]

@@ -1,7 +1,6 @@
 """One profile at work: its data, trainings and answers, each made once and then found by its key."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +33,7 @@ from seednb.evaluate import (
     mention_tokens,
 )
 from seednb.examples import Examples
+from seednb.making import making
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import (
     Bundle,
@@ -53,6 +53,8 @@ TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
+Records = dict[str, list[dict[str, Any]]]  # by kind: probes, captions
+NO_MORE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -117,28 +119,25 @@ class Experiment:
             n = round(recipe.data_share * self.params.data.n_pairs)
             pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
             stage = self._train_stage(recipe, labels, pairs_file)
-            is_finished = stage.is_finished
-        if not is_finished:
-            started = time.perf_counter()
-            self._train(recipe, pairs, stage.folder)
-            if processes.is_main_process:
-                stage.finish(time.perf_counter() - started)
-            processes.wait_for_everyone()
+        with making(stage) as is_left:
+            if is_left:
+                self._train(recipe, pairs, stage.folder)
         curve = pd.read_parquet(stage.path(CURVE))
         return Training(recipe, labels, stage.folder, curve, stage.manifest()["seconds"])
 
     def answers(self, model: str) -> Answers:
         """What a model answers to the probes and writes as captions: its records."""
         stage = self._answer_stage(model)
-        processes = one_card_each()
-        if not stage.is_finished:
-            started = time.perf_counter()
-            records = self._answer(model)
-            if processes.is_main_process:
-                for name, rows in records.items():
-                    write_lines(stage.path(f"{name}.jsonl"), rows)
-                stage.finish(time.perf_counter() - started)
-            processes.wait_for_everyone()
+        return self._kept(model, stage, lambda: self._answer(model, stage))
+
+    def _kept(self, model: str, stage: Stage, answer: Callable[[], Records]) -> Answers:
+        """Records that a stage holds; `answer` makes them if it does not."""
+        with making(stage) as is_left:
+            if is_left:
+                records = answer()
+                if one_card_each().is_main_process:
+                    for name, rows in records.items():
+                        write_lines(stage.path(f"{name}.jsonl"), rows)
         probes = stage.path("probes.jsonl")
         return Answers(
             model=model,
@@ -169,17 +168,20 @@ class Experiment:
             },
         )
         file = stage.path("metrics.json")
-        if not stage.is_finished:
-            started = time.perf_counter()
-            write_json(file, metric_rows(answers, self.data, self.params.evaluation))
-            stage.finish(time.perf_counter() - started)
+        with making(stage) as is_left:
+            if is_left:
+                write_json(file, metric_rows(answers, self.data, self.params.evaluation))
         return read_json(file)
 
     def compare(self, adapter: Path, with_base: bool) -> pd.DataFrame:
-        """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it."""
-        adapted = self.adapted(adapter)
-        probes, captions = self._ask(adapted, None)
-        answers = {"adapter": Answers("adapter", probes, captions, adapter)}
+        """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it.
+
+        Its records are kept in `runs`, by what the adapter's files hold.
+        """
+        check_adapter(adapter)
+        stage = self._answer_stage("adapter", {"adapter": folder_fingerprint(adapter)})
+        records = self._kept("adapter", stage, lambda: self._ask(self.adapted(adapter), stage))
+        answers = {"adapter": records}
         if with_base:
             answers = {"base": self.answers("base")} | answers
         rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))
@@ -192,14 +194,24 @@ class Experiment:
         return Bundle(load_adapter(bundle.model, adapter), bundle.processor, bundle.device)
 
     def _ask(
-        self, bundle: Bundle, contrast: Contrast | None, draw: str | None = None
-    ) -> tuple[list[Any], list[Any]]:
-        """(probe records, caption records) of a model on the validation pictures."""
+        self,
+        bundle: Bundle,
+        stage: Stage,
+        contrast: Contrast | None = None,
+        draw: str | None = None,
+    ) -> Records:
+        """What a model answers about the validation pictures; killed, it goes on in `stage`."""
         settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
         how: dict[str, Any] = {"contrast": contrast, "draw": draw}
-        probes = answer_probes(bundle, self.data.probes, *settings, **how)
-        captions = caption_pictures(bundle, self.data.to_caption, *settings, **how)
-        return probes, captions
+        to_caption = self.data.to_caption
+        return {
+            "probes": answer_probes(
+                bundle, self.data.probes, *settings, **how, kept=stage.path("probes")
+            ),
+            "captions": caption_pictures(
+                bundle, to_caption, *settings, **how, kept=stage.path("captions")
+            ),
+        }
 
     def _model_source(self) -> str:
         source = self.params.model.model
@@ -248,11 +260,12 @@ class Experiment:
         folder = self.runs / "teacher" / digest(inputs)
         return TeacherCache(folder, budget) if budget else None
 
-    def _answer_stage(self, model: str) -> Stage:
+    def _answer_stage(self, model: str, more: Mapping[str, Any] = NO_MORE) -> Stage:
         inputs = self._common_inputs() | {
             "answering": model,
             "evaluation": self.params.values("evaluation"),
             "code": code_fingerprint("evaluate", "preparation"),
+            **more,
         }
         unasked = ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs", "probe_languages")
         for name in unasked:
@@ -264,20 +277,18 @@ class Experiment:
             inputs["matched"] = self._answer_stage("v7").key
         return Stage(self.runs, f"answers-{model}", inputs)
 
-    def _answer(self, model: str) -> dict[str, list[dict[str, Any]]]:
-        """Records by kind."""
+    def _answer(self, model: str, stage: Stage) -> Records:
         evaluation = self.params.evaluation
         bundle = self.bundle(model)
         if model == "mention_control":
-            return self._cautious_captions(bundle)
+            return self._cautious_captions(bundle, stage)
         contrast = None
         if model == "contrastive":
             contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
         draw = model if model in self.sampled else None
-        probes, captions = self._ask(bundle, contrast, draw)
-        return {"probes": probes, "captions": captions}
+        return self._ask(bundle, stage, contrast, draw)
 
-    def _cautious_captions(self, bundle: Bundle) -> dict[str, list[dict[str, Any]]]:
+    def _cautious_captions(self, bundle: Bundle, stage: Stage) -> Records:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
@@ -287,8 +298,9 @@ class Experiment:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
 
         def write(penalty: float) -> list[dict[str, Any]]:
-            processor = MentionPenalty(tokens, penalty)
-            return caption_pictures(bundle, self.data.to_caption, *settings, penalty=processor)
+            processor, kept = MentionPenalty(tokens, penalty), stage.path(f"penalty-{penalty}")
+            to_caption = self.data.to_caption
+            return caption_pictures(bundle, to_caption, *settings, penalty=processor, kept=kept)
 
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from traitlets.config import Config
 
 from seednb.artifacts import (
+    LOCK,
     code_fingerprint,
     digest,
     fingerprint,
@@ -19,17 +19,20 @@ from seednb.artifacts import (
     imported_modules,
     read_json,
     versions,
+    write_bytes,
     write_json,
+    writing,
 )
 from seednb.config import SECTIONS, Params, describe
 from seednb.errors import SeedError
+from seednb.execution import execute
+from seednb.lock import alone
 from seednb.report import build_report
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
 ASKED = ("pope_images", "pope_min_objects", "caption_images", "vocabulary", "chair_variant")
 ANSWERED = ("probe_suffix", "caption_prompt", "max_new_tokens", "eval_batch_size", "pope_parser")
-LOCAL_KERNEL = Config({"KernelManager": {"transport": "ipc"}})  # no port that others could read
 RESAMPLED = ("resamples", "bootstrap_seed")
 TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
 
@@ -96,9 +99,14 @@ class Pipeline:
 
         Without `only`, the chapters of the main job run; `everything` adds those on request.
         A notebook that fails stops the run with a SeedError; finished steps stay finished, and the
-        report of the finished chapters is written.
+        report of the finished chapters is written. While one run is at work, a second one of the
+        same profile is refused.
         """
         chosen = self._chosen(only, everything)
+        with alone(self.runs / f"report{LOCK}", f"the report {self.runs}"):
+            return self._run(chosen, force)
+
+    def _run(self, chosen: Sequence[Step], force: bool) -> Path:
         failure: SeedError | None = None
         for step in chosen:
             if self.is_done(step) and not force:
@@ -110,8 +118,12 @@ class Pipeline:
                 failure = error
                 break
             print(f"{step.notebook}: {seconds:.0f} s", flush=True)
-        report = self._report()
-        if failure:
+        try:
+            report = self._report()
+        except SeedError:
+            if failure is None:
+                raise
+        if failure:  # also where the report failed after it: this came first
             raise failure
         return report
 
@@ -165,32 +177,18 @@ class Pipeline:
         return path
 
     def _execute(self, step: Step) -> float:
-        """Run one notebook through papermill; its folder is complete once its record is there."""
-        import papermill
-
+        """Run one notebook; its folder is complete once its record is there."""
         folder = self.folder(step)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).unlink(missing_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RECORD).unlink(missing_ok=True)
         started = time.perf_counter()
-        try:
-            papermill.execute_notebook(
-                str(self._source(step)),
-                str(folder / EXECUTED),
-                parameters={
-                    "params_file": str(self.params_file),
-                    "overrides": self.overrides,
-                    "output_dir": str(folder),
-                },
-                cwd=str(self.notebooks),
-                kernel_name="python3",
-                progress_bar={"desc": step.notebook, "leave": False},
-                config=LOCAL_KERNEL,
-            )
-        except papermill.PapermillExecutionError as error:
-            raise SeedError(
-                f"{step.notebook} failed in cell {error.cell_index}: {error.ename}: {error.evalue}; "
-                f"see {folder / EXECUTED}"
-            ) from error
+        parameters = {
+            "params_file": str(self.params_file),
+            "overrides": self.overrides,
+            "output_dir": str(folder),
+        }
+        execute(self._source(step), folder / EXECUTED, parameters)
         seconds = time.perf_counter() - started
         write_json(folder / RECORD, {"key": self.keys[step.number], "seconds": round(seconds, 1)})
         return seconds
@@ -203,8 +201,7 @@ class Pipeline:
         write_json(destination / "benchmarks.json", self._artifact("08", "benchmarks.json") or [])
         for step in done:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes((self.folder(step) / EXECUTED).read_bytes())
+            write_bytes(copy, (self.folder(step) / EXECUTED).read_bytes())
         executed = [self.folder(step) / EXECUTED for step in done]
         return build_report(executed, metrics, self._facts(done), destination / "index.html")
 

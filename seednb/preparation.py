@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seednb.artifacts import Stage, code_fingerprint, fingerprint
+from seednb.artifacts import Stage, code_fingerprint, fingerprint, writing
 from seednb.config import Params
 from seednb.data.coco import (
     CocoSplit,
@@ -18,10 +18,12 @@ from seednb.data.files import Skipped, find_one, read_json
 from seednb.data.instruct import Pair, build_conversations, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.errors import SeedError
+from seednb.lock import alone
 from seednb.metrics.chair import Vocabulary, ground_truth
 from seednb.metrics.probes import SPLITS, build_probes
 
 LABELS = ("replay", "truthful")
+DRAWN_WITHIN_S = 1800.0  # a world of 100,000 pictures
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,11 @@ def world_folder(params: Params, runs: Path) -> Path:
         },
     )
     if not stage.is_finished:
-        write_world(stage.folder, data.world_seed, data.n_train_images, data.n_val_images)
-        stage.finish(0)
+        # Runs of other versions need the same world: they wait for it.
+        with alone(stage.lock, stage.folder.name, DRAWN_WITHIN_S), writing(stage.folder):
+            if not stage.is_finished:
+                write_world(stage.folder, data.world_seed, data.n_train_images, data.n_val_images)
+                stage.finish(0)
     return stage.folder
 
 

@@ -1,7 +1,6 @@
 """Does an answer survive another wording, another language, or a worse picture of the same thing?"""
 
 import io
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from seednb.data.files import read_json_lines
 from seednb.data.pictures import Pictures
 from seednb.evaluate import answer_probes
 from seednb.experiment import Experiment
+from seednb.making import making
 from seednb.metrics import pope
 from seednb.metrics.languages import language_named, translate
 from seednb.metrics.probes import with_article
@@ -154,27 +154,32 @@ def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record
     stage = Stage(lab.runs, f"robust-{model}", inputs)
     names = [*PHRASINGS[1:], *languages, *DEGRADATIONS]
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
-    if not stage.is_finished:
-        started = time.perf_counter()
-        bundle = lab.bundle(model)
-        probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
-        settings = (lab.params.evaluation, lab.template)
-        pictures = lab.pictures("val", bundle)
-        for name, file in files.items():
-            if name in DEGRADATIONS:
-                worse = DegradedPictures(
-                    pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
-                )
-                records = answer_probes(bundle, probes, worse, *settings)
-            elif name in languages:
-                records = _written(
-                    in_language(probes, languages[name]), bundle, pictures, file, lab
-                )
-            else:
-                records = answer_probes(bundle, rephrase(probes, name), pictures, *settings)
-            write_lines(file, records)
-        stage.finish(time.perf_counter() - started)
+    with making(stage) as is_left:
+        if is_left:
+            _ask(lab, model, files)
     return {name: read_json_lines(file) for name, file in files.items()}
+
+
+def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
+    """Write a model's answers to each variant that has no file yet."""
+    bundle = lab.bundle(model)
+    probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
+    languages = spoken(lab.params.evaluation.probe_languages)
+    settings = (lab.params.evaluation, lab.template)
+    pictures = lab.pictures("val", bundle)
+    for name, file in files.items():
+        if file.is_file():  # written whole, by a run that was killed later
+            continue
+        if name in DEGRADATIONS:
+            worse = DegradedPictures(
+                pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
+            )
+            records = answer_probes(bundle, probes, worse, *settings, kept=file)
+        elif name in languages:
+            records = _written(in_language(probes, languages[name]), bundle, pictures, file, lab)
+        else:
+            records = answer_probes(bundle, rephrase(probes, name), pictures, *settings, kept=file)
+        write_lines(file, records)
 
 
 def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:

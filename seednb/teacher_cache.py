@@ -1,6 +1,8 @@
 """The frozen teacher's last hidden states on disk: it says the same in every epoch and version."""
 
 import json
+import shutil
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +15,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from seednb.artifacts import PARTIAL, replacing
+
 SHARD_BYTES = 2**28  # a shard is written once this much has gathered
 CHECKSUMS = "crc32"
 SUFFIX = ".safetensors"
+ABANDONED_S = 3600  # no shard takes an hour to write: its writer was killed
 
 
 class TeacherCache:
     """Hidden states by example, in shards of one folder; folders beside it are other teachers'.
 
-    Exact: what is read is what was written, to the bit, or it is missing. A shard that fails its
-    checksum is deleted and named in `damaged`; its examples are then computed again. Shards of
+    Exact: what is read is what was written, to the bit, or it is missing, and the first states put
+    for an example stay. So a run that was killed reads what it would have computed (until the budget
+    is spent: what finds no room is computed anew in each epoch). A shard that fails its checksum is deleted and named in `damaged`; its examples are then computed again. Shards of
     other teachers are deleted, the oldest first, where the budget asks for it; when nothing is left
     to delete, new states are not kept.
     """
@@ -35,6 +41,9 @@ class TeacherCache:
         self._waiting: dict[str, Tensor] = {}
         self._n_waiting = 0  # bytes
         self._opened: dict[Path, tuple[Any, dict[str, int]]] = {}
+        for partial in self.folder.glob(f"*{PARTIAL}"):
+            if time.time() - partial.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(partial, ignore_errors=True)
         self.find_again()
 
     def find_again(self) -> None:
@@ -42,24 +51,31 @@ class TeacherCache:
         for shard in sorted(self.folder.glob(f"*{SUFFIX}")):
             try:
                 with safe_open(shard, framework="pt") as stored:
-                    self.shard_of |= dict.fromkeys(stored.keys(), shard)
+                    self.shard_of = dict.fromkeys(stored.keys(), shard) | self.shard_of
             except (SafetensorError, OSError):
                 self._discard(shard)
 
     def get(self, keys: Sequence[str]) -> Float[Tensor, "N H"] | None:
         """The states of some examples, one below the other; None unless all are there."""
-        if not all(key in self.shard_of for key in keys):
+        if not all(key in self.shard_of or key in self._waiting for key in keys):
             return None
         found = [self._read(key) for key in keys]
-        kept = [hidden for hidden in found if hidden is not None]
+        kept = [hidden.cpu() for hidden in found if hidden is not None]
         return torch.cat(kept) if len(kept) == len(keys) else None
 
-    def put(self, key: str, hidden: Float[Tensor, "n H"]) -> None:
-        """Keep the states of one example; they reach the disk with the next shard."""
+    def put(self, key: str, hidden: Float[Tensor, "n H"]) -> Float[Tensor, "n H"]:
+        """Keep the states of one example; they reach the disk with the next shard.
+
+        Returns the states that are kept: earlier ones, if there are some.
+        """
+        known = self._read(key)
+        if known is not None:
+            return known
         self._waiting[key] = hidden.detach()
         self._n_waiting += hidden.nbytes
         if self._n_waiting >= SHARD_BYTES:
             self.write()
+        return hidden
 
     def write(self) -> None:
         """Write what waits as one shard; a reader sees all of it or nothing."""
@@ -67,16 +83,16 @@ class TeacherCache:
         self._waiting, self._n_waiting = {}, 0
         if not tensors or not self._make_room(sum(t.nbytes for t in tensors.values())):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         shard = self.folder / f"{uuid4().hex}{SUFFIX}"
-        partial = shard.with_suffix(".partial")
         checksums = json.dumps({key: _checksum(tensor) for key, tensor in tensors.items()})
-        save_file(tensors, partial, metadata={CHECKSUMS: checksums})
-        partial.replace(shard)
+        with replacing(shard) as partial:
+            save_file(tensors, partial, metadata={CHECKSUMS: checksums})
         self.shard_of |= dict.fromkeys(tensors, shard)
 
     def _read(self, key: str) -> Tensor | None:
-        if key not in self.shard_of:  # its shard was discarded a moment ago
+        if key in self._waiting:
+            return self._waiting[key]
+        if key not in self.shard_of:
             return None
         shard = self.shard_of[key]
         try:

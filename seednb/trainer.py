@@ -15,7 +15,7 @@ from peft import PeftModel
 from torch import Tensor
 from tqdm import tqdm
 
-from seednb.artifacts import write_frame
+from seednb.artifacts import replacing, write_frame
 from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.config import TrainParams
 from seednb.curve import cosine_with_warmup, log_line
@@ -73,7 +73,8 @@ def train(
             f"training {recipe.name}: no finite loss in {len(curve)} steps; see {folder}"
         )
     if main:
-        model.save_pretrained(str(folder / ADAPTER))
+        with replacing(folder / ADAPTER) as partial:
+            model.save_pretrained(str(partial))
         write_frame(folder / CURVE, curve)
     run.accelerator.wait_for_everyone()
     return curve

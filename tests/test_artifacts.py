@@ -54,9 +54,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, write, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(artifacts.Path, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SeedError, match=r"result cannot be written \(No space left on device\)"):
         write(file, {"value": 2})
     assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_large_files_are_told_apart_by_size_and_ends(tmp_path, monkeypatch):

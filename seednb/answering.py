@@ -1,9 +1,10 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -11,6 +12,7 @@ from seednb.config import EvaluationParams
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
 from seednb.data.pictures import Pictures
+from seednb.data.prompts import IMAGE_TAG
 from seednb.decoding import generate
 from seednb.errors import SeedError
 from seednb.metrics.records import list_ids
@@ -38,13 +40,24 @@ def read_questions(file: Path, images: Path, benchmark: str = "lines") -> list[R
         missing = [key for key in NEEDED if key not in row]
         if missing:
             raise SeedError(f"{file}, question {number} has no {' and no '.join(missing)}; add it")
+        for key in ("image", "text"):
+            if not isinstance(row[key], str) or not row[key].strip():
+                found = f"{key!r} is {row[key]!r:.60}"
+                raise SeedError(f"{file}, question {number}: {found}, expected a text; correct it")
+        if IMAGE_TAG in row["text"]:
+            raise SeedError(
+                f"{file}, question {number} contains {IMAGE_TAG}; remove it, the prompt has its place"
+            )
     ids = [str(row["question_id"]) for row in rows]
-    twice = sorted({key for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
+    twice = sorted(key for key, times in Counter(ids).items() if times > 1)
     if twice:
         raise SeedError(f"{file}: question_id given twice: {list_ids(twice)}; number them anew")
     absent = dict.fromkeys(r["image"] for r in rows if not safe_path(images, r["image"]).is_file())
     if absent:
-        raise SeedError(f"{len(absent)} pictures are not in {images}: {list_ids(absent)}")
+        raise SeedError(
+            f"{file}: {len(absent)} pictures are not in {images}: {list_ids(absent)}; "
+            "give their folder"
+        )
     return rows
 
 
@@ -69,8 +82,7 @@ def answer_file(
             f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
         )
     waiting = [row for row in questions if str(row["question_id"]) not in answered]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("a", encoding="utf-8") as lines, _progress(len(waiting)) as bar:
+    with _opened(output) as lines, _progress(len(waiting)) as bar:
         for chunk in _chunks(waiting, params.eval_batch_size):
             prompts = [row["text"] for row in chunk]
             pixels = pictures.batch([row["image"] for row in chunk])
@@ -90,10 +102,21 @@ def _answered(output: Path) -> set[str]:
     if not output.is_file():
         return set()
     content = output.read_bytes()
+    if content and content.lstrip()[:1] != b"{":
+        raise SeedError(f"{output} holds something else than answers; name another file")
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         output.write_bytes(whole)
     return {str(row.get(ASKED_AS, row.get("question_id"))) for row in read_json_lines(output)}
+
+
+def _opened(output: Path) -> TextIO:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return output.open("a", encoding="utf-8")
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise SeedError(f"{output} cannot be written ({reason}); name another file") from None
 
 
 def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:

@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -79,23 +80,37 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with _replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as parquet, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as partial:
+        frame.to_parquet(partial)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside the one that it then replaces; SeedError where that cannot be."""
     partial = path.with_name(f"{path.name}.partial")
-    frame.to_parquet(partial)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise SeedError(
+            f"{path} cannot be written ({reason}); free the disk or name another file"
+        ) from None
 
 
 def read_json(path: Path) -> Any:
-    """Read a file that `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a file that `write_json` wrote. Raises SeedError if something else has been at it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise SeedError(f"{path} is damaged ({problem}); delete its folder and run again") from None
 
 
 def digest(value: Any) -> str:

@@ -54,7 +54,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, write, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(artifacts.Path, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SeedError, match=r"cannot be written \(No space"):
         write(file, {"value": 2})
     assert file.read_bytes() == before
 

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from jaxtyping import Float
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
     AutoModelForImageTextToText,
@@ -27,16 +27,6 @@ from seednb.data.pictures import Pictures, SizedPictures
 from seednb.data.prompts import IMAGE_TAG, PictureTokens
 from seednb.errors import SeedError
 
-# Whatever the loaders of other libraries raise for a file that is not what its name says.
-UNLOADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-)
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ONE_SIZE = ("llava",)  # model types that see every picture at one size
@@ -138,7 +128,7 @@ def load_bundle(
             use_safetensors=True,
             output_loading_info=True,
         )
-    except UNLOADABLE as error:
+    except Exception as error:  # of a damaged file: tokenizers raises a bare Exception
         raise SeedError(
             f"cannot load the model {source}: {_first_line(error)}; run: seednb doctor"
         ) from error
@@ -192,7 +182,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
         adapted = PeftModel.from_pretrained(model, folder, local_files_only=True)
         with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as stored:
             saved = set(stored.keys())
-    except (*UNLOADABLE, AttributeError) as error:
+    except Exception as error:  # of a damaged file: every library its own
         raise SeedError(
             f"the adapter {folder} does not fit this model: {_first_line(error)}; give the model "
             "that it was trained on"

@@ -30,9 +30,9 @@ few = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 IMAGE, PAD = 7, 0
-words = st.text() | st.lists(st.sampled_from(["yes", "no", "Yes", "NO", "not,", "n't", ".", "know", "?", "don't"])).map(
-    " ".join
-)
+words = st.text() | st.lists(
+    st.sampled_from(["yes", "no", "Yes", "NO", "not,", "n't", ".", "know", "?", "don't"])
+).map(" ".join)
 
 
 @few

@@ -57,9 +57,10 @@ def split_files(change, damaged=()):
 def read(folder):
     """The split, as `prepare` reads it; which pictures were left out."""
     split = load_split("val", folder, folder / "instances.json", folder / "captions.json")
+    n_listed = len(split.images)
     split, missing = drop_missing_images(split)
     split, damaged = drop_damaged_images(split)
-    assert len(split.images) + len(missing) + len(damaged) == len(document()["images"])
+    assert len(split.images) + len(missing) + len(damaged) == n_listed
     assert set(split.objects) == set(split.captions) == set(split.images["image_id"])
     return [*missing, *damaged]
 

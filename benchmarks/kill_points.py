@@ -58,7 +58,7 @@ class Job:
         """Start it in a process group of its own."""
         log = (runs / "log.txt").open("ab")
         return subprocess.Popen(
-            self.command(runs), stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+            [*self.command(runs)], stdout=log, stderr=log, cwd=ROOT, start_new_session=True
         )
 
     def finish(self, runs: Path) -> float:

@@ -7,7 +7,7 @@ here. Everything raises SeedError that names the file and what it should be.
 from pathlib import Path
 from typing import Any
 
-from seednb.data.files import read_json, read_rows
+from seednb.data.files import read_json, read_lines, read_rows
 from seednb.errors import SeedError
 from seednb.metrics.amber_words import WordLists
 
@@ -54,10 +54,13 @@ def read_amber(folder: Path) -> tuple[list[dict[str, Any]], WordLists]:
     """The annotations and word lists in the `data` folder of AMBER's repository."""
     annotations, relation, safe = (_amber_file(folder, name) for name in AMBER_FILES)
     associations = read_json(relation)
-    if not isinstance(associations, dict):
+    values = associations.values() if isinstance(associations, dict) else [None]
+    if not all(
+        isinstance(words, list) and all(isinstance(w, str) for w in words) for words in values
+    ):
         raise SeedError(f"{relation}: not an object of words and their associations; download it")
     # split at line ends only: the official script keeps spaces
-    safe_words = frozenset(_read_lines(safe))
+    safe_words = frozenset(read_lines(safe))
     return read_rows(annotations), WordLists(associations, safe_words)
 
 
@@ -74,13 +77,17 @@ def _mme_by_task(file: Path) -> dict[str, list[dict[str, Any]]]:
         missing = [key for key in ("task", *MME_COLUMNS) if key not in row]
         if missing:
             raise SeedError(f"{file}, entry {number} has no {' and no '.join(missing)}; add it")
+        for key in ("task", "answer"):
+            if not isinstance(row[key], str):
+                found = f"{key!r} is {row[key]!r:.60}"
+                raise SeedError(f"{file}, entry {number}: {found}, expected a text; correct it")
         tasks.setdefault(row["task"], []).append(row | {"line": number})
     return tasks
 
 
 def _read_mme_task(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(_read_lines(file), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         if not line.strip():
             continue
         cells = line.split("\t")
@@ -91,13 +98,6 @@ def _read_mme_task(file: Path) -> list[dict[str, Any]]:
             )
         rows.append({**dict(zip(MME_COLUMNS, cells, strict=True)), "line": number})
     return rows
-
-
-def _read_lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SeedError(f"{file} cannot be read as UTF-8 text ({problem}); check it") from None
 
 
 def _amber_file(folder: Path, name: str) -> Path:

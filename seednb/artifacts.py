@@ -131,7 +131,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield room / path.name
             for file in room.rglob("*"):
                 _sync(file)
-            if path.is_dir():
+            if path.is_dir() and (room / path.name).is_dir():  # a file never takes a folder's place
                 shutil.rmtree(path)
             (room / path.name).replace(path)
             _sync(path.parent)
@@ -162,8 +162,11 @@ def _sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file that `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a file that `write_json` wrote. Raises SeedError if something else has been at it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise SeedError(f"{path} is damaged ({problem}); delete its folder and run again") from None
 
 
 def digest(value: Any) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seednb.artifacts import read_json, replacing, write_json
+from seednb.errors import SeedError
 from seednb.purify import BetaSelector
 
 LATEST = "latest.json"
@@ -62,13 +63,39 @@ def load_checkpoint(
     schedule: LRScheduler,
     selector: BetaSelector,
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Restore the last checkpoint in place; returns (steps done, curve so far), (0, []) if none."""
+    """Restore the last checkpoint in place; returns (steps done, curve so far), (0, []) if none.
+
+    Raises SeedError for a checkpoint that is damaged or of another adapter.
+    """
     if not (folder / LATEST).is_file():
         return 0, []
     state = read_json(folder / LATEST)
+    try:
+        return _restore(folder, state, model, optimiser, schedule, selector)
+    except (OSError, TypeError, ValueError, LookupError, RuntimeError, SafetensorError) as problem:
+        raise SeedError(
+            f"the checkpoint {folder} is damaged ({str(problem).splitlines()[0]:.200}); delete that "
+            "folder to train from the start"
+        ) from problem
+
+
+def _restore(
+    folder: Path,
+    state: Mapping[str, Any],
+    model: PeftModel,
+    optimiser: Optimizer,
+    schedule: LRScheduler,
+    selector: BetaSelector,
+) -> tuple[int, list[dict[str, Any]]]:
     with safe_open(folder / state["file"], framework="pt") as stored:
         tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-    set_peft_model_state_dict(model, _under("adapter.", tensors))
+    adapter = _under("adapter.", tensors)
+    wanted = {key: value.shape for key, value in get_peft_model_state_dict(model).items()}
+    found = {key: value.shape for key, value in adapter.items()}
+    if found != wanted:
+        odd = min(key for key in found | wanted if found.get(key) != wanted.get(key))
+        raise ValueError(f"it is of another adapter than this run, see {odd}")
+    set_peft_model_state_dict(model, adapter)
     _restore_optimiser(optimiser, _under("optimiser.", tensors))
     schedule.load_state_dict(state["schedule"])
     # A schedule sets the rate when it steps, not when it is loaded: the first step after this one

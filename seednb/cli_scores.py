@@ -1,7 +1,8 @@
 """Verbs that need no model: `score`, one a benchmark, and `build-pope`."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,25 @@ def _answer_options(verb: Parser, content: str) -> None:
     verb.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _naming_its_file(score: Callable[[argparse.Namespace], None]) -> Callable[..., None]:
+    """A scorer whose SeedErrors begin with the scored file: it is given rows, not files."""
+
+    @wraps(score)
+    def named(options: argparse.Namespace) -> None:
+        given = [value for value in vars(options).values() if isinstance(value, Path)]
+        keys = ("answers", "captions", "results")
+        scored = next(vars(options)[key] for key in keys if key in vars(options))
+        try:
+            score(options)
+        except SeedError as problem:
+            if any(str(path) in str(problem) for path in given):
+                raise
+            raise SeedError(f"{scored}: {problem}") from problem
+
+    return named
+
+
+@_naming_its_file
 def score_pope(options: argparse.Namespace) -> None:
     """Score yes/no answers by id."""
     from seednb.cli_baselines import pope_rows
@@ -116,6 +136,7 @@ def _print_parsers(questions: Any, answers: Any, options: argparse.Namespace) ->
         print(as_text(differ.assign(answer=differ["answer"].str.slice(0, 40)).head(20)))
 
 
+@_naming_its_file
 def score_chair(options: argparse.Namespace) -> None:
     """Score captions against annotated objects."""
     from seednb.cli_baselines import chair_rows
@@ -130,6 +151,7 @@ def score_chair(options: argparse.Namespace) -> None:
     _print_scores(scores, options.json, comparison)
 
 
+@_naming_its_file
 def score_vqa(options: argparse.Namespace) -> None:
     """Score short answers, write them for the test server, or both."""
     from seednb.answer_files import read_vqa
@@ -159,6 +181,7 @@ def score_vqa(options: argparse.Namespace) -> None:
             ) from None
 
 
+@_naming_its_file
 def score_mme(options: argparse.Namespace) -> None:
     """Score a folder of task files."""
     from seednb.answer_files import read_mme
@@ -168,6 +191,7 @@ def score_mme(options: argparse.Namespace) -> None:
     _print_scores(score(rows_by_task, options.parser, options.allow_partial), options.json)
 
 
+@_naming_its_file
 def score_seedbench(options: argparse.Namespace) -> None:
     """Score letters or likelihoods by id."""
     from seednb.answer_files import read_seedbench
@@ -178,6 +202,7 @@ def score_seedbench(options: argparse.Namespace) -> None:
     _print_scores(score(benchmark, answers, options.rule, options.allow_partial), options.json)
 
 
+@_naming_its_file
 def score_amber(options: argparse.Namespace) -> None:
     """Score responses by id; spaCy is loaded only for descriptions."""
     from seednb.answer_files import read_amber
@@ -196,6 +221,7 @@ def score_amber(options: argparse.Namespace) -> None:
     _print_scores(scores, options.json)
 
 
+@_naming_its_file
 def score_hallusionbench(options: argparse.Namespace) -> None:
     """Score the entries with a model's predictions or a judge's verdicts."""
     from seednb.data.files import read_rows
@@ -236,10 +262,15 @@ def _ground_truth(options: argparse.Namespace, vocabulary: Any) -> Any:
 def _read_objects(path: Path) -> dict[str | int, list[str]]:
     from seednb.data.files import read_json
 
-    objects = read_json(path)
-    if not isinstance(objects, dict) or not all(isinstance(v, list) for v in objects.values()):
-        raise SeedError(f"{path}: write one JSON object, image -> list of its objects")
+    objects = read_json(path, unique_keys=True)
+    lists = objects.values() if isinstance(objects, dict) else [None]
+    if not all(isinstance(v, list) and all(_is_name(name) for name in v) for v in lists):
+        raise SeedError(f"{path}: write one JSON object, image -> list of its objects' names")
     return objects
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _chosen(objects: dict[str | int, list[str]], images: Path) -> dict[str | int, list[str]]:

@@ -4,15 +4,20 @@ Every field carries its meaning, unit and range once; `seednb params`, the check
 messages all read them from here.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
+from reprlib import Repr
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import yaml
 
 from seednb.errors import SeedError
+
+LARGEST = 2**63  # whole numbers end there in tables and random generators
 
 
 def knob(
@@ -127,6 +132,22 @@ class TrainParams(Section):
     log_every: int = knob(100, "log line and curve row each this many steps", unit="steps", low=1)
     checkpoint_every: int = knob(500, "resumable checkpoint", unit="steps", low=1)
 
+    def __post_init__(self) -> None:
+        """Raise SeedError also where betas and quantiles do not fit together."""
+        super().__post_init__()
+        values, quantiles = self.beta_values, self.beta_quantiles
+        if len(values) != len(quantiles) + 1:
+            raise SeedError(
+                f"beta_values has {len(values)} numbers and beta_quantiles {len(quantiles)}: there "
+                "must be one value more than quantiles"
+            )
+        falls = list(values) == sorted(values, reverse=True)
+        if not falls or list(quantiles) != sorted(quantiles):
+            raise SeedError(
+                f"beta_values={shown(list(values))} must fall and beta_quantiles="
+                f"{shown(list(quantiles))} rise: a low confidence gets a large beta"
+            )
+
 
 @dataclass(frozen=True)
 class EvaluationParams(Section):
@@ -169,6 +190,15 @@ class RunParams(Section):
     reports_dir: str = knob("reports", "finished reports")
     benchmarks_dir: str = knob("data/benchmarks", "published benchmarks (layouts: seednb doctor)")
     notice: str = knob("", "warning on the report's first screen")
+
+    def __post_init__(self) -> None:
+        """Raise SeedError also for a profile that is no folder's name."""
+        super().__post_init__()
+        if not re.fullmatch(r"\w[\w.-]*", self.profile, re.ASCII):
+            raise SeedError(
+                f"profile={shown(self.profile)}: must be a folder's name of letters, digits, dot, "
+                "dash and underscore"
+            )
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -215,12 +245,17 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     for key in values:
         if key not in owner:
             raise SeedError(
-                f"unknown parameter {key!r}{_suggestion(key, owner)}; list: seednb params"
+                f"{file.name}: unknown parameter {shown(key)}{_suggestion(key, owner)}; "
+                "list: seednb params"
             )
-    parts = {
-        name: cls(**{key: value for key, value in values.items() if owner[key] == name})
-        for name, cls in SECTIONS.items()
-    }
+    try:
+        parts = {
+            name: cls(**{key: value for key, value in values.items() if owner[key] == name})
+            for name, cls in SECTIONS.items()
+        }
+    except SeedError as problem:
+        where = f"{file.name} with -p" if overrides else file.name
+        raise SeedError(f"{where}: {problem}") from None
     return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
 
 
@@ -229,7 +264,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise SeedError(f"-p {text}: expected key=value, for example -p n_pairs=400")
-    return key.strip(), yaml.safe_load(value)
+    return key.strip(), _parse_yaml(value, f"-p {text:.80}")
 
 
 def describe() -> Iterator[dict[str, str]]:
@@ -248,21 +283,53 @@ def describe() -> Iterator[dict[str, str]]:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         known = ", ".join(sorted(f"params/{p.name}" for p in file.parent.glob("*.yaml")))
         raise SeedError(f"{file}: no such parameter file; there are: {known or 'none'}") from None
-    except yaml.YAMLError as error:
-        raise SeedError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SeedError(f"{file} cannot be read as UTF-8 text ({problem}); check it") from None
+    values = _parse_yaml(text, str(file))
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise SeedError(f"{file}: expected `key: value` lines")
     return values
 
 
-def _suggestion(key: str, known: Mapping[str, str]) -> str:
+class _OneKeyEach(yaml.SafeLoader):
+    """YAML's own rule, that the last of two equal keys counts, would hide a slip."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            place = node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is set twice", place)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _OneKeyEach)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SeedError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut short: YAML's aliases write a billion items in ten lines."""
+    brief = Repr()
+    brief.maxlevel, brief.maxstring, brief.maxother = 2, 80, 80
+    try:
+        return brief.repr(value)
+    except ValueError:  # Python prints no number of more than 4300 digits
+        return f"a number of {value.bit_length()} bits"
+
+
+def _suggestion(key: Any, known: Mapping[str, str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(key, known, n=1)
+    close = get_close_matches(str(key), known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
@@ -279,20 +346,21 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, list | tuple):
             return tuple(_coerce(name, item, float) for item in value)
     elif wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
+        with suppress(ValueError, OverflowError):
             return float(value)
-        except ValueError:
-            pass
-    elif isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+    elif wanted is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) < LARGEST:
+            return value
+    elif isinstance(value, wanted) and wanted is not int:
         return value
     type_name = "list of numbers" if get_args(wanted) else wanted.__name__
-    raise SeedError(f"{name}={value!r}: must be of type {type_name}")
+    raise SeedError(f"{name}={shown(value)}: must be of type {type_name}")
 
 
 def _check_range(item: Field[Any], value: Any) -> None:
     low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
-        raise SeedError(f"{item.name}={value!r}: must be one of {', '.join(choices)}")
+        raise SeedError(f"{item.name}={shown(value)}: must be one of {', '.join(choices)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, str) or number is None:
             continue
@@ -301,7 +369,7 @@ def _check_range(item: Field[Any], value: Any) -> None:
             or (high is not None and number > high)
             or (number != number)
         ):
-            raise SeedError(f"{item.name}={value}: must be {_allowed(item)}")
+            raise SeedError(f"{item.name}={shown(value)}: must be {_allowed(item)}")
 
 
 def _allowed(item: Field[Any]) -> str:

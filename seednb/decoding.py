@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from seednb.data.prompts import encode_prompt
+from seednb.data.prompts import check_length, encode_prompt
 from seednb.model import Bundle
 from seednb.perturb import generator
 from seednb.purify import purify_logits
@@ -91,12 +91,14 @@ def generate(
 ) -> list[Decoded]:
     """Greedy answers about several pictures to one question, or to one a picture.
 
-    Shorter prompts are padded on the left: an answer continues its prompt's last token.
+    Shorter prompts are padded on the left: an answer continues its prompt's last token. Raises
+    SeedError for a prompt that fills the model's context.
     """
     tokenizer = bundle.tokenizer
     asked = [questions] * len(pixel_values) if isinstance(questions, str) else questions
     encoded = {q: encode_prompt(q, tokenizer, bundle.picture_tokens, template) for q in set(asked)}
     longest = max(map(len, encoded.values()))
+    check_length(max(encoded.values(), key=len), bundle.layout.n_positions)
     n_padding = [longest - len(encoded[question]) for question in asked]
     rows = [
         [tokenizer.pad_token_id] * n + encoded[q] for n, q in zip(n_padding, asked, strict=True)

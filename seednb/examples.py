@@ -15,7 +15,8 @@ from seednb.config import TrainParams
 from seednb.data.batches import Batch, Layout, collate, n_shared
 from seednb.data.instruct import Pair
 from seednb.data.pictures import Pictures
-from seednb.data.prompts import Encoded, encode
+from seednb.data.prompts import Encoded, check_length, encode
+from seednb.errors import SeedError
 from seednb.model import Bundle
 
 GPU_READERS = 4  # processes that read pictures for one GPU, unless data_workers says otherwise
@@ -34,12 +35,20 @@ class Examples:
     def of(
         cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
     ) -> "Examples":
-        """Tokenise instruction pairs (nothing is truncated)."""
-        rows = []
-        for pair in pairs:
+        """Tokenise instruction pairs; nothing is truncated.
+
+        Raises SeedError, with the pair's number and picture, for one that cannot be trained on.
+        """
+        rows, layout = [], bundle.layout
+        for number, pair in enumerate(pairs):
             tokens = pictures.tokens(pair.image) or bundle.picture_tokens
-            rows.append(encode(pair.question, pair.answer, bundle.tokenizer, tokens, template))
-        return cls(rows, [pair.image for pair in pairs], pictures, bundle.layout)
+            try:
+                row = encode(pair.question, pair.answer, bundle.tokenizer, tokens, template)
+                check_length(row.input_ids, layout.n_positions)
+            except SeedError as problem:
+                raise SeedError(f"pair {number} ({pair.image}): {problem}") from None
+            rows.append(row)
+        return cls(rows, [pair.image for pair in pairs], pictures, layout)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Some examples, those about one picture in one row where the model allows it."""

@@ -113,6 +113,8 @@ class Experiment:
         """
         if version not in RECIPES:
             raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
+        if epochs is not None and epochs < 1:
+            raise SeedError(f"epochs={epochs}: must be at least 1")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
         processes = one_card_each()
         with processes.main_process_first():  # the first to come draws the world

@@ -5,6 +5,7 @@ target returns a finite loss and NaN gradients once a probability underflows (fl
 range of about 50, float32 from about 145).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -43,7 +44,7 @@ def js_divergence(
     """Jensen-Shannon divergence of each token: mean KL of both to their mixture; at most log 2."""
     student = _logprobs(student_logits, temperature)
     target = _logprobs(target_logits, temperature)
-    mixture = torch.logaddexp(student, target) - torch.log(torch.tensor(2.0))
+    mixture = torch.logaddexp(student, target) - math.log(2)
     to_mixture = student.exp() * (student - mixture) + target.exp() * (target - mixture)
     return 0.5 * to_mixture.sum(-1)
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from jaxtyping import Float
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
     AutoModelForImageTextToText,
@@ -26,6 +27,7 @@ from seednb.data.pictures import Pictures, SizedPictures
 from seednb.data.prompts import IMAGE_TAG, PictureTokens
 from seednb.errors import SeedError
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ONE_SIZE = ("llava",)  # model types that see every picture at one size
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -69,15 +71,17 @@ class Bundle:
     def layout(self) -> Layout:
         """What laying out texts has to know of this model."""
         pad_id = self.tokenizer.pad_token_id
+        text = self.model.config.get_text_config()
+        n_positions = getattr(text, "max_position_embeddings", None)
         if not self.is_sized:
             tokens = self.picture_tokens.ids
-            return Layout(pad_id, tokens[0], len(tokens))
-        text = self.model.config.get_text_config()
+            return Layout(pad_id, tokens[0], len(tokens), n_positions)
         rotation = (
             getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
         )
         image_token = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
-        return Layout(pad_id, image_token, None, packs="mrope_section" not in rotation)
+        packs = "mrope_section" not in rotation
+        return Layout(pad_id, image_token, None, n_positions, packs)
 
     def pictures(self, folder: Path, image_fit: str) -> Pictures:
         """Reader of a folder's pictures for this model."""
@@ -103,7 +107,9 @@ def load_bundle(
     """Load a checkpoint folder (or a hub name) in evaluation mode; `on_host` leaves it off the device.
 
     `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere. A folder
-    never makes a request to the hub. Raises SeedError if the folder is absent or incomplete.
+    never makes a request to the hub, and no code or pickle that comes with a checkpoint is run. Raises
+    SeedError if the folder is absent, damaged or incomplete: a tensor that is missing would be filled
+    with random numbers.
     """
     device = device or default_device()
     is_folder = Path(source).is_dir()
@@ -115,15 +121,23 @@ def load_bundle(
         processor = AutoProcessor.from_pretrained(
             source, local_files_only=is_folder, use_fast=False
         )
-        model = AutoModelForImageTextToText.from_pretrained(
+        loading: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             dtype=_dtype(params.precision, device),
             local_files_only=is_folder,
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SeedError(f"cannot load the model {source}: {reason}; run: seednb doctor") from error
+    except Exception as error:  # of a damaged file: tokenizers raises a bare Exception
+        raise SeedError(
+            f"cannot load the model {source}: {_first_line(error)}; run: seednb doctor"
+        ) from error
+    model, loaded = loading
+    if missing := sorted(loaded["missing_keys"]):
+        raise SeedError(
+            f"the model {source} lacks {len(missing)} tensors, among them {missing[0]}; "
+            "download it again"
+        )
     return Bundle((model if on_host else model.to(device)).eval(), processor, device)
 
 
@@ -150,14 +164,37 @@ def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftM
 
 def check_adapter(folder: Path) -> None:
     """Raise SeedError unless the folder holds an adapter; to be asked before a model is loaded."""
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise SeedError(f"{folder} holds no adapter_model.safetensors: not an adapter folder")
+    for name in (ADAPTER_WEIGHTS, "adapter_config.json"):
+        if not (folder / name).is_file():
+            raise SeedError(
+                f"{folder} holds no {name}: not an adapter folder; give one that seednb train wrote"
+            )
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a saved adapter on the model, in evaluation mode."""
+    """Put a saved adapter on the model, in evaluation mode.
+
+    Raises SeedError for a damaged adapter and for one of another model: every tensor of the file
+    must find its place, and every place its tensor.
+    """
     check_adapter(folder)
-    return PeftModel.from_pretrained(model, folder).eval()
+    try:
+        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True)
+        with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as stored:
+            saved = set(stored.keys())
+    except Exception as error:  # of a damaged file: every library its own
+        raise SeedError(
+            f"the adapter {folder} does not fit this model: {_first_line(error)}; give the model "
+            "that it was trained on"
+        ) from error
+    wanted = set(get_peft_model_state_dict(adapted))
+    if odd := sorted(saved ^ wanted):
+        raise SeedError(
+            f"the adapter {folder} does not fit this model: {len(saved - wanted)} tensors are foreign "
+            f"and {len(wanted - saved)} missing, among them {odd[0]}; give the model that it was "
+            "trained on"
+        )
+    return adapted.eval()
 
 
 def n_trainable(model: nn.Module) -> int:
@@ -278,6 +315,12 @@ class AnswerLogits(nn.Module):
     def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
         """Logits that predict the answer tokens; the head runs on these N positions only."""
         return self.head(self.hidden(batch))
+
+
+def _first_line(error: BaseException) -> str:
+    """What a library says, without its suggestions."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300].rstrip(".") or type(error).__name__
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:

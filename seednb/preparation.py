@@ -146,8 +146,14 @@ def _pairs(
     truthful, skipped = to_pairs(built, train.image_dir, largest)
     if not params.data.instruct:
         return dict.fromkeys(LABELS, truthful), skipped
-    conversations = read_json(find_one(root, params.data.instruct))
-    replay, skipped = to_pairs(conversations, train.image_dir, largest)
+    file = find_one(root, params.data.instruct)
+    conversations = read_json(file)
+    try:
+        replay, skipped_replay = to_pairs(conversations, train.image_dir, largest)
+    except SeedError as problem:
+        raise SeedError(f"{file}: {problem}") from None
+    # a picture that is damaged in both regimes is one input
+    skipped = list(dict.fromkeys([*skipped_replay, *skipped]))
     return {"replay": replay, "truthful": truthful}, skipped
 
 

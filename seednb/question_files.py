@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from seednb.data.files import read_json, read_json_lines
+from seednb.data.files import read_json, read_json_lines, read_lines
 from seednb.errors import SeedError
 from seednb.metrics.languages import NAMES, Language, translate
 
@@ -28,7 +28,7 @@ ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 def read_pope(file: Path) -> list[Row]:
     """POPE's probes, JSON lines."""
     return [
-        row | {"text": _get(row, "text", file) + ONE_WORD, "yes_no": YES_NO}
+        row | {"text": _text(row, "text", file) + ONE_WORD, "yes_no": YES_NO}
         for row in read_json_lines(file)
     ]
 
@@ -54,18 +54,18 @@ def read_vqa(file: Path) -> list[Row]:
     return [
         {
             "question_id": _get(row, "question_id", file),
-            "image": f"COCO_{subset}_{int(_get(row, 'image_id', file)):012d}.jpg",
-            "text": _get(row, "question", file) + ONE_WORD,
+            "image": f"COCO_{subset}_{_whole(row, 'image_id', file):012d}.jpg",
+            "text": _text(row, "question", file) + ONE_WORD,
         }
-        for row in _get(document, "questions", file)
+        for row in _list(_get(document, "questions", file), file)
     ]
 
 
 def read_seedbench(file: Path) -> list[Row]:
     """SEED-Bench.json, its questions about pictures; those about videos have no picture here."""
     rows = []
-    for row in _get(_object(read_json(file), file), "questions", file):
-        if row.get("data_type") != "image":
+    for row in _list(_get(_object(read_json(file), file), "questions", file), file):
+        if _get(row, "data_type", file) != "image":
             continue
         choices = [_get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
         listed = "\n".join(
@@ -114,7 +114,7 @@ def read_hallusionbench(file: Path) -> list[Row]:
                 {
                     "question_id": place,
                     "image": _get(row, "filename", file),
-                    "text": _get(row, "question", file) + ONE_WORD,
+                    "text": _text(row, "question", file) + ONE_WORD,
                     "entry": row | {ASKED_AS: place},
                     "reply": "model_prediction",
                     "yes_no": YES_NO,
@@ -144,7 +144,7 @@ def _mme_rows(folder: Path, file: Path) -> Iterator[Row]:
     if not pictures:
         raise SeedError(f"{file}: its picture is neither beside it nor in images/; unpack it again")
     image = pictures[0].relative_to(folder).as_posix()
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         if not line.strip():
             continue
         question, tab, label = line.partition("\t")
@@ -175,6 +175,27 @@ def _get(row: Any, key: str, file: Path) -> Any:
     if not isinstance(row, dict) or key not in row:
         raise SeedError(f"{file}: an entry has no {key!r}; give the official question file")
     return row[key]
+
+
+def _text(row: Any, key: str, file: Path) -> str:
+    value = _get(row, key, file)
+    if not isinstance(value, str):
+        raise SeedError(f"{file}: {key!r} is {value!r:.60} in an entry; give the official file")
+    return value
+
+
+def _whole(row: Any, key: str, file: Path) -> int:
+    """A whole number, which may be written as a text."""
+    text = str(_get(row, key, file))
+    if not (text.isascii() and text.isdigit()):
+        raise SeedError(f"{file}: {key!r} is {text:.60} in an entry; give the official file")
+    return int(text)
+
+
+def _list(value: Any, file: Path) -> list[Any]:
+    if not isinstance(value, list):
+        raise SeedError(f"{file}: 'questions' is no list; give the official question file")
+    return value
 
 
 QUESTION_FILES: dict[str, Callable[[Path], list[Row]]] = {

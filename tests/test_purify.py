@@ -104,3 +104,19 @@ def test_only_the_window_is_remembered():
 def test_wrong_beta_values_are_refused(values):
     with pytest.raises(ValueError, match="quantiles"):
         BetaSelector(values=values)
+
+
+def test_twenty_confidences_are_needed_and_a_thousand_are_remembered():
+    selector = BetaSelector()
+    selector.select(torch.linspace(-3, -1, 19))
+    assert selector.thresholds() == [] and MIN_HISTORY == 20
+    selector.select(torch.tensor([-1.0]))
+    assert len(selector.thresholds()) == 3
+    assert selector.history.maxlen == 1000
+
+
+def test_a_confidence_equal_to_a_threshold_counts_as_above_it():
+    selector = BetaSelector()
+    selector.select(torch.full((MIN_HISTORY,), -2.0))
+    betas = selector.select(torch.tensor([-2.0, -2.5]))
+    torch.testing.assert_close(betas, torch.tensor([0.4, 1.1]))

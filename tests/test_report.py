@@ -1,5 +1,6 @@
 """The report: one offline file whose every number comes from the rows, and whose words follow."""
 
+import base64
 import re
 from collections import Counter
 from html import unescape
@@ -266,7 +267,24 @@ def test_plain_pictures_become_figures_with_an_alternative(report):
     html = report(notebooks=[cells])
     assert html.count(f'src="data:image/png;base64,{PNG}"') == 2
     assert 'alt="a &#34;dot&#34;"' in html
-    assert "<em>yes</em>" in html and "<mi>α</mi>" in html and "<title>dot</title>" in html
+    assert "<em>yes</em>" in html and "<mi>α</mi>" in html
+    svg = base64.b64encode(b"<svg><title>dot</title></svg>").decode()
+    assert f'src="data:image/svg+xml;base64,{svg}"' in html  # as an image it can run no script
+
+
+def test_html_in_displayed_markdown_stays_text_and_harmful_links_go(report):
+    text = f"*yes* [link](javascript:alert(1)) {HOSTILE}\n\n<img src=x onerror=alert(1)>"
+    outputs = [new_output("display_data", data={"text/markdown": text})]
+    html = report(notebooks=[[new_markdown_cell("# 01 · A"), new_code_cell("x", outputs=outputs)]])
+    assert "<em>yes</em>" in html and HOSTILE not in html
+    assert "<img src=x" not in html and "javascript:" not in html
+
+
+def test_skipped_inputs_are_counted_by_reason(report):
+    reasons = ["image is missing", "image is damaged", "image is missing"]
+    skipped = [{"item": str(n), "reason": reason} for n, reason in enumerate(reasons)]
+    html = report(facts=FACTS | {"skipped": skipped})
+    assert "3 inputs could not be used: image is damaged (1), image is missing (2)" in html
 
 
 def test_the_appendix_says_how_the_report_was_made(report):

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from seednb.stats import (
+    _interval,
     _weighted_auc,
     bootstrap,
     bootstrap_auc,
@@ -190,3 +191,29 @@ def test_holm_gives_the_textbook_values_in_the_given_order():
     np.testing.assert_allclose(holm([0.9, 0.8]), [1, 1])
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         holm([0.5, np.nan])
+
+
+def test_defaults_are_those_that_the_report_names():
+    sums = np.random.default_rng(3).integers(1, 99, (40, 2)).astype(float)
+    assert bootstrap(sums, share) == bootstrap(sums, share, resamples=2000, seed=0)
+    other = sums[::-1] + 1.5
+    default = paired_bootstrap(sums, other, share)
+    assert default == paired_bootstrap(sums, other, share, resamples=2000, seed=0)
+    margins, labels, images = sums[:, 0], sums[:, 1] > 50, np.arange(40)
+    levels = bootstrap_auc(margins, labels, images)
+    assert levels == bootstrap_auc(margins, labels, images, resamples=1000, seed=0)
+    change = paired_bootstrap_auc(margins, other[:, 0], labels, images)
+    assert change == paired_bootstrap_auc(margins, other[:, 0], labels, images, 1000, 0)
+
+
+@pytest.mark.parametrize("p_values", [[0.5, -0.1], [1.1, 0.5], [1.5], [-0.1, 1.1], [float("nan")]])
+def test_what_is_no_probability_is_refused(p_values):
+    with pytest.raises(ValueError, match="must be in"):
+        holm(p_values)
+
+
+def test_one_row_has_no_area_and_one_defined_resample_is_an_interval():
+    alone = bootstrap_auc([1.0], [True], ["a"], resamples=10)
+    assert np.isnan([alone.value, alone.low, alone.high]).all()
+    defined = _interval(0.5, np.array([np.nan, 0.4, np.nan]), 3)
+    assert (defined.value, defined.low, defined.high, defined.n) == (0.5, 0.4, 0.4, 3)

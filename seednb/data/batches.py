@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seednb.data.pictures import Extras
-from seednb.data.prompts import Encoded, check_image_tokens
+from seednb.data.prompts import Encoded, check_image_tokens, check_length
 
 LENGTH_STEP = 8  # tokens; fused attention wants masks aligned to it
 
@@ -21,6 +21,7 @@ class Layout:
     pad_id: int
     image_token: int  # stands for one image feature
     n_image_tokens: int | None  # of one picture; None where it depends on the picture's size
+    n_positions: int | None = None  # tokens of the model's context, if it says so
     packs: bool = True  # may several texts share a row? Their positions must be one number each
 
     def rows(self, images: Sequence[str]) -> tuple[list[str], list[int]]:
@@ -101,7 +102,7 @@ def collate(
 
     Texts of one row must begin alike up to the end of the picture; that part is laid down once. The
     logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
-    Raises SeedError for a text whose image tokens were cut.
+    Raises SeedError for a text whose image tokens were cut, or that is longer than the context.
     """
     shared: dict[int, tuple[int, ...]] = {}
     ids: dict[int, list[int]] = {}
@@ -111,6 +112,7 @@ def collate(
     for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
         if layout.n_image_tokens is not None:
             check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
+        check_length(text.input_ids, layout.n_positions)
         start = n_shared(text, layout.image_token)
         prefix = text.input_ids[:start]
         if shared.setdefault(row, prefix) != prefix:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import math
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -13,10 +12,12 @@ import pandas as pd
 from pycocotools.coco import COCO
 
 from seednb.data.files import Skipped, read_json
-from seednb.data.images import check_image, safe_path
+from seednb.data.images import image_problem, safe_path
 from seednb.errors import SeedError
 
 Record = Mapping[str, Any]
+LARGEST = 1e9  # pixels
+LARGEST_ID = 2**63  # of tables on disk
 REPAIR = "repair the file or download it again"
 
 
@@ -78,15 +79,23 @@ def drop_missing_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
 
 
 def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
-    """The split without pictures that cannot be read to their end, and which those are."""
+    """The split without pictures that cannot be read, and which those are.
+
+    Raises SeedError if no picture is left.
+    """
     skipped, whole = [], set()
     rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
     for image_id, name in rows:
-        try:
-            check_image(split.image_dir / name)
+        problem = image_problem(split.image_dir / name)
+        if problem:
+            skipped.append(Skipped(f"{split.image_dir / name}", problem))
+        else:
             whole.add(image_id)
-        except SeedError:
-            skipped.append(Skipped(f"{split.image_dir / name}", "image is damaged"))
+    if not whole:
+        raise SeedError(
+            f"none of the {len(skipped)} pictures of split {split.name} in {split.image_dir} can be "
+            f"used; the first, {Path(skipped[0].item).name}: {skipped[0].reason}; replace them"
+        )
     return _subset(split, split.name, whole), skipped
 
 
@@ -124,6 +133,8 @@ def _index(path: Path, keys: tuple[str, ...]) -> COCO:
         seen: set[int] = set()
         for number, row in enumerate(rows):
             row_id = _field(row, "id", int, f"{path}, {key}[{number}]")
+            if abs(row_id) >= LARGEST_ID:
+                raise SeedError(f"{path}, {key}[{number}]: id {row_id} is too large; {REPAIR}")
             if row_id in seen:
                 raise SeedError(f"{path}: id {row_id} occurs twice in {key}; {REPAIR}")
             seen.add(row_id)
@@ -158,6 +169,8 @@ def _category_names(coco: COCO, path: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     for key, category in coco.cats.items():
         name = _field(category, "name", str, f"{path}, category {key}")
+        if not name.strip():
+            raise SeedError(f"{path}, category {key}: its name is empty; {REPAIR}")
         if name in names.values():
             raise SeedError(f"{path}, category {key}: another id is named {name!r} too; {REPAIR}")
         names[key] = name
@@ -177,7 +190,7 @@ def _boxes(
             raise SeedError(f"{where}: category {category} is not in the file's list; {REPAIR}")
         box = _field(annotation, "bbox", list, where)
         if len(box) != 4 or not all(_is_number(value) for value in box):
-            raise SeedError(f"{where}: bbox {box} is not [x, y, width, height]; {REPAIR}")
+            raise SeedError(f"{where}: bbox {box!s:.60} is not [x, y, width, height]; {REPAIR}")
         crowd = annotation.get("iscrowd", 0)
         if crowd not in (0, 1):
             raise SeedError(f"{where}: iscrowd is {crowd!r:.60}, expected 0 or 1; {REPAIR}")
@@ -206,7 +219,7 @@ def _field(record: Any, key: str, kind: type, where: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -LARGEST < value < LARGEST  # NaN is neither
 
 
 def _place(image_id: int, seed: int) -> float:

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+import re
 import zlib
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from seednb.errors import SeedError
 
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 LISTED = 8  # file names that an error message spells out
 
 
@@ -20,13 +24,15 @@ class Skipped:
     reason: str
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, unique_keys: bool = False) -> Any:
     """The content of a JSON file, plain or compressed (`.gz`, as every file here may be).
 
-    Raises SeedError for a file that is missing, unreadable or malformed (with line and column).
+    With `unique_keys` no object may name a key twice: where keys are ids, JSON's own rule (the last
+    one counts) would drop data. Raises SeedError for a file that is missing, unreadable or
+    malformed (with line and column).
     """
     path = Path(path)
-    return _parse(_read_text(path), path)
+    return _parse(_read_text(path), path, as_object=_unique if unique_keys else None)
 
 
 def read_json_lines(path: Path | str) -> list[dict[str, Any]]:
@@ -56,6 +62,11 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     return list(rows)
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, split at line ends only. Raises SeedError as `read_json` does."""
+    return _read_text(path).split("\n")
+
+
 def find_one(folder: Path, pattern: str) -> Path:
     """The only file below `folder` that a glob pattern fits.
 
@@ -67,7 +78,12 @@ def find_one(folder: Path, pattern: str) -> Path:
     if (folder / pattern).is_file():
         return folder / pattern
     inside = not Path(pattern).is_absolute()
-    matches = sorted(path for path in folder.glob(pattern) if path.is_file()) if inside else []
+    try:
+        matches = sorted(path for path in folder.glob(pattern) if path.is_file()) if inside else []
+    except ValueError as problem:
+        raise SeedError(
+            f"{pattern!r:.200} is no file name or pattern ({problem}); correct it"
+        ) from None
     if len(matches) > 1:
         raise SeedError(
             f"{pattern} fits {len(matches)} files in {folder}: {_listed(matches)}; name one"
@@ -110,16 +126,39 @@ def _parse_lines(text: str, path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _parse(text: str, path: Path, line: int | None = None) -> Any:
+def _parse(
+    text: str,
+    path: Path,
+    line: int | None = None,
+    as_object: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """Parse JSON text; `line` is where it stands if it is one line of a file."""
     try:
-        return json.loads(text)
+        value = json.loads(text, object_pairs_hook=as_object)
+        if SURROGATE.search(text):  # half an emoji, as a cut text ends: no file can hold it
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except json.JSONDecodeError as problem:
         where = f"{path}, line {line or problem.lineno}, column {problem.colno}"
         raise SeedError(f"{where}: not JSON ({problem.msg}); repair or download it again") from None
+    except UnicodeEncodeError as problem:
+        found = f"a text holds half a character, {problem.object[problem.start]!r}"
+        _refuse(found, path, line)
     except (ValueError, RecursionError) as problem:
-        where = f"{path}, line {line}" if line else str(path)
-        raise SeedError(f"{where}: JSON that cannot be read ({problem}); repair it") from None
+        _refuse(str(problem), path, line)
+
+
+def _refuse(reason: str, path: Path, line: int | None) -> NoReturn:
+    where = f"{path}, line {line}" if line else str(path)
+    raise SeedError(f"{where}: JSON that cannot be read ({reason}); repair it") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise ValueError(f"{twice!r:.60} is named twice in one object")
+    return values
 
 
 def _missing(path: Path) -> NoReturn:

@@ -16,17 +16,42 @@ CLIP_MEAN = (122, 116, 104)  # CLIP's mean colour on 0..255: what LLaVA pads wit
 COCO_NAMES = ("{:012d}.jpg", "COCO_train2014_{:012d}.jpg", "COCO_val2014_{:012d}.jpg")
 COCO_STEM = re.compile(r"(?:^|_)(\d{12})$")
 
+# Pillow reads more kinds, some through helpers (EPS starts Ghostscript): a picture of training data
+# has no business to start a program, whatever its name says.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+MAX_RATIO = 200  # of the longer side to the shorter: a processor scales the shorter to its own size
+MAX_SIDE = 8192  # pixels of a padded square: 200 MB as RGB; vision towers see less than 1000
 UNREADABLE = (
     OSError,
     SyntaxError,  # Pillow's word for a broken PNG
     ValueError,
     EOFError,
+    LookupError,  # tags and palettes that point nowhere
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    MemoryError,
     struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
+BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+DAMAGED, TOO_LARGE = "image is damaged", "image is too large"
 JPEG_END = b"\xff\xd9"
 TAIL = 1024  # bytes in which a JPEG's end marker is looked for
+
+
+class TooLarge(SeedError):
+    """A picture that is whole, but has more pixels than can be held."""
+
+
+def image_problem(path: Path) -> str:
+    """Why an existing picture cannot be used, in words that many can share; "" if it can be."""
+    try:
+        check_image(path)
+    except TooLarge:
+        return TOO_LARGE
+    except SeedError:
+        return DAMAGED
+    return ""
 
 
 def coco_image_id(file_name: str) -> int:
@@ -45,11 +70,11 @@ def safe_path(folder: Path, file_name: str) -> Path:
     Raises SeedError for a name that leaves the folder (absolute, `..`, a link) or that no file can
     have (256 bytes, a zero byte).
     """
-    path = folder / file_name
     try:
+        path = folder / file_name
         path.is_file()
         inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         inside = False
     if not inside:
         raise SeedError(f"image {file_name!r:.200} is no file inside {folder}; correct the name")
@@ -82,20 +107,22 @@ def name_in_folder(folder: Path, file_name: str) -> str:
 def load_image(path: Path) -> Image.Image:
     """A picture as RGB, upright by its EXIF tag; transparency is dropped, as LLaVA drops it.
 
-    Raises SeedError for a file that is empty, truncated, not a picture, or so large that it may be
-    a decompression bomb.
+    Of an animation, the first frame. Raises SeedError for a file that is empty, truncated, not a
+    picture, so large that it may be a decompression bomb, or longer than 200 times its width.
     """
-    with _naming(path), Image.open(path) as image:
-        return _to_rgb(ImageOps.exif_transpose(image))
+    with _naming(path), Image.open(path, formats=FORMATS) as image:
+        _check_shape(image)
+        return _to_rgb(_upright(image))
 
 
 def check_image(path: Path) -> None:
-    """Raise SeedError for a damaged picture, in most cases without decoding it (0.5 against 3 ms).
+    """Raise SeedError for what `load_image` refuses, mostly without decoding it (0.5 against 3 ms).
 
     Pillow's `verify` reads a PNG to its end, but of a JPEG only the header: a JPEG must also end
     with its marker. Whatever this leaves open is decoded.
     """
-    with _naming(path), Image.open(path) as image:
+    with _naming(path), Image.open(path, formats=FORMATS) as image:
+        _check_shape(image)
         kind = image.format
         image.verify()
     if kind != "PNG" and not (kind == "JPEG" and JPEG_END in _tail(path)):
@@ -107,17 +134,34 @@ def fit_image(
 ) -> Image.Image:
     """Make a picture ready for the processor, which resizes and then crops the centre.
 
-    "pad" centres it on a square of the mean colour, so that nothing is cropped; "crop" returns it
-    unchanged.
+    "pad" centres it on a square of the mean colour, so that nothing is cropped (a picture of more
+    than 8192 pixels is made smaller first); "crop" returns it unchanged.
     """
     if mode == "crop":
         return image
     if mode != "pad":
         raise SeedError(f"image_fit={mode!r}: must be 'pad' or 'crop'")
+    if max(image.size) > MAX_SIDE:
+        image = ImageOps.contain(image, (MAX_SIDE, MAX_SIDE))
     side = max(image.size)
     square = Image.new("RGB", (side, side), background)
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
+
+
+def _check_shape(image: Image.Image) -> None:
+    shorter, longer = sorted(image.size)
+    if longer > MAX_RATIO * shorter:
+        size = f"{image.width} x {image.height} pixels"
+        raise TooLarge(f"{size}, one side more than {MAX_RATIO} times the other")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF tag says; a tag that cannot be read says nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error):
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -145,6 +189,9 @@ def _naming(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
+    except (TooLarge, *BOMB) as problem:
+        raise TooLarge(f"image {path} is too large ({problem}); make it smaller") from None
     except UNREADABLE as problem:
-        reason = str(problem).replace(f" {str(path)!r}", "")
+        words = " ".join(str(problem).replace(f" {str(path)!r}", "").split())
+        reason = words or type(problem).__name__
         raise SeedError(f"image {path} is damaged ({reason}); replace or remove it") from None

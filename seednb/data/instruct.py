@@ -13,7 +13,7 @@ import pandas as pd
 from seednb.artifacts import write_json
 from seednb.data.coco import CocoSplit
 from seednb.data.files import Skipped, read_json
-from seednb.data.images import check_image, name_in_folder
+from seednb.data.images import image_problem, name_in_folder
 from seednb.data.pocket.language import CAPTION_QUESTIONS, probe_question
 from seednb.data.prompts import IMAGE_TAG
 from seednb.errors import SeedError
@@ -84,7 +84,8 @@ def build_conversations(split: CocoSplit, seed: int, k: int = 1) -> list[Convers
 def read_pairs(path: Path) -> list[Pair]:
     """Read `[{"image", "question", "answer"}, …]`; further keys are ignored.
 
-    Raises SeedError that names the entry and the key that is missing, empty or not a text.
+    Image tags are dropped from the texts, as `to_pairs` drops them. Raises SeedError that names the
+    entry and the key that is missing, empty or not a text.
     """
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
@@ -189,7 +190,12 @@ def _said(message: Any) -> tuple[str, str]:
     """Who speaks and what, without image tags; ("", "") for anything that is not a turn."""
     if not isinstance(message, dict) or not isinstance(message.get("value"), str):
         return "", ""
-    return str(message.get("from", "")), TAG.sub(" ", message["value"]).strip()
+    return str(message.get("from", "")), untagged(message["value"])
+
+
+def untagged(text: str) -> str:
+    """A text without image tags: the prompt's template has the picture's place."""
+    return TAG.sub(" ", text).strip()
 
 
 def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
@@ -200,11 +206,7 @@ def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
         return file_name, "image name leaves its folder"
     if not (folder / name).is_file():
         return name, "image is missing"
-    try:
-        check_image(folder / name)
-    except SeedError:
-        return name, "image is damaged"
-    return name, ""
+    return name, image_problem(folder / name)
 
 
 def _talk(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[str, str]]:
@@ -241,9 +243,11 @@ def _pair(entry: Any, where: str) -> Pair:
         raise SeedError(f"{where}: a {type(entry).__name__}, not an object; {MAKE_PAIRS}")
     if "conversations" in entry:
         raise SeedError(f"{where}: this is a LLaVA-Instruct file; {MAKE_PAIRS}")
+    texts: list[str] = []
     for key in (item.name for item in fields(Pair)):
         text = entry.get(key)
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not untagged(text):
             found = f"is {text!r:.60}" if key in entry else "is missing"
             raise SeedError(f"{where}: {key!r} {found}, expected a text; {MAKE_PAIRS}")
-    return Pair(entry["image"], entry["question"], entry["answer"])
+        texts.append(untagged(text) if key != "image" and IMAGE_TAG in text else text)
+    return Pair(*texts)

@@ -44,7 +44,9 @@ def encode_prompt(
     """Token ids of the prompt, the image tag replaced by the picture's tokens.
 
     Nothing is truncated: a cut prompt loses image tokens, and the model then refuses the picture.
+    Raises SeedError for a question with an image tag: the template has the picture's place.
     """
+    _refuse_tag(question, picture)
     text = template.replace(IMAGE_TAG, picture.tag).format(question=question)
     tag = tokenizer.convert_tokens_to_ids(picture.tag)
     expanded: list[int] = []
@@ -60,12 +62,24 @@ def encode(
     picture: PictureTokens,
     template: str,
 ) -> Encoded:
-    """Tokens of prompt and answer. Raises SeedError for an answer without tokens."""
+    """Tokens of prompt and answer. Raises SeedError for an answer without tokens or with a tag."""
+    _refuse_tag(answer, picture)
     prompt_ids = encode_prompt(question, tokenizer, picture, template)
     answer_ids = tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids
     if not answer.strip() or not answer_ids:
-        raise SeedError(f"the answer to {question!r} has no tokens; remove or repair that pair")
+        raise SeedError(
+            f"the answer to {question!r:.200} has no tokens; remove or repair that pair"
+        )
     return Encoded((*prompt_ids, *answer_ids, tokenizer.eos_token_id), len(prompt_ids))
+
+
+def check_length(ids: Sequence[int], n_positions: int | None) -> None:
+    """Raise SeedError for a text that does not fit into the model's context."""
+    if n_positions is not None and len(ids) > n_positions:
+        raise SeedError(
+            f"a text has {len(ids)} tokens with its picture, the model's context {n_positions}; "
+            "shorten it or leave it out"
+        )
 
 
 def check_image_tokens(ids: Sequence[int], image_token: int, n_image_tokens: int) -> None:
@@ -76,3 +90,11 @@ def check_image_tokens(ids: Sequence[int], image_token: int, n_image_tokens: int
             f"a prompt holds {found} image tokens where the picture needs {n_image_tokens}; "
             "do not truncate prompts (drop truncation=True and max_length)"
         )
+
+
+def _refuse_tag(text: str, picture: PictureTokens) -> None:
+    for tag in (IMAGE_TAG, picture.tag):
+        if tag in text:
+            raise SeedError(
+                f"{text!r:.80} contains {tag}, which would stand for a second picture; remove it"
+            )

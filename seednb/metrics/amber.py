@@ -193,12 +193,12 @@ def _f1(precision: Any, recall: Any, start: float) -> Any:
 
 def _part_of(annotation: Row) -> str:
     kind = annotation.get("type")
-    if kind not in PART_OF:
+    if not isinstance(kind, str) or kind not in PART_OF:
         raise SeedError(
             f"AMBER annotation {annotation.get('id')}: type {kind!r} is unknown; use the "
             "repository's data/annotations.json"
         )
-    return PART_OF[str(kind)]
+    return PART_OF[kind]
 
 
 def _gold(annotation: Row) -> str:

@@ -52,8 +52,8 @@ def count_description(
     that is not equal to one also hits the hallucination targets that it equals or is similar to,
     even if similarity to the truth saves it.
     """
-    truth = lists.expanded(annotation["truth"])
-    targets = lists.expanded(annotation["hallu"])
+    truth = lists.expanded(_words(annotation, "truth"))
+    targets = lists.expanded(_words(annotation, "hallu"))
     covered: set[int | None] = set()
     hit: set[int | None] = set()
     n_unsafe = 0
@@ -99,6 +99,16 @@ def spacy_similarity() -> Similarity:
 def exact_similarity(one: str, other: str) -> float:
     """1 for the same word and 0 for any other: no near-synonyms, so figures are a little worse."""
     return float(one == other)
+
+
+def _words(annotation: Mapping[str, Any], key: str) -> list[str]:
+    words = annotation.get(key)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise SeedError(
+            f"AMBER annotation {annotation.get('id')}: {key!r} is no list of words; use the "
+            "repository's data/annotations.json"
+        )
+    return words
 
 
 def _equal(noun: str, words: Sequence[tuple[str, int]]) -> int | None:

@@ -112,7 +112,8 @@ def _graded(
 def _references(annotation: Row) -> list[str]:
     """The annotators' answers as they wrote them."""
     entries = annotation.get("answers")
-    texts = [entry.get("answer") if isinstance(entry, dict) else None for entry in entries or ()]
+    listed = entries if isinstance(entries, list) else []
+    texts = [entry.get("answer") if isinstance(entry, dict) else None for entry in listed]
     if not texts or not all(isinstance(text, str) for text in texts):
         raise SeedError(
             f"annotation {annotation['question_id']} has no list 'answers' of objects with an "

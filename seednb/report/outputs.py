@@ -1,6 +1,7 @@
 """Outputs of executed cells -> HTML."""
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -69,11 +70,13 @@ def _display(output: Mapping[str, Any], prose: Prose) -> Markup:
     data, metadata = output["data"], output.get("metadata", {})
     forms: dict[str, Callable[[str], Markup]] = {
         "text/html": _html,
-        "image/svg+xml": lambda svg: PLOT.format(Markup(svg)),
+        "image/svg+xml": lambda svg: _image(
+            "image/svg+xml", b64encode(svg.encode()).decode(), metadata
+        ),
         "image/png": lambda image: _image("image/png", image, metadata),
         "image/jpeg": lambda image: _image("image/jpeg", image, metadata),
-        "text/markdown": lambda text: OUTPUT.format(prose.render(text)),
-        "text/latex": lambda text: OUTPUT.format(prose.render(text)),
+        "text/markdown": lambda text: OUTPUT.format(prose.render_output(text)),
+        "text/latex": lambda text: OUTPUT.format(prose.render_output(text)),
     }
     for mime, render in forms.items():
         if mime in data:

@@ -41,6 +41,11 @@ class Prose:
         renderer = _Renderer(self, escape=False, attachments=dict(attachments or {}))
         return Markup(MarkdownWithMath(renderer=renderer).render(source))
 
+    def render_output(self, source: str) -> Markup:
+        """Markdown that a cell displayed; it may quote data, so HTML in it stays text and its links run nothing."""
+        renderer = _Renderer(self, escape=True, allow_harmful_protocols=False)
+        return Markup(MarkdownWithMath(renderer=renderer).render(source))
+
     def add_heading(self, html: str, level: int) -> Heading:
         """Give a heading an id that no other heading of the report has."""
         slug = f"{self._chapter_id}-{_slug(plain_text(html))}"

@@ -1,0 +1,39 @@
+"""What becomes of every damaged input of the tests: it works, is skipped and counted, or is refused.
+
+python benchmarks/damaged_inputs.py            (any machine; a quarter of a minute)
+"""
+
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from results import write_result
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from damaged import CASES, CRASH, ERROR, SKIPPED, WORKS, outcome
+
+
+def main() -> None:
+    """Run every case in a folder of its own; write names, outcomes and sentences."""
+    warnings.simplefilter("ignore")
+    rows = []
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            happened = outcome(case, Path(folder))
+            detail = happened.detail.replace(folder, "…").replace(str(Path.cwd()), "…")
+        rows.append(
+            {"name": case.name, "expected": case.expected, "outcome": happened.kind}
+            | {"detail": detail, "seconds": round(happened.seconds, 2)}
+        )
+    counts = Counter(row["outcome"] for row in rows)
+    headline: dict[str, float] = {"inputs": len(rows)}
+    headline |= {kind: counts[kind] for kind in (WORKS, SKIPPED, ERROR, CRASH)}
+    headline["slowest_s"] = max(float(row["seconds"]) for row in rows)
+    print(headline)
+    print(write_result("damaged_inputs", rows, headline))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from seednb.data.files import read_json_lines
 from seednb.data.instruct import Pair, read_pairs
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import TEMPLATES
+from seednb.data.regions import boxes_by_name
 from seednb.decoding import MentionPenalty
 from seednb.errors import SeedError
 from seednb.evaluate import (
@@ -47,11 +48,12 @@ from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.teacher_cache import TeacherCache
 from seednb.trainer import ADAPTER, CURVE, train
-from seednb.versions import RECIPES, Recipe
+from seednb.versions import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
+NOISE = ("seed", "noise", "noise_alpha", "ddpm_step", "view_cells")
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
 
 
@@ -94,8 +96,10 @@ class Experiment:
 
     def pictures(self, split: str, bundle: Bundle) -> Pictures:
         """Reader of the pictures of "train" or "val"."""
-        folder = (self.data.train if split == "train" else self.data.val).image_dir
-        return bundle.pictures(folder, self.params.data.image_fit)
+        source = self.data.train if split == "train" else self.data.val
+        pictures = bundle.pictures(source.image_dir, self.params.data.image_fit)
+        pictures.boxes = boxes_by_name(source)
+        return pictures
 
     def train(
         self,
@@ -232,14 +236,16 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        train(model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache())
+        train(
+            model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache(recipe)
+        )
 
-    def _teacher_cache(self) -> TeacherCache | None:
+    def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
         """What the frozen teacher said, for all versions that learn from the same one."""
         budget = self.params.train.teacher_cache_gib * 2**30
-        noise = {
-            name: getattr(self.params.train, name) for name in ("seed", "noise", "noise_alpha")
-        }
+        settled = with_overrides(recipe, self.params.train)
+        noise = {name: getattr(self.params.train, name) for name in NOISE}
+        noise |= {name: getattr(settled, name) for name in ("perturbation", "text_corruption")}
         inputs = self._common_inputs() | {"noise": noise, "code": code_fingerprint("teacher")}
         folder = self.runs / "teacher" / digest(inputs)
         return TeacherCache(folder, budget) if budget else None
@@ -267,7 +273,7 @@ class Experiment:
             return self._cautious_captions(bundle)
         contrast = None
         if model == "contrastive":
-            contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
+            contrast = Contrast.of(evaluation)
         draw = model if model in self.sampled else None
         probes, captions = self._ask(bundle, contrast, draw)
         return {"probes": probes, "captions": captions}

@@ -215,6 +215,22 @@ class EvaluationParams(Section):
 
 
 @dataclass(frozen=True)
+class AblationParams(Section):
+    """Chapters 10 and 11: many short trainings instead of one long one."""
+
+    ablation_share: float = knob(
+        0.25, "pairs of a short training, as a share of n_pairs", low=0.001, high=1
+    )
+    ablation_seeds: int = knob(3, "trainings of each variant", unit="seeds", low=1)
+    ablation_images: int = knob(
+        250, "pictures of the search, and as many fresh ones", unit="images", low=2
+    )
+    ablation_jobs: int | None = knob(
+        None, "trainings at a time; unset: one a core, or one beside a GPU", low=1
+    )
+
+
+@dataclass(frozen=True)
 class RunParams(Section):
     """Where results go and what the report says above them."""
 
@@ -230,6 +246,7 @@ SECTIONS: dict[str, type[Section]] = {
     "model": ModelParams,
     "train": TrainParams,
     "evaluation": EvaluationParams,
+    "ablation": AblationParams,
 }
 
 
@@ -242,6 +259,7 @@ class Params:
     model: ModelParams
     train: TrainParams
     evaluation: EvaluationParams
+    ablation: AblationParams
     root: Path  # relative paths start here: the folder that holds params/
 
     def path(self, value: str) -> Path:

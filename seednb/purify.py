@@ -52,6 +52,16 @@ def purify_logits(
     return clean_logits + beta * (clean_logits - noisy_logits)
 
 
+def effective_sharpness(beta: float, temperature: float, overlap: float) -> float:
+    """How many times the clean logits the target's logits are: (1 + beta (1 - overlap)) / T.
+
+    Split the noisy logits into their projection on the clean ones, `overlap` times clean, and a rest.
+    Then (1 + beta) clean - beta noisy = (1 + beta (1 - overlap)) clean - beta rest. A temperature
+    divides both, so T undoes what beta sharpens, and leaves beta / T of the contrast proper.
+    """
+    return (1 + beta * (1 - overlap)) / temperature
+
+
 class BetaSelector:
     """Chooses beta from a confidence, by a rule of `BETA_RULES`.
 

@@ -10,6 +10,7 @@ from seednb.purify import (
     answer_confidence,
     beta_by_quantile,
     confidence,
+    effective_sharpness,
     purify_logits,
 )
 
@@ -163,3 +164,12 @@ def test_low_is_below_the_quantile_of_the_history():
     assert selector.is_low(torch.tensor([-1.9, -1.1, -0.9, 0.0]), 0.5) == [True, True, False, False]
     assert selector.is_low(torch.tensor([-1.9, -0.1]), 0.0) == [False, False]
     assert BetaSelector().is_low(torch.zeros(3), 0.1) == [True] * 3  # nothing to compare with
+
+
+def test_sharpness_in_closed_form_is_that_of_the_target():
+    """Where the noisy view is a share of the clean one, the target is the clean one, sharper."""
+    clean = random_logits(6, 9)
+    for beta, temperature, overlap in ((1.1, 2.0, 0.6), (0.4, 1.0, 0.0), (0.7, 4.0, 1.0)):
+        target = purify_logits(clean, overlap * clean, beta) / temperature
+        sharpness = effective_sharpness(beta, temperature, overlap)
+        torch.testing.assert_close(target, sharpness * clean)

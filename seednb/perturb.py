@@ -80,10 +80,12 @@ def generator(key: str) -> torch.Generator:
 
 
 def _gaussian(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
+    """sqrt(alpha) x + sqrt(1 - alpha) eps with alpha = `noise_alpha` (SEED, Eq. 4)."""
     return gaussian_noise(pixels, view.noise_alpha, normal(key, tuple(pixels.shape)))
 
 
 def _ddpm(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
+    """As gaussian, with alpha from a diffusion schedule at `ddpm_step` (VCD, Leng et al., 2024)."""
     return gaussian_noise(pixels, ddpm_alpha(view.ddpm_step), normal(key, tuple(pixels.shape)))
 
 
@@ -132,7 +134,15 @@ def _blank(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor
 
 
 def _unchanged(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
-    """For `none` (the text alone is corrupted) and `fgsm` (the teacher's gradient decides later)."""
+    """The clean picture: `text_corruption` alone makes the view."""
+    return pixels
+
+
+def _left_to_the_teacher(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
+    """x + step sign(grad_x of -log p(answer)), step = `fgsm_step` (Goodfellow et al., 2015).
+
+    It takes the model's gradient, so the teacher makes this view; here the picture stays clean.
+    """
     return pixels
 
 
@@ -155,6 +165,6 @@ PERTURBATIONS: dict[str, Perturb] = {
     "blur": _blur,
     "downsample": _downsample,
     "blank": _blank,
-    "fgsm": _unchanged,
+    "fgsm": _left_to_the_teacher,
     "none": _unchanged,
 }

@@ -87,9 +87,10 @@ def _area(frame: pd.DataFrame, column: str) -> float:
 
 @torch.inference_mode()
 def view_overlap(lab: Experiment, n: int) -> float:
-    """rho: the slope of the noisy view's centred logits on the clean view's, over caption tokens.
+    """rho: the slope of the noisy view's logits on the clean view's, over caption tokens.
 
-    1: the views agree and a contrast does nothing but repeat; 0: the noisy view says nothing.
+    Words count by their clean probability: a target's shape is decided among those. 1: the views
+    agree and a contrast only repeats; 0: the noisy view says nothing.
     """
     bundle = lab.bundle()
     model, pictures = AnswerLogits(bundle.model), lab.pictures("val", bundle)
@@ -99,11 +100,10 @@ def view_overlap(lab: Experiment, n: int) -> float:
         batch = _batch(lab, bundle, pictures, record)
         noisy = pictures.noisy([f"overlap-{record['image']}"], [record["image"]], view)
         both = model(batch.seen_as([batch.pixel_values, noisy]).to(bundle.device)).double()
-        clean_logits, noisy_logits = (_centred(part) for part in both.chunk(2))
-        products += [
-            float((clean_logits * noisy_logits).sum()),
-            float(clean_logits.square().sum()),
-        ]
+        clean_logits, noisy_logits = both.chunk(2)
+        weight = clean_logits.softmax(-1)
+        clean, other = (_centred(part, weight) for part in (clean_logits, noisy_logits))
+        products += [float((weight * clean * part).sum()) for part in (other, clean)]
     return float(products[0] / products[1])
 
 
@@ -116,6 +116,6 @@ def _batch(lab: Experiment, bundle: Bundle, pictures: Pictures, record: dict[str
     return collate([text], [0], pictures.batch([record["image"]]), bundle.layout)
 
 
-def _centred(logits: Tensor) -> Tensor:
+def _centred(logits: Tensor, weight: Tensor) -> Tensor:
     """Softmax does not see a constant a row."""
-    return logits - logits.mean(-1, keepdim=True)
+    return logits - (weight * logits).sum(-1, keepdim=True)

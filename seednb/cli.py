@@ -59,7 +59,7 @@ def build_parser() -> Parser:
     verb.add_argument("--version", default="v7", help="v4, v5, v6, v7, sft, distill_only, …")
     verb.add_argument("--epochs", type=int, help="instead of the version's")
     verb.add_argument("--data", type=Path, help="instruction pairs (JSON) instead of the profile's")
-    verb.add_argument("--labels", default="replay", choices=("replay", "truthful"))
+    verb.add_argument("--labels", default="replay", choices=("replay", "truthful", "self"))
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
 
     verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter, or published benchmarks", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare", "seednb evaluate --params params/llava-1.5-7b.yaml --benchmarks pope,chair,mme --model runs/…/adapter --json")  # fmt: skip

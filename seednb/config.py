@@ -1,7 +1,7 @@
 """Parameters: flat YAML or `key=value` in, validated frozen dataclasses out.
 
 Every field carries its meaning, unit and range once; `seednb params`, the checks and the error
-messages all read them from here.
+messages all read them from here. A long file, because all parameters stand in it.
 """
 
 import re
@@ -97,11 +97,59 @@ class TrainParams(Section):
     tokens_per_pass: int | None = knob(
         None, "cut forward passes by tokens; unset: by batch_size", unit="tokens", low=1
     )
-    noise_alpha: float = knob(0.3, "kept share of signal power in the noisy view", low=0, high=1)
+    noise_alpha: float = knob(
+        0.3,
+        "kept share in the noisy view: of signal power (gaussian), of area (mask)",
+        low=0,
+        high=1,
+    )
+    perturbation: str | None = knob(
+        None,
+        "what makes the noisy view of a picture; unset: as the version says",
+        choices=(
+            "gaussian", "ddpm", "mask", "objects", "blur", "downsample", "blank", "fgsm", "none"
+        ),
+    )  # fmt: skip
+    ddpm_step: int = knob(500, "diffusion step of perturbation ddpm", low=0, high=1000)
+    view_cells: int = knob(6, "cells along a side, for mask, downsample and blur", low=1, high=64)
+    fgsm_step: float = knob(
+        0.1, "largest change of a pixel by fgsm", unit="standard deviations", low=0, high=10
+    )
+    text_corruption: float | None = knob(
+        None, "share of a question's tokens replaced in the noisy view", low=0, high=1
+    )
+    noisy_share: float | None = knob(
+        None, "least confident share of examples that is shown the noisy view", low=0, high=1
+    )
     noise: str = knob(
         "per_epoch",
         "a picture's noise: new in every epoch, or always the same",
         choices=("per_epoch", "per_image_seed"),
+    )
+    confidence: str | None = knob(
+        None,
+        "what calls a token unsure; unset: as the version says",
+        choices=("max_logprob", "entropy", "margin", "mc_dropout"),
+    )
+    pooling: str | None = knob(
+        None, "from tokens' confidences to an example's", choices=("mean", "trimmed", "lowest")
+    )
+    beta_rule: str | None = knob(
+        None,
+        "from confidence to beta; unset: as the version says",
+        choices=("quantiles", "rank", "sigmoid", "tanh", "fixed", "curriculum"),
+    )
+    beta_tau: float = knob(0.1, "width of the rules sigmoid and tanh", unit="nats", low=1e-6)
+    beta_per_token: bool | None = knob(None, "a beta for each answer token, not each example")
+    purified_space: str | None = knob(
+        None,
+        "where clean and noisy are contrasted",
+        choices=("logits", "probabilities", "plausible"),
+    )
+    divergence: str | None = knob(
+        None,
+        "between student and target; unset: as the version says",
+        choices=("reverse", "forward", "js", "skew_reverse", "skew_forward"),
     )
     beta_values: tuple[float, ...] = knob(
         (1.1, 0.8, 0.6, 0.4), "strengths, largest first", low=0, high=4
@@ -177,8 +225,33 @@ class EvaluationParams(Section):
     sampling_runs: int = knob(3, "times that the base model also answers by sampling", low=1)
     contrast_beta: float = knob(0.7, "beta of contrastive decoding", low=0, high=4)
     contrast_alpha: float = knob(0.3, "noise_alpha of contrastive decoding", low=0, high=1)
+    contrast_perturbation: str = knob(
+        "gaussian",
+        "what makes the noisy view of contrastive decoding",
+        choices=("gaussian", "ddpm", "mask", "blur", "downsample", "blank"),
+    )
+    contrast_plausibility: float = knob(
+        0, "words below this share of the largest probability are forbidden; 0: none", low=0, high=1
+    )
+    caption_beams: int = knob(1, "beams of a caption's search; 1: greedy", low=1)
     resamples: int = knob(2000, "bootstrap resamples", low=100)
     bootstrap_seed: int = knob(0, "seed of the bootstrap", low=0)
+
+
+@dataclass(frozen=True)
+class AblationParams(Section):
+    """Chapters 10 and 11: many short trainings instead of one long one."""
+
+    ablation_share: float = knob(
+        0.25, "pairs of a short training, as a share of n_pairs", low=0.001, high=1
+    )
+    ablation_seeds: int = knob(3, "trainings of each variant", unit="seeds", low=1)
+    ablation_images: int = knob(
+        250, "pictures of the search, and as many fresh ones", unit="images", low=2
+    )
+    ablation_jobs: int | None = knob(
+        None, "trainings at a time; unset: one a core, or one beside a GPU", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -207,6 +280,7 @@ SECTIONS: dict[str, type[Section]] = {
     "model": ModelParams,
     "train": TrainParams,
     "evaluation": EvaluationParams,
+    "ablation": AblationParams,
 }
 
 
@@ -219,6 +293,7 @@ class Params:
     model: ModelParams
     train: TrainParams
     evaluation: EvaluationParams
+    ablation: AblationParams
     root: Path  # relative paths start here: the folder that holds params/
 
     def path(self, value: str) -> Path:
@@ -359,7 +434,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 
 def _check_range(item: Field[Any], value: Any) -> None:
     low, high, choices = (item.metadata[key] for key in ("low", "high", "choices"))
-    if choices and value not in choices:
+    if choices and value is not None and value not in choices:
         raise SeedError(f"{item.name}={shown(value)}: must be one of {', '.join(choices)}")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, str) or number is None:

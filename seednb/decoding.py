@@ -1,4 +1,4 @@
-"""Captions: greedy decoding, contrastive decoding, and the "mention less" control."""
+"""Captions: greedy, sampled or by beams; contrastive decoding with each; "mention less" control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from seednb.data.prompts import check_length, encode_prompt
 from seednb.model import Bundle
 from seednb.perturb import generator
 from seednb.purify import purify_logits
+from seednb.spaces import is_plausible
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,30 @@ class Decoded:
 class Contrast(LogitsProcessor):
     """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy picture.
 
-    Both halves receive the purified scores, so greedy decoding keeps them on the same text and each
-    keeps its own cache (Leng et al., 2024, Eq. 3, without the plausibility constraint).
+    Both halves receive the purified scores, so that greedy decoding, beams and equal draws keep them
+    on the same text, and each keeps its own cache (Leng et al., 2024, Eq. 3). Words less likely on
+    the clean view than `plausibility` times the likeliest are forbidden (there, Eq. 5; 0: none). The
+    scores are log-probabilities, because beams add them up.
     """
 
-    def __init__(self, beta: float) -> None:
-        """`beta`: strength of the contrast."""
-        self.beta = beta
+    def __init__(self, beta: float, plausibility: float = 0.0) -> None:
+        """`beta`: strength of the contrast; `plausibility`: a share of the largest probability."""
+        self.beta, self.plausibility = beta, plausibility
 
     def __call__(
         self, input_ids: Int[Tensor, "2B T"], scores: Float[Tensor, "2B V"]
     ) -> Float[Tensor, "2B V"]:
         """Purified scores for both halves."""
         clean_logits, noisy_logits = scores.chunk(2)
-        return purify_logits(clean_logits, noisy_logits, self.beta).repeat(2, 1)
+        return self.purified(clean_logits, noisy_logits).log_softmax(-1).repeat(2, 1)
+
+    def purified(
+        self, clean_logits: Float[Tensor, "B V"], noisy_logits: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """Purified logits of plausible words; minus infinity for the others."""
+        purified = purify_logits(clean_logits, noisy_logits, self.beta)
+        forbidden = ~is_plausible(clean_logits, self.plausibility)
+        return purified.masked_fill(forbidden, -torch.inf)
 
 
 class MentionPenalty(LogitsProcessor):
@@ -88,8 +99,9 @@ def generate(
     template: str,
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
+    n_beams: int = 1,
 ) -> list[Decoded]:
-    """Greedy answers about several pictures to one question, or to one a picture.
+    """Answers about several pictures to one question, or to one a picture: greedy, or by beams.
 
     Shorter prompts are padded on the left: an answer continues its prompt's last token. Raises
     SeedError for a prompt that fills the model's context.
@@ -110,7 +122,7 @@ def generate(
         attention_mask=is_word.long().to(bundle.device),
         pixel_values=pixel_values.to(bundle.device, bundle.model.dtype),
         do_sample=False,
-        num_beams=1,
+        num_beams=n_beams,
         max_new_tokens=max_new_tokens,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -126,11 +138,16 @@ def contrastive_generate(
     noisy_pixels: Float[Tensor, "B C H W"],
     template: str,
     max_new_tokens: int,
-    beta: float,
+    contrast: Contrast,
+    draws: Sequence[str] = (),
+    n_beams: int = 1,
 ) -> list[Decoded]:
-    """Greedy answers from purified logits at every step."""
+    """Answers from purified logits at every step; sampled, if there is a key of draws a picture."""
     both = torch.cat([clean_pixels, noisy_pixels])
-    decoded = generate(bundle, question, both, template, max_new_tokens, [Contrast(beta)])
+    rules: list[LogitsProcessor] = [contrast]
+    if draws:
+        rules.append(Sampling([*draws, *draws]))  # both halves draw alike
+    decoded = generate(bundle, question, both, template, max_new_tokens, rules, n_beams)
     return decoded[: len(clean_pixels)]
 
 

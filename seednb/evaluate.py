@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LogitsProcessor
 
+from seednb import decoding
 from seednb.config import EvaluationParams
 from seednb.data.batches import Batch, collate
 from seednb.data.pictures import Pictures
@@ -25,7 +26,7 @@ from seednb.decoding import (
 )
 from seednb.journal import Journal
 from seednb.model import AnswerLogits, Bundle, one_card_each
-from seednb.perturb import gaussian_noise
+from seednb.perturb import View
 from seednb.purify import purify_logits
 
 Record = dict[str, Any]
@@ -34,17 +35,32 @@ ANNOUNCERS = (",", " and")  # words that announce one more object in a list
 
 @dataclass(frozen=True)
 class Contrast:
-    """Inference-time contrastive decoding: how firmly, against how noisy a view."""
+    """Inference-time contrastive decoding: how firmly, against which view."""
 
     beta: float
     alpha: float
+    perturbation: str = "gaussian"
+    plausibility: float = 0.0
 
-    def noisy(
-        self, pixel_values: Float[Tensor, "R ..."], pictures: Pictures, names: Sequence[str]
-    ) -> Float[Tensor, "R ..."]:
+    @classmethod
+    def of(cls, params: EvaluationParams) -> "Contrast":
+        """As the parameters say."""
+        return cls(
+            params.contrast_beta,
+            params.contrast_alpha,
+            params.contrast_perturbation,
+            params.contrast_plausibility,
+        )
+
+    @property
+    def rule(self) -> decoding.Contrast:
+        """What it does to scores."""
+        return decoding.Contrast(self.beta, self.plausibility)
+
+    def noisy(self, pictures: Pictures, names: Sequence[str]) -> Float[Tensor, "R ..."]:
         """The noisy view of each picture; it depends on the picture's name only."""
-        noise = pictures.noise([f"contrast-{name}" for name in names], names)
-        return gaussian_noise(pixel_values, self.alpha, noise)
+        view = View(self.perturbation, self.alpha)
+        return pictures.noisy([f"contrast-{name}" for name in names], names, view)
 
 
 @torch.inference_mode()
@@ -79,15 +95,16 @@ def answer_probes(
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
         batch = collate(prompts, rows, pixels, layout, pictures.extras(names))
-        logits = _logits(bundle, batch)
+        logits = scores = _logits(bundle, batch)
         if contrast:
-            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pixels, pictures, names)]))
-            logits = purify_logits(logits, noisy_logits, contrast.beta)
+            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
+            scores = contrast.rule.purified(logits, noisy_logits)
+            logits = purify_logits(logits, noisy_logits, contrast.beta)  # a margin stays finite
         if draw:
-            keys = [f"{draw}-{image}-{text}" for image, text in chunk]
-            chosen = Sampling(keys)(batch.input_ids, logits).argmax(-1)
-        else:
-            chosen = logits.argmax(-1)
+            scores = Sampling([f"{draw}-{image}-{text}" for image, text in chunk])(
+                batch.input_ids, scores
+            )
+        chosen = scores.argmax(-1)
         margins = (logits[:, yes] - logits[:, no]).tolist()
         words = [tokenizer.decode([token]).strip() for token in chosen.tolist()]
         return [
@@ -112,20 +129,24 @@ def caption_pictures(
 ) -> list[Record]:
     """A caption of each picture; `images` are rows with `image_id` and `file_name`.
 
-    Greedy; with `draw`, a name for this set of draws, sampled at temperature 1. `kept`: as in
-    `answer_probes`.
+    Greedy, or by `caption_beams`; with `draw`, a name for this set of draws, sampled at temperature
+    1. Each way goes with `contrast` too. `kept`: as in `answer_probes`.
     """
     settings = (template, params.max_new_tokens)
     prompt = params.caption_prompt
 
     def decode(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
+        draws = [f"{draw}-{name}" for name in names] if draw else []
+        beams = params.caption_beams
         if contrast:
-            noisy = contrast.noisy(pixels, pictures, names)
-            return contrastive_generate(bundle, prompt, pixels, noisy, *settings, contrast.beta)
+            noisy = contrast.noisy(pictures, names)
+            return contrastive_generate(
+                bundle, prompt, pixels, noisy, *settings, contrast.rule, draws, beams
+            )
         rules: list[LogitsProcessor] = [penalty] if penalty else []
         if draw:
-            rules.append(Sampling([f"{draw}-{name}" for name in names]))
-        return generate(bundle, prompt, pixels, *settings, rules)
+            rules.append(Sampling(draws))
+        return generate(bundle, prompt, pixels, *settings, rules, beams)
 
     def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
         names = [row["file_name"] for row in chunk]

@@ -7,17 +7,20 @@ from itertools import chain, pairwise
 from random import Random
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from seednb.config import TrainParams
-from seednb.data.batches import Batch, Layout, collate, n_shared
+from seednb.data.batches import Batch, Layout, Noisy, collate, n_shared
+from seednb.data.corrupt import Corruption
 from seednb.data.instruct import Pair
 from seednb.data.pictures import Pictures
-from seednb.data.prompts import Encoded, check_length, encode
+from seednb.data.prompts import Encoded, PictureTokens, check_length, encode
 from seednb.errors import SeedError
 from seednb.model import Bundle
+from seednb.perturb import View
+from seednb.versions import Recipe
 
 GPU_READERS = 4  # processes that read pictures for one GPU, unless data_workers says otherwise
 
@@ -30,6 +33,8 @@ class Examples:
     images: Sequence[str]
     pictures: Pictures
     layout: Layout
+    corruption: Corruption | None = None  # of questions; None: not known how
+    picture_tokens: PictureTokens | None = None  # None: they differ from picture to picture
 
     @classmethod
     def of(
@@ -48,13 +53,33 @@ class Examples:
             except SeedError as problem:
                 raise SeedError(f"pair {number} ({pair.image}): {problem}") from None
             rows.append(row)
-        return cls(rows, [pair.image for pair in pairs], pictures, layout)
+        images, common = [pair.image for pair in pairs], None
+        if not bundle.is_sized:
+            common = bundle.picture_tokens
+        corruption = Corruption.of(bundle.tokenizer, template)
+        return cls(rows, images, pictures, layout, corruption, common)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Some examples, those about one picture in one row where the model allows it."""
         names, rows = self.layout.rows([self.images[n] for n in numbers])
         pixels, extras = self.pictures.batch(names), self.pictures.extras(names)
         return collate([self.rows[n] for n in numbers], rows, pixels, self.layout, extras)
+
+    def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
+        """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.
+
+        Which ones depends on `when` and the example alone. Raises SeedError for examples that were
+        not made by `of`.
+        """
+        if self.corruption is None:
+            raise SeedError("text_corruption needs examples with a tokenizer: use Examples.of")
+        names, rows = self.layout.rows([self.images[n] for n in numbers])
+        texts = []
+        for n in numbers:
+            picture = self.pictures.tokens(self.images[n]) or self.picture_tokens
+            assert picture is not None  # a model has one of the two
+            texts.append(self.corruption(self.rows[n], picture, share, f"{when}-{self.key(n)}"))
+        return collate(texts, rows, self.pictures.batch(names), self.layout).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The picture of each row."""
@@ -85,20 +110,20 @@ class Pass:
     """What goes through the model at once."""
 
     batch: Batch
-    noise: Float[Tensor, "R C H W"] | None  # one a picture: all its texts see the same noisy view
+    noisy: Noisy | None
     places: list[int]  # of the examples in their group
     keys: list[str]  # of the examples
     counts: bool = True  # False: run only because another process, with more passes, waits for it
 
     def to(self, device: torch.device) -> "Pass":
         """The pass on a device."""
-        noise = None if self.noise is None else self.noise.to(device, non_blocking=True)
-        return replace(self, batch=self.batch.to(device), noise=noise)
+        noisy = None if self.noisy is None else self.noisy.to(device)
+        return replace(self, batch=self.batch.to(device), noisy=noisy)
 
     def pin_memory(self) -> "Pass":
         """The pass in memory that the device can read by itself."""
-        noise = None if self.noise is None else self.noise.pin_memory()
-        return replace(self, batch=self.batch.pin_memory(), noise=noise)
+        noisy = None if self.noisy is None else self.noisy.pin_memory()
+        return replace(self, batch=self.batch.pin_memory(), noisy=noisy)
 
 
 @dataclass(frozen=True)
@@ -124,18 +149,19 @@ class Groups(Dataset[Group]):
     def __init__(
         self,
         examples: Examples,
-        epochs: int,
+        recipe: Recipe,
         params: TrainParams,
         noisy: bool,
         process: tuple[int, int] = (0, 1),
     ) -> None:
         """`noisy`: is a noisy view wanted? `process`: its number, and how many there are."""
-        self.examples, self.params, self.noisy = examples, params, noisy
+        self.examples, self.recipe, self.params, self.noisy = examples, recipe, params, noisy
+        self.view = view_of(recipe, params)
         self.rank, self.n_processes = process
         self.size = params.batch_size * params.grad_accum
         self.plan = [
             (epoch, order[start : start + self.size])
-            for epoch in range(epochs)
+            for epoch in range(recipe.epochs)
             for order in [self._order(epoch)]
             for start in range(0, len(order), self.size)
         ]
@@ -207,10 +233,20 @@ class Groups(Dataset[Group]):
     def _pass(self, epoch: int, numbers: list[int], places: list[int]) -> Pass:
         chosen = [numbers[place] for place in places]
         batch = self.examples.batch(chosen)
-        noise = None
-        if self.noisy:
-            when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
-            names = self.examples.names(chosen)
-            keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
-            noise = self.examples.pictures.noise(keys, names)
-        return Pass(batch, noise, places, [self.examples.key(number) for number in chosen])
+        noisy = self._noisy(epoch, chosen) if self.noisy else None
+        return Pass(batch, noisy, places, [self.examples.key(number) for number in chosen])
+
+    def _noisy(self, epoch: int, chosen: list[int]) -> Noisy:
+        when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
+        names = self.examples.names(chosen)
+        keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
+        pixels = self.examples.pictures.noisy(keys, names, self.view)
+        share, ids = self.recipe.text_corruption, None
+        if share:
+            ids = self.examples.corrupted(chosen, share, f"text-{self.params.seed}-{when}")
+        return Noisy(pixels, ids)
+
+
+def view_of(recipe: Recipe, params: TrainParams) -> View:
+    """How a recipe's noisy view is made."""
+    return View(recipe.perturbation, params.noise_alpha, params.ddpm_step, params.view_cells)

@@ -1,5 +1,6 @@
 """One profile at work: its data, trainings and answers, each made once and then found by its key."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,9 +21,10 @@ from seednb.artifacts import (
 )
 from seednb.config import Params, load_params
 from seednb.data.files import read_json_lines
-from seednb.data.instruct import Pair, read_pairs
+from seednb.data.instruct import Pair, read_pairs, write_pairs
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import TEMPLATES
+from seednb.data.regions import Box, boxes_by_name
 from seednb.decoding import MentionPenalty
 from seednb.errors import SeedError
 from seednb.evaluate import (
@@ -33,6 +35,7 @@ from seednb.evaluate import (
     mention_tokens,
 )
 from seednb.examples import Examples
+from seednb.lock import alone
 from seednb.making import making
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import (
@@ -45,13 +48,16 @@ from seednb.model import (
 )
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
+from seednb.self_labels import self_labelled
 from seednb.teacher_cache import TeacherCache
 from seednb.trainer import ADAPTER, CURVE, train
-from seednb.versions import RECIPES, Recipe
+from seednb.versions import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
+SELF = "self"
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
+NOISE = ("seed", "noise", "noise_alpha", "ddpm_step", "view_cells")
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
 Records = dict[str, list[dict[str, Any]]]  # by kind: probes, captions
 NO_MORE: Mapping[str, Any] = {}
@@ -94,10 +100,16 @@ class Experiment:
             return bundle
         return self.adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
 
+    @cached_property
+    def _boxes(self) -> dict[str, dict[str, list[Box]]]:
+        return {"train": boxes_by_name(self.data.train), "val": boxes_by_name(self.data.val)}
+
     def pictures(self, split: str, bundle: Bundle) -> Pictures:
         """Reader of the pictures of "train" or "val"."""
-        folder = (self.data.train if split == "train" else self.data.val).image_dir
-        return bundle.pictures(folder, self.params.data.image_fit)
+        source = self.data.train if split == "train" else self.data.val
+        pictures = bundle.pictures(source.image_dir, self.params.data.image_fit)
+        pictures.boxes = self._boxes[split]
+        return pictures
 
     def train(
         self,
@@ -108,7 +120,7 @@ class Experiment:
     ) -> Training:
         """Train a version, or find that run by its key.
 
-        `labels`: "replay" or "truthful"; `pairs_file` replaces both. A run that was interrupted goes
+        `labels`: "replay", "truthful" or "self" (the model's own); `pairs_file` replaces them. A run that was interrupted goes
         on from its last checkpoint.
         """
         if version not in RECIPES:
@@ -119,6 +131,8 @@ class Experiment:
         processes = one_card_each()
         with processes.main_process_first():  # the first to come draws the world
             n = round(recipe.data_share * self.params.data.n_pairs)
+            if labels == SELF and pairs_file is None:
+                pairs_file = self.self_labels(n)
             pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
             stage = self._train_stage(recipe, labels, pairs_file)
         with making(stage) as is_left:
@@ -126,6 +140,31 @@ class Experiment:
                 self._train(recipe, pairs, stage.folder)
         curve = pd.read_parquet(stage.path(CURVE))
         return Training(recipe, labels, stage.folder, curve, stage.manifest()["seconds"])
+
+    def train_key(self, version: str, labels: str = "replay") -> str:
+        """The key of a version's training, which need not have run."""
+        recipe = RECIPES[version]
+        n = round(recipe.data_share * self.params.data.n_pairs)
+        pairs_file = self.self_labels(n) if labels == SELF else None
+        return self._train_stage(recipe, labels, pairs_file).key
+
+    def self_labels(self, n: int) -> Path:
+        """File of the first n training questions with the base model's own answers."""
+        inputs = self.common_inputs() | {
+            "n": n,
+            "max_new_tokens": self.params.evaluation.max_new_tokens,
+            "code": code_fingerprint("self_labels", "preparation"),
+        }
+        stage = Stage(self.runs, "labels-self", inputs)
+        file = stage.path("pairs.json")
+        if not stage.is_finished:
+            with alone(stage.lock, stage.folder.name):
+                started = time.perf_counter()
+                bundle = self.bundle()
+                settings = (self.pictures("train", bundle), self.params.evaluation, self.template)
+                write_pairs(file, self_labelled(bundle, self.data.pairs["replay"][:n], *settings))
+                stage.finish(time.perf_counter() - started)
+        return file
 
     def answers(self, model: str) -> Answers:
         """What a model answers to the probes and writes as captions: its records."""
@@ -230,12 +269,13 @@ class Experiment:
         """What decides the base model's answers, apart from its questions."""
         return self.params.values("model") | {"model": self._model_key}
 
-    def _common_inputs(self) -> dict[str, Any]:
+    def common_inputs(self) -> dict[str, Any]:
+        """Data and model, which every stage depends on."""
         return {"data": data_inputs(self.params, self.runs), "model": self.model_inputs}
 
     def _train_stage(self, recipe: Recipe, labels: str, pairs_file: Path | None = None) -> Stage:
         settings = {k: v for k, v in asdict(recipe).items() if k not in ("reason", "symptom")}
-        inputs = self._common_inputs() | {
+        inputs = self.common_inputs() | {
             "recipe": settings,
             "labels": labels,
             "train": self.params.values("train"),
@@ -250,20 +290,22 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        train(model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache())
+        train(
+            model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache(recipe)
+        )
 
-    def _teacher_cache(self) -> TeacherCache | None:
+    def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
         """What the frozen teacher said, for all versions that learn from the same one."""
         budget = self.params.train.teacher_cache_gib * 2**30
-        noise = {
-            name: getattr(self.params.train, name) for name in ("seed", "noise", "noise_alpha")
-        }
-        inputs = self._common_inputs() | {"noise": noise, "code": code_fingerprint("teacher")}
+        settled = with_overrides(recipe, self.params.train)
+        noise = {name: getattr(self.params.train, name) for name in NOISE}
+        noise |= {name: getattr(settled, name) for name in ("perturbation", "text_corruption")}
+        inputs = self.common_inputs() | {"noise": noise, "code": code_fingerprint("teacher")}
         folder = self.runs / "teacher" / digest(inputs)
         return TeacherCache(folder, budget) if budget else None
 
     def _answer_stage(self, model: str, more: Mapping[str, Any] = NO_MORE) -> Stage:
-        inputs = self._common_inputs() | {
+        inputs = self.common_inputs() | {
             "answering": model,
             "evaluation": self.params.values("evaluation"),
             "code": code_fingerprint("evaluate", "preparation"),
@@ -286,7 +328,7 @@ class Experiment:
             return self._cautious_captions(bundle, stage)
         contrast = None
         if model == "contrastive":
-            contrast = Contrast(evaluation.contrast_beta, evaluation.contrast_alpha)
+            contrast = Contrast.of(evaluation)
         draw = model if model in self.sampled else None
         return self._ask(bundle, stage, contrast, draw)
 

@@ -49,10 +49,34 @@ def js_divergence(
     return 0.5 * to_mixture.sum(-1)
 
 
+def skew_reverse_kl(
+    student_logits: Float[Tensor, "N V"], target_logits: Float[Tensor, "N V"], temperature: float
+) -> Float[Tensor, "N"]:
+    """KL(student || (1 - s) target + s student), s = 0.1: reverse KL that stays finite.
+
+    (Ko et al., 2024, DistiLLM, Eq. 4.) At most log(1 / s), so a word that the target excludes costs
+    a bounded amount.
+    """
+    student = _logprobs(student_logits, temperature)
+    target = _logprobs(target_logits, temperature)
+    mixture = torch.logaddexp(target + math.log(1 - SKEW), student + math.log(SKEW))
+    return (student.exp() * (student - mixture)).sum(-1)
+
+
+def skew_forward_kl(
+    student_logits: Float[Tensor, "N V"], target_logits: Float[Tensor, "N V"], temperature: float
+) -> Float[Tensor, "N"]:
+    """KL(target || s target + (1 - s) student), s = 0.1: its forward counterpart."""
+    return skew_reverse_kl(target_logits, student_logits, temperature)
+
+
+SKEW = 0.1
 DIVERGENCES: dict[str, Divergence] = {
     "reverse": reverse_kl,
     "forward": forward_kl,
     "js": js_divergence,
+    "skew_reverse": skew_reverse_kl,
+    "skew_forward": skew_forward_kl,
 }
 
 

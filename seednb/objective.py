@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from seednb.confidence import Measure, max_logprob
 from seednb.losses import Divergence, cross_entropy
 from seednb.purify import purify_logits
-from seednb.tokens import precise
+from seednb.spaces import Purification
 
 CHUNK = 2**25  # logits of one matrix that are held at a time: 128 MiB in float32
 
@@ -26,11 +27,13 @@ class Objective:
     head: nn.Linear
     divergence: Divergence
     temperature: float
+    measure: Measure = max_logprob
+    purification: Purification = purify_logits
 
     def confidence(self, clean: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-        """Log of the teacher's largest probability at each token."""
+        """How sure the teacher is at each token, at most 0."""
         chunks = clean.split(self._tokens_of_chunk)
-        return torch.cat([precise(self.head(c)).log_softmax(-1).amax(-1) for c in chunks])
+        return torch.cat([self.measure(self.head, chunk) for chunk in chunks])
 
     def token_losses(
         self,
@@ -78,5 +81,5 @@ class Objective:
             return torch.zeros_like(supervision), supervision
         target = self.head(clean)
         if noisy is not None and beta is not None:
-            target = purify_logits(target, self.head(noisy), beta)
+            target = self.purification(target, self.head(noisy), beta)
         return self.divergence(logits, target, self.temperature), supervision

@@ -45,8 +45,9 @@ class Step:
     uses: tuple[str, ...]  # sections or single parameters
     needs: tuple[str, ...] = ()
     reads: str = ""  # pattern of files of the project that it shows
-    shows: str = ""  # pattern of files below runs/<profile> that it shows
+    picks_up: str = ""  # pattern of files below runs/<profile> that it shows
     on_request: bool = False  # long: runs when named or with --all; shown once it has run
+    shows: tuple[str, ...] = ()  # steps on request: what they found is shown once they have run
 
     @property
     def number(self) -> str:
@@ -66,9 +67,11 @@ STEPS = (
         "08_evaluation",
         (*TRAINED, "evaluation", "benchmarks_dir"),
         ("02", "04", "05", "06", "07"),
-        shows="scores-*/scores.json",
+        picks_up="scores-*/scores.json",
     ),
-    Step("09_claims", (*TRAINED, "evaluation"), ("08",)),
+    Step("09_claims", (*TRAINED, "evaluation", "ablation"), ("08",), shows=("10",)),
+    Step("10_ablations", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
+    Step("11_beyond", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
     Step("12_engine", (), reads="benchmarks/results/*.json"),
 )
 
@@ -83,7 +86,7 @@ class Pipeline:
         self.runs = params.path(params.run.runs_dir) / params.run.profile
         self.steps = {step.number: step for step in STEPS}
         self.keys: dict[str, str] = {}
-        for step in STEPS:
+        for step in sorted(STEPS, key=lambda step: bool(step.shows)):
             self.keys[step.number] = self._key(step)
 
     def folder(self, step: Step) -> Path:
@@ -107,10 +110,14 @@ class Pipeline:
             return self._run(chosen, force)
 
     def _run(self, chosen: Sequence[Step], force: bool) -> Path:
+        shown = [step for step in STEPS if step.shows and self.is_done(step)]
         failure: SeedError | None = None
-        for step in chosen:
+        for step in [*chosen, *(step for step in shown if step not in chosen)]:
+            if step.shows:
+                self.keys[step.number] = self._key(step)  # by now more may have run that it shows
             if self.is_done(step) and not force:
-                print(f"{step.notebook}: unchanged", flush=True)
+                if step in chosen:
+                    print(f"{step.notebook}: unchanged", flush=True)
                 continue
             try:
                 seconds = self._execute(step)
@@ -134,7 +141,8 @@ class Pipeline:
             known = ", ".join(self.steps)
             raise SeedError(f"--only {','.join(unknown)}: no such notebook; there are {known}")
         usual = [step for step in STEPS if everything or not step.on_request]
-        return [self.steps[number] for number in wanted] or usual
+        steps = [self.steps[number] for number in wanted] or usual
+        return sorted(steps, key=lambda step: bool(step.shows))  # after what they show
 
     def _key(self, step: Step) -> str:
         notebook = nbformat.read(self._source(step), as_version=4)
@@ -157,8 +165,8 @@ class Pipeline:
             files |= {
                 path.name: fingerprint(path) for path in sorted(self.params.root.glob(step.reads))
             }
-        if step.shows:
-            found = sorted(self.runs.glob(step.shows))
+        if step.picks_up:
+            found = sorted(self.runs.glob(step.picks_up))
             files |= {str(path.relative_to(self.runs)): fingerprint(path) for path in found}
         return digest(
             {
@@ -167,6 +175,7 @@ class Pipeline:
                 "files": files,
                 "code": code_fingerprint(*modules),
                 "needs": [self.keys[number] for number in step.needs],
+                "shows": [self.keys[n] for n in step.shows if self.is_done(self.steps[n])],
             }
         )
 

@@ -76,8 +76,10 @@ def pictures(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int
     return figure
 
 
-def differences(frame: pd.DataFrame, metric: str, better: str = "lower") -> Figure:
-    """Forest plot: difference to the base model in points, with its 95% interval.
+def differences(
+    frame: pd.DataFrame, metric: str, better: str = "lower", versus: str = "the base model"
+) -> Figure:
+    """Forest plot: difference to the base model (or another) in points, with its 95% interval.
 
     `frame` has columns model, value, low, high (fractions).
     """
@@ -88,7 +90,7 @@ def differences(frame: pd.DataFrame, metric: str, better: str = "lower") -> Figu
     ax.errorbar(value, y, xerr=[value - low, high - value], fmt="o", color=BLUE, capsize=3)
     ax.set_yticks(y, frame["model"])
     ax.set_ylim(-0.6, len(frame) - 0.4)
-    ax.set_xlabel(f"{metric}: difference to the base model (points; {better} is better)")
+    ax.set_xlabel(f"{metric}: difference to {versus} (points; {better} is better)")
     return figure
 
 

@@ -1,16 +1,17 @@
 """The teacher: what the frozen model thinks of the clean and of the noisy picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor
 
-from seednb.data.batches import Batch
+from seednb.data.batches import Batch, Noisy
+from seednb.errors import SeedError
+from seednb.losses import cross_entropy
 from seednb.model import AnswerLogits, TeacherMode
-from seednb.perturb import gaussian_noise
 from seednb.teacher_cache import TeacherCache
 from seednb.versions import Recipe
 
@@ -32,27 +33,44 @@ class Teacher:
         self,
         model: PeftModel,
         recipe: Recipe,
-        noise_alpha: float,
+        fgsm_step: float = 0.0,
         cache: TeacherCache | None = None,
         remembered: Sequence[str] = (CLEAN,),
     ) -> None:
         """`remembered`: the views that `cache` keeps; the noisy one only if its noise never changes."""
-        self.noise_alpha = noise_alpha
+        self.attacks, self.fgsm_step = recipe.perturbation == "fgsm", fgsm_step
         self.answers = AnswerLogits(model)
         self.mode = TeacherMode(model, recipe.teacher_adapter)
         self.cache = None if recipe.teacher_adapter else cache
         self.remembered = remembered
 
     def views(
-        self, batch: Batch, noise: Float[Tensor, "R C H W"] | None, keys: Sequence[str]
+        self,
+        batch: Batch,
+        noisy: Noisy | None,
+        keys: Sequence[str],
+        unsure: Callable[[Float[Tensor, "N H"]], list[bool]] | None = None,
     ) -> Views:
         """What it thinks of a batch, clean and noisy in one pass; `keys` name the examples.
 
-        The pass is over, and the adapter back on, when this returns.
+        With `unsure`, which says of each example whether the clean view leaves it unsure, the noisy
+        view follows in a pass of its own, of those examples only; the others' noisy states are their
+        clean ones, which any beta leaves alone. The pass is over, and the adapter back on, when this
+        returns.
         """
-        pixels = {CLEAN: batch.pixel_values}
-        if noise is not None:
-            pixels[NOISY] = gaussian_noise(batch.pixel_values, self.noise_alpha, noise)
+        if unsure is None or noisy is None:
+            return Views(*self._ask(batch, noisy, keys))
+        clean, _ = self._ask(batch, None, keys)
+        return Views(clean, self._noisy_where(unsure(clean), batch, noisy, clean))
+
+    def _ask(
+        self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]
+    ) -> tuple[Tensor, Tensor | None]:
+        """(clean, noisy) hidden states, remembered or computed together."""
+        pixels = {CLEAN: (batch.pixel_values, batch.input_ids)}
+        if noisy is not None:
+            ids = batch.input_ids if noisy.input_ids is None else noisy.input_ids
+            pixels[NOISY] = (self._attacked(batch, noisy), ids)
         found = {
             view: hidden
             for view in pixels
@@ -63,12 +81,51 @@ class Teacher:
         # the cache holds decides nothing but time, and a killed run ends at the same bits.
         for together in [missing] if self.cache is None else [[view] for view in missing]:
             if together:
+                seen, texts = zip(*(pixels[view] for view in together), strict=True)
                 with self.mode:
-                    hidden = self.answers.hidden(batch.seen_as([pixels[view] for view in together]))
+                    hidden = self.answers.hidden(batch.seen_as(seen, texts))
                 found |= dict(zip(together, hidden.chunk(len(together)), strict=True))
         for view in missing:
             found[view] = self._remember(view, found[view], batch, keys)
-        return Views(found[CLEAN], found.get(NOISY))
+        return found[CLEAN], found.get(NOISY)
+
+    def _noisy_where(
+        self, unsure: list[bool], batch: Batch, noisy: Noisy, clean: Float[Tensor, "N H"]
+    ) -> Float[Tensor, "N H"]:
+        """Noisy states of the unsure examples, clean ones of the others."""
+        if not any(unsure):
+            return clean
+        n_rows, length = batch.input_ids.shape
+        if len(batch.pixel_values) != n_rows:
+            raise SeedError(
+                "noisy_share below 1 needs a model that reads every picture at one size"
+            )
+        is_unsure = torch.tensor(unsure, device=clean.device)[batch.example_of_token]
+        rows = torch.zeros(n_rows, dtype=torch.bool, device=clean.device)
+        rows[batch.answer_positions[is_unsure] // length] = True
+        part, kept = batch.rows_of(rows)
+        ids = None if noisy.input_ids is None else noisy.input_ids[rows]
+        pixels = self._attacked(part, Noisy(noisy.pixel_values[rows]))
+        with self.mode:
+            found = self.answers.hidden(part.seen_as([pixels], [ids]))
+        whole = clean.clone()
+        whole[kept] = found
+        return torch.where(is_unsure[:, None], whole, clean)
+
+    def _attacked(self, batch: Batch, noisy: Noisy) -> Float[Tensor, "R ..."]:
+        """The noisy pixels; with fgsm, the clean ones moved so that the answers become unlikely.
+
+        x' = x + step sign(grad_x of -log p(answers)) (Goodfellow et al., 2015). The gradient is of
+        all answers that share the pass and the picture, so unlike every other view this one depends
+        on which texts share a pass.
+        """
+        if not self.attacks:
+            return noisy.pixel_values
+        pixels = noisy.pixel_values.detach().clone().requires_grad_()
+        with self.mode, torch.enable_grad():
+            logits = self.answers(replace(batch, pixel_values=pixels))
+            (slope,) = torch.autograd.grad(cross_entropy(logits, batch.answer_ids).sum(), pixels)
+        return noisy.pixel_values + self.fgsm_step * slope.sign()
 
     def _recall(self, view: str, batch: Batch, keys: Sequence[str]) -> Tensor | None:
         if self.cache is None or view not in self.remembered:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from seednb.artifacts import replacing, write_frame
 from seednb.checkpoint import load_checkpoint, save_checkpoint
+from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
 from seednb.curve import cosine_with_warmup, log_line
 from seednb.data.batches import Batch
@@ -28,11 +29,12 @@ from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
 from seednb.objective import Objective
 from seednb.purify import BetaSelector
 from seednb.sharing import shard_layers, sum_gradients
+from seednb.spaces import SPACES
 from seednb.teacher import CLEAN, NOISY, Teacher, Views
 from seednb.teacher_cache import TeacherCache
 from seednb.tokens import example_means
 from seednb.transfer import OnHost
-from seednb.versions import Recipe
+from seednb.versions import Recipe, with_overrides
 
 ADAPTER = "adapter"
 CURVE = "curve.parquet"
@@ -102,18 +104,17 @@ class Run:
         folder: Path,
         cache: TeacherCache | None = None,
     ) -> None:
+        recipe = with_overrides(recipe, params)
         self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
-        self.temperature = params.temperature or recipe.temperature
-        weight = params.distill_weight
-        self.distill_weight = (
-            recipe.distill_weight if weight is None or recipe.distill_weight in (0, 1) else weight
-        )
+        self.temperature, self.distill_weight = recipe.temperature, recipe.distill_weight
         if params.shard_layers:
             if cache:
                 raise SeedError(
                     "shard_layers runs every pass in all processes at once, which a teacher_cache "
                     "would skip in some; set teacher_cache_gib=0"
                 )
+            if recipe.perturbation == "fgsm" or recipe.noisy_share < 1:
+                raise SeedError("shard_layers does not run with perturbation=fgsm or noisy_share")
             shard_layers(model, bundle.device)
         distils = self.distill_weight > 0
         self.purifies = distils and recipe.purified
@@ -126,7 +127,7 @@ class Run:
         self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
         self.groups = Groups(
             examples,
-            recipe.epochs,
+            recipe,
             params,
             self.purifies,
             (self.accelerator.process_index, self.accelerator.num_processes),
@@ -135,15 +136,23 @@ class Run:
         optimiser = torch.optim.AdamW(
             self.parameters, params.learning_rate * recipe.rate_factor, weight_decay=0.0
         )
-        self.selector = BetaSelector(params.beta_values, params.beta_quantiles, params.beta_window)
+        self.selector = BetaSelector(
+            params.beta_values, params.beta_quantiles, params.beta_window,
+            recipe.beta_rule, params.beta_tau,
+        )  # fmt: skip
         self.model, self.cache = model, cache
-        fixed = params.noise == "per_image_seed"
+        fixed = params.noise == "per_image_seed" and recipe.perturbation != "fgsm"
         remembered = (CLEAN, NOISY) if fixed else (CLEAN,)
-        teacher = Teacher(model, recipe, params.noise_alpha, cache, remembered) if distils else None
+        teacher = Teacher(model, recipe, params.fgsm_step, cache, remembered) if distils else None
         self.student = AnswerLogits(model)  # not wrapped: the step itself sums the gradients
-        divergence = DIVERGENCES[recipe.divergence]
-        self.objective = Objective(self.student.head, divergence, self.temperature)
-        self.hearing = Hearing(teacher, self.objective, bundle.device)
+        self.objective = Objective(
+            self.student.head,
+            DIVERGENCES[recipe.divergence],
+            self.temperature,
+            CONFIDENCES[recipe.confidence],
+            SPACES[recipe.purified_space],
+        )
+        self.hearing = Hearing(teacher, self.objective, bundle.device, recipe, self.selector)
         self.optimiser = self.accelerator.prepare(optimiser)
         self.set_checkpointing(params.gradient_checkpointing == "always")
         n_warmup = max(1, round(params.warmup_share * self.n_steps))
@@ -252,7 +261,8 @@ class Run:
             heard = self.hearing.of(group)
         passes = heard.passes
         first = self.student.hidden(passes[0].batch) if passes else None
-        betas = choose_betas(heard, self.selector) if self.purifies else heard.no_betas
+        progress = len(self.curve) / max(1, self.n_steps - 1)
+        betas = choose_betas(heard, self.selector, progress) if self.purifies else heard.no_betas
         values: list[dict[str, OnHost]] = []
         n_nan = 0
         steps = zip(passes, heard.views, heard.confidences, betas, strict=True)
@@ -289,7 +299,9 @@ class Run:
     ) -> dict[str, Tensor]:
         """Losses of each example of one pass."""
         clean, noisy = (None, None) if views is None else (views.clean, views.noisy)
-        token_beta = beta.to(hidden.device, non_blocking=True)[batch.example_of_token]
+        token_beta = beta.to(hidden.device, non_blocking=True)
+        if not (self.purifies and self.recipe.beta_per_token):
+            token_beta = token_beta[batch.example_of_token]
         distillation, supervision = (
             example_means(values, batch.example_of_token, len(batch))
             for values in self.objective.token_losses(

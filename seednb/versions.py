@@ -1,8 +1,10 @@
 """The eight historical training scripts as data: each is the one before, with what it changed."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import pandas as pd
+
+from seednb.config import TrainParams
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,15 @@ class Recipe:
     rate_factor: float = 10.0  # learning rate over the profile's
     quantised: bool = False  # 4-bit weights
     truncation: bool = True  # does the tokenizer cut long prompts?
+    # What the seed document lists as future work; the defaults are what it did.
+    perturbation: str = "gaussian"
+    text_corruption: float = 0.0  # share of the question's tokens replaced in the noisy view
+    confidence: str = "max_logprob"
+    pooling: str = "mean"  # of the tokens' confidences
+    beta_rule: str = "quantiles"
+    beta_per_token: bool = False
+    purified_space: str = "logits"
+    noisy_share: float = 1.0  # least confident share that is shown the noisy view
 
 
 simple_train = Recipe("simple_train", "first script", "loss is NaN at step ~1640", quantised=True)
@@ -92,6 +103,21 @@ distill_only = replace(
 CONTROLS: tuple[Recipe, ...] = (sft, distill_only)
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in HISTORY + CONTROLS}
+
+
+def with_overrides(recipe: Recipe, params: TrainParams) -> Recipe:
+    """The recipe with those fields replaced that the parameters of the same name set.
+
+    A control's weight, 0 or 1, is what it is made of and stays.
+    """
+    changes = {
+        item.name: value
+        for item in fields(Recipe)
+        if (value := getattr(params, item.name, None)) is not None
+    }
+    if recipe.distill_weight in (0, 1):
+        changes.pop("distill_weight", None)
+    return replace(recipe, **changes)
 
 
 def diff(older: Recipe, newer: Recipe) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from seednb.errors import SeedError
 from seednb.evaluate import Contrast, answer_probes, caption_pictures
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, Bundle, add_adapter
+from seednb.perturb import View
 from seednb.trainer import train
 from seednb.versions import RECIPES
 
@@ -187,9 +188,9 @@ def test_noise_belongs_to_the_picture_and_not_to_its_batch(family, folder):
     pictures = open_family(family).pictures(folder, "pad")
     names = list(SIZES)
     keys = [f"noise-{name}" for name in names]
-    whole = pictures.noise(keys, names)
+    whole = pictures.noisy(keys, names, View())
     assert whole.shape == pictures.batch(names).shape
-    one = pictures.noise(keys[1:2], names[1:2])
+    one = pictures.noisy(keys[1:2], names[1:2], View())
     alone = pictures.pixels(names[1])
     start = sum(len(pictures.pixels(name)) for name in names[:1])
     rows = whole[start : start + len(alone)]

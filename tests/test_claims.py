@@ -358,10 +358,23 @@ def test_every_command_is_one_that_the_command_line_accepts(ledger):
 
 
 def test_every_query_asks_for_a_row_that_a_report_holds(ledger):
+    from seednb.ablation_plans import hyper_parameters
+    from seednb.claims.ledger import ABLATION
+    from seednb.config import load_params
     from seednb.scoring import CONTRASTS
 
     metrics = {"chair": {*chair.STATISTICS}, "pope": {*pope.STATISTICS, "auc"}}
-    pairs = {*CONTRASTS, ("v7", "threshold_control"), *((model, "base") for model in MODELS)}
+    short = [
+        ABLATION + variant.name
+        for variant in hyper_parameters(load_params(ROOT / "params/pocket.yaml"))
+    ]
+    tried = {(name, ABLATION + versus) for name in short for versus in ("base", "v7")}
+    pairs = {
+        *tried,
+        *CONTRASTS,
+        ("v7", "threshold_control"),
+        *((model, "base") for model in MODELS),
+    }
     for claim in ledger:
         if query := claim.query:
             assert query.metric in metrics[query.benchmark], claim.id

@@ -1,8 +1,18 @@
 """Sampling draws from the softmax, and the same text in any batch."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
-from seednb.decoding import Sampling
+from seednb.config import load_params
+from seednb.data.prompts import PLAIN
+from seednb.decoding import Contrast, Sampling, contrastive_generate, generate
+from seednb.model import load_bundle
+from seednb.perturb import gaussian_noise
+
+ROOT = Path(__file__).parents[1]
+SMOKE, CHECKPOINT = ROOT / "params/smoke.yaml", ROOT / "seednb/assets/pocket-llava"
 
 
 def test_draws_have_the_softmax_s_frequencies():
@@ -27,3 +37,45 @@ def test_each_step_draws_anew():
     rule = Sampling(["a"])
     scores = torch.zeros(1, 50)
     assert not torch.equal(rule(torch.empty(0), scores), rule(torch.empty(0), scores))
+
+
+def test_implausible_words_are_forbidden_whatever_the_contrast_says():
+    clean = torch.tensor([[0.6, 0.35, 0.05]]).log()
+    noisy = torch.tensor([[0.6, 0.3999, 0.0001]]).log()  # the contrast likes the third word most
+    both = torch.cat([clean, noisy])
+    assert Contrast(2.0)(torch.empty(0), both).argmax(-1).tolist() == [2, 2]
+    scores = Contrast(2.0, plausibility=0.1)(torch.empty(0), both)
+    assert scores.argmax(-1).tolist() == [0, 0] and torch.isinf(scores[:, 2]).all()
+
+
+def test_contrastive_scores_are_log_probabilities_and_the_halves_agree():
+    both = torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
+    scores = Contrast(0.7)(torch.empty(0), both)
+    torch.testing.assert_close(scores.exp().sum(-1), torch.ones(6))
+    assert torch.equal(scores[:3], scores[3:])
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return load_bundle(str(CHECKPOINT), load_params(SMOKE).model, torch.device("cpu"))
+
+
+def captions(bundle, beta, **settings):
+    generator = torch.Generator().manual_seed(3)
+    clean, noise = torch.randn(2, 3, 3, 96, 96, generator=generator)
+    how = (bundle, "Describe this image.", clean, gaussian_noise(clean, 0.3, noise), PLAIN, 32)
+    return [text.text for text in contrastive_generate(*how, Contrast(beta), **settings)], clean
+
+
+def test_without_a_contrast_beams_and_draws_are_those_of_the_clean_view(bundle):
+    ways = {"draws": (["a", "b", "c"], 1), "beams": ([], 3), "greedy": ([], 1)}
+    for draws, n_beams in ways.values():
+        contrasted, clean = captions(bundle, 0.0, draws=draws, n_beams=n_beams)
+        rules = [Sampling(draws)] if draws else []
+        plain = generate(bundle, "Describe this image.", clean, PLAIN, 32, rules, n_beams)
+        assert contrasted == [text.text for text in plain]
+
+
+def test_a_contrast_changes_captions_in_every_way_of_decoding(bundle):
+    for settings in ({"draws": ["a", "b", "c"]}, {"n_beams": 3}, {}):
+        assert captions(bundle, 1.5, **settings)[0] != captions(bundle, 0.0, **settings)[0]

@@ -11,6 +11,8 @@ from seednb.losses import (
     js_divergence,
     reverse_kl,
     seed_loss,
+    skew_forward_kl,
+    skew_reverse_kl,
 )
 from seednb.tokens import example_means
 
@@ -51,6 +53,15 @@ def test_reverse_kl_equals_kl_div_where_that_is_defined():
         (target / 2).log_softmax(-1), (student / 2).softmax(-1), reduction="none"
     ).sum(-1)
     torch.testing.assert_close(reverse_kl(student, target, 2.0), library)
+
+
+def test_skewed_divergences_are_kl_to_a_mixture_and_bounded():
+    student, target = two_logits(scale=40, dtype=torch.float64)
+    q, p = student.softmax(-1), target.softmax(-1)
+    by_hand = (q * (q / (0.9 * p + 0.1 * q)).log()).sum(-1)
+    torch.testing.assert_close(skew_reverse_kl(student, target, 1.0), by_hand)
+    torch.testing.assert_close(skew_forward_kl(target, student, 1.0), by_hand)
+    assert by_hand.max() <= 2.31 < reverse_kl(student, target, 1.0).max()  # log 10
 
 
 def test_js_divergence_is_symmetric_and_at_most_log_two():

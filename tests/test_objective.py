@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from seednb import objective
+from seednb.confidence import CONFIDENCES
 from seednb.losses import DIVERGENCES
 from seednb.objective import Objective
+from seednb.spaces import SPACES
 from seednb.teacher_cache import TeacherCache
 
 N, HIDDEN, VOCABULARY = 37, 8, 50
@@ -36,6 +38,22 @@ def test_chunks_give_the_losses_and_gradients_of_the_whole(monkeypatch, divergen
     for other in found[1:]:
         for whole, chunked in zip(found[0], other, strict=True):
             torch.testing.assert_close(chunked, whole, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("measure", CONFIDENCES)
+def test_chunks_change_nothing_in_any_space_and_for_any_confidence(monkeypatch, space, measure):
+    head = torch.nn.Linear(HIDDEN, VOCABULARY, bias=False).double()
+    found = []
+    for logits_at_once in (2**25, 5 * VOCABULARY):
+        monkeypatch.setattr(objective, "CHUNK", logits_at_once)
+        student, *others = tensors()
+        compare = Objective(head, DIVERGENCES["reverse"], 2.0, CONFIDENCES[measure], SPACES[space])
+        losses = compare.token_losses(student, *others)
+        sum(part.square().sum() for part in losses).backward()
+        found.append((*losses, compare.confidence(others[1]), student.grad))
+    for whole, chunked in zip(*found, strict=True):
+        torch.testing.assert_close(chunked, whole, atol=1e-12, rtol=0)
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def test_a_pass_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
     examples = Examples(rows, [str(n % 5) for n in range(12)], Noise(), bundle.layout)
     for process in ((0, 1), (0, 2), (1, 2)):
         settings = replace(params.train, batch_size=12, tokens_per_pass=tokens)
-        (group,) = Groups(examples, 1, settings, True, process)
+        (group,) = Groups(examples, RECIPES["v5"], settings, True, process)
         places = [place for part in group.passes for place in part.places]
         assert sorted(places) == list(
             range(process[0] * 12 // process[1], (process[0] + 1) * 12 // process[1])

@@ -64,15 +64,44 @@ class Batch:
         """The batch in memory that the device can read by itself."""
         return self._each(Tensor.pin_memory)
 
-    def seen_as(self, views: Sequence[Float[Tensor, "R C H W"]]) -> "Batch":
-        """The rows once for each view of their pictures, one view below the other, for one pass."""
+    def rows_of(self, rows: Bool[Tensor, "R"]) -> tuple["Batch", Bool[Tensor, "N"]]:
+        """(some rows as a batch of their own, which of the answer tokens are theirs).
+
+        For models whose pictures take one row of `pixel_values` each. The example numbers stay.
+        """
+        length = self.input_ids.shape[1]
+        row_of = self.answer_positions // length
+        kept, new_row = rows[row_of], rows.cumsum(0) - 1
+        positions = new_row[row_of] * length + self.answer_positions % length
+        part = replace(
+            self,
+            input_ids=self.input_ids[rows],
+            position_ids=None if self.position_ids is None else self.position_ids[rows],
+            branches=None if self.branches is None else self.branches[rows],
+            pixel_values=self.pixel_values[rows],
+            answer_positions=positions[kept],
+            answer_ids=self.answer_ids[kept],
+            example_of_token=self.example_of_token[kept],
+        )
+        return part, kept
+
+    def seen_as(
+        self,
+        views: Sequence[Float[Tensor, "R C H W"]],
+        texts: Sequence[Int[Tensor, "R T"] | None] = (),
+    ) -> "Batch":
+        """The rows once for each view of their pictures, one view below the other, for one pass.
+
+        `texts` are the tokens of each view, None where they are as they were.
+        """
+        ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
         n, starts = (
             len(views),
             range(0, len(views) * self.input_ids.numel(), self.input_ids.numel()),
         )
         return replace(
             self,
-            input_ids=self.input_ids.repeat(n, 1),
+            input_ids=torch.cat(ids),
             position_ids=None if self.position_ids is None else self.position_ids.repeat(n, 1),
             branches=None if self.branches is None else self.branches.repeat(n, 1),
             pixel_values=torch.cat(list(views)),
@@ -89,6 +118,24 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.n_answer_tokens)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A batch's noisy view: one a picture, so that all its texts see the same."""
+
+    pixel_values: Float[Tensor, "R ..."]
+    input_ids: Int[Tensor, "R T"] | None = None  # None: the questions are as they were
+
+    def to(self, device: torch.device) -> "Noisy":
+        """The view on a device."""
+        ids = None if self.input_ids is None else self.input_ids.to(device, non_blocking=True)
+        return Noisy(self.pixel_values.to(device, non_blocking=True), ids)
+
+    def pin_memory(self) -> "Noisy":
+        """The view in memory that the device can read by itself."""
+        ids = None if self.input_ids is None else self.input_ids.pin_memory()
+        return Noisy(self.pixel_values.pin_memory(), ids)
 
 
 def collate(

@@ -1,19 +1,20 @@
 """Pictures of a folder -> what a model's vision tower reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from seednb.data.images import fit_image, load_image, resolve_image
 from seednb.data.prompts import PictureTokens
-from seednb.perturb import normal
+from seednb.data.regions import Box, box_mask
+from seednb.perturb import View
 
 IMAGE_CACHE = 4096  # pictures kept in memory: 450 MB at 96 px, more at 336 px
 Extras = dict[str, Tensor]
@@ -21,6 +22,8 @@ Extras = dict[str, Tensor]
 
 class Pictures:
     """Reads pictures of one folder as the model's pixel_values, remembering the recent ones."""
+
+    boxes: Mapping[str, list[Box]] = {}
 
     def __init__(self, folder: Path, processor: Any, image_fit: str) -> None:
         """`image_fit`: "pad" to a square as LLaVA does, or "crop" as the processor does."""
@@ -36,10 +39,15 @@ class Pictures:
         """Normalised pixels of several pictures."""
         return self.join([self.pixels(name) for name in names])
 
-    def noise(self, keys: Sequence[str], names: Sequence[str]) -> Float[Tensor, "R ..."]:
-        """Standard normal noise in the shape of `batch(names)`; each picture's from its key alone."""
-        pairs = zip(keys, names, strict=True)
-        return self.join([normal(key, tuple(self.pixels(name).shape)) for key, name in pairs])
+    def noisy(
+        self, keys: Sequence[str], names: Sequence[str], view: View
+    ) -> Float[Tensor, "R ..."]:
+        """The noisy view of `batch(names)`; what is random in it comes from each key alone."""
+        seen = [
+            view.of(self.pixels(name), key, self._boxes(name) if _needs_boxes(view) else None)
+            for key, name in zip(keys, names, strict=True)
+        ]
+        return self.join(seen)
 
     def join(self, pictures: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "R ..."]:
         """Several pictures as one tensor."""
@@ -56,6 +64,13 @@ class Pictures:
     def load(self, name: str) -> Image.Image:
         """The picture as a reader sees it, RGB."""
         return load_image(resolve_image(self.folder, name))
+
+    def _boxes(self, name: str) -> Bool[Tensor, "H W"] | None:
+        """Where annotated objects are; None where annotations or one common size are missing."""
+        if name not in self.boxes:
+            return None
+        size, processor = self.load(name).size, self.processor.image_processor
+        return box_mask(size, self.boxes[name], processor, self.image_fit)
 
     def _read(self, name: str) -> Any:
         fitted = fit_image(self.load(name), self.image_fit)
@@ -97,6 +112,9 @@ class SizedPictures(Pictures):
         """What the model's processor writes for this picture."""
         return PictureTokens(self.processor.image_token, tuple(self._remembered(name)["input_ids"]))
 
+    def _boxes(self, name: str) -> None:
+        """Sizes differ, and with them how a box would have to be drawn."""
+
     def _read(self, name: str) -> Any:
         image = self.load(name)
         text = {"text": [self.processor.image_token], "add_special_tokens": False}
@@ -105,3 +123,7 @@ class SizedPictures(Pictures):
 
     def _cache_size(self) -> int:
         return 64
+
+
+def _needs_boxes(view: View) -> bool:
+    return view.perturbation == "objects"

@@ -1,0 +1,75 @@
+"""From the search to a recommendation: combine what helped, confirm it where nothing was chosen."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from seednb.ablation import Variant, merged
+from seednb.ablation_rows import PREFIX
+
+Row = Mapping[str, Any]
+LARGEST = 3  # extensions in one combination
+
+
+def change(rows: Sequence[Row], name: str, versus: str, metric: str) -> Row:
+    """The row of a difference. Raises KeyError that names it if it is not there."""
+    wanted = (PREFIX + name, PREFIX + versus, metric)
+    for row in rows:
+        if (row["model"], row["versus"], row["metric"]) == wanted:
+            return row
+    raise KeyError(f"no row for {' - '.join(wanted[:2])}, {metric}")
+
+
+def keeps_recall(rows: Sequence[Row], name: str, versus: str = "v7") -> bool:
+    """Whether recall is not lower: its interval does not lie below 0 as a whole."""
+    high = change(rows, name, versus, "recall")["high"]
+    return high is not None and high >= 0
+
+
+def candidates(rows: Sequence[Row], variants: Sequence[Variant]) -> list[Variant]:
+    """The best extension of each family by CHAIRi, best first, of those that lower it.
+
+    Only what can be merged into v7's training counts: the same labels, plain decoding, recall kept.
+    """
+    best: dict[str, tuple[float, Variant]] = {}
+    for variant in variants:
+        mergeable = variant.version == "v7" and variant.labels == "replay" and variant.changes
+        if not mergeable or variant.contrast or variant.family == "decoding":
+            continue
+        value = change(rows, variant.name, "v7", "CHAIRi")["value"]
+        if value is None or value >= 0 or not keeps_recall(rows, variant.name):
+            continue
+        if variant.family not in best or value < best[variant.family][0]:
+            best[variant.family] = value, variant
+    return [variant for _, variant in sorted(best.values(), key=lambda found: found[0])]
+
+
+def combinations(chosen: Sequence[Variant]) -> list[Variant]:
+    """The best two together, the best three, … up to `LARGEST`."""
+    names = accumulate((variant.name for variant in chosen), "{} + {}".format)
+    return [
+        merged(*chosen[:n], name=name) for n, name in enumerate(names, start=1) if 2 <= n <= LARGEST
+    ]
+
+
+def best(rows: Sequence[Row], variants: Sequence[Variant]) -> Variant | None:
+    """The variant with the lowest CHAIRi that keeps recall; None if none lowers it."""
+    good = [
+        (value, variant)
+        for variant in variants
+        if (value := change(rows, variant.name, "v7", "CHAIRi")["value"]) is not None
+        and value < 0
+        and keeps_recall(rows, variant.name)
+    ]
+    return min(good, key=lambda found: found[0])[1] if good else None
+
+
+def verdict(rows: Sequence[Row], name: str) -> str:
+    """Whether a variant beats v7 on pictures and seeds that had no part in choosing it."""
+    found = change(rows, name, "v7", "CHAIRi")
+    interval = f"{100 * found['value']:+.1f} points [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
+    if found["high"] >= 0:
+        return f"{name} does not beat v7 on CHAIRi: {interval}."
+    if not keeps_recall(rows, name):
+        return f"{name} lowers CHAIRi ({interval}), but recall with it."
+    return f"{name} beats v7 on CHAIRi, {interval}, and recall is not lower."

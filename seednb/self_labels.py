@@ -1,0 +1,40 @@
+"""Labels from the model itself: self-supervised SEED needs questions only."""
+
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from seednb.config import EvaluationParams
+from seednb.data.instruct import Pair
+from seednb.data.pictures import Pictures
+from seednb.decoding import generate
+from seednb.model import Bundle
+
+
+def self_labelled(
+    bundle: Bundle,
+    pairs: Sequence[Pair],
+    pictures: Pictures,
+    params: EvaluationParams,
+    template: str,
+) -> list[Pair]:
+    """The pairs with the model's own greedy answers, in the same order.
+
+    Cross-entropy with one's own greedy answer only sharpens the model, so such pairs are meant for
+    distillation alone. An answer that comes out empty leaves its pair out.
+    """
+    answered: list[Pair] = []
+    size = params.eval_batch_size
+    with tqdm(total=len(pairs), desc="label", unit="pair") as bar:
+        for start in range(0, len(pairs), size):
+            chunk = pairs[start : start + size]
+            questions = [pair.question for pair in chunk]
+            pixels = pictures.batch([pair.image for pair in chunk])
+            decoded = generate(bundle, questions, pixels, template, params.max_new_tokens)
+            answered += [
+                Pair(pair.image, pair.question, answer.text)
+                for pair, answer in zip(chunk, decoded, strict=True)
+                if answer.text
+            ]
+            bar.update(len(chunk))
+    return answered

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seednb.cli_scores import add_scores
+from seednb.cli_sweep import add_sweep
 from seednb.errors import SeedError
 from seednb.verbs import Parser, add_verb
 
@@ -75,6 +76,8 @@ def build_parser() -> Parser:
     verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
 
     add_scores(verbs)
+
+    add_sweep(verbs)
 
     verb = add_verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
     verb.add_argument("--output", required=True, type=Path, help="checkpoint folder to write")

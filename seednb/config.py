@@ -4,7 +4,7 @@ Every field carries its meaning, unit and range once; `seednb params`, the check
 messages all read them from here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from types import NoneType
@@ -211,7 +211,7 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     for key in values:
         if key not in owner:
             raise SeedError(
-                f"unknown parameter {key!r}{_suggestion(key, owner)}; list: seednb params"
+                f"unknown parameter {key!r}{suggestion(key, owner)}; list: seednb params"
             )
     parts = {
         name: cls(**{key: value for key, value in values.items() if owner[key] == name})
@@ -255,10 +255,11 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return values
 
 
-def _suggestion(key: str, known: Mapping[str, str]) -> str:
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """ " (did you mean 'n_pairs'?)" if something known is spelled much like the key, else ""."""
     from difflib import get_close_matches
 
-    close = get_close_matches(key, known, n=1)
+    close = get_close_matches(key, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

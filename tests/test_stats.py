@@ -16,6 +16,8 @@ from seednb.stats import (
     paired_bootstrap,
     paired_bootstrap_auc,
     ratio,
+    seeds_bootstrap,
+    seeds_bootstrap_auc,
 )
 
 RNG = np.random.default_rng(7)
@@ -190,3 +192,32 @@ def test_holm_gives_the_textbook_values_in_the_given_order():
     np.testing.assert_allclose(holm([0.9, 0.8]), [1, 1])
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         holm([0.5, np.nan])
+
+
+def test_one_run_alone_has_the_intervals_of_its_images():
+    a, b = images(chance=0.7), images(chance=0.8)
+    assert seeds_bootstrap([a], share) == bootstrap(a, share)
+    assert seeds_bootstrap([b], share, base=a) == paired_bootstrap(a, b, share)
+    margins, labels, of_image = rows_with_ties()
+    one = seeds_bootstrap_auc([margins], labels, of_image, base=-margins)
+    assert one == paired_bootstrap_auc(-margins, margins, labels, of_image)
+    assert seeds_bootstrap_auc([margins], labels, of_image) == bootstrap_auc(
+        margins, labels, of_image
+    )
+
+
+def test_runs_that_are_alike_add_no_uncertainty_and_runs_that_differ_do():
+    a, low, high = images(chance=0.6), images(chance=0.7), images(chance=0.9)
+    same = seeds_bootstrap([low, low, low], share, base=a)
+    alone = paired_bootstrap(a, low, share)
+    np.testing.assert_allclose([same.low, same.high], [alone.low, alone.high])
+    apart = seeds_bootstrap([low, high], share, base=a)
+    middle = (share(low.sum(0)) + share(high.sum(0))) / 2 - share(a.sum(0))
+    np.testing.assert_allclose(apart.value, middle)
+    # two runs .2 apart: a resample holds one of them twice half of the time
+    assert width(apart) > 0.2 > width(alone)
+
+
+def test_runs_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="against"):
+        seeds_bootstrap([images(5), images(4)], share)

@@ -1,7 +1,7 @@
 """`seednb sweep`: list, run or gather the cells of a sweep file."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from seednb.verbs import add_verb
 LISTED = 8  # failures that are spelled out
 
 
-def add_sweep(verbs: Any) -> None:
-    """Add the verb and its options."""
+def add_sweep(verbs: Any, overrides_of: Callable[[argparse.Namespace], dict[str, Any]]) -> None:
+    """Add the verb and its options; `overrides_of` reads the -p options."""
     verb = add_verb(verbs, "sweep", sweep, "a grid over parameters, versions and seeds", "seednb sweep params/sweeps/alpha.yaml --dry-run", "seednb sweep params/sweeps/alpha.yaml --jobs 2", "sbatch --array=0-11 --wrap 'seednb sweep params/sweeps/alpha.yaml --cell $SLURM_ARRAY_TASK_ID'")  # fmt: skip
     verb.add_argument("file", type=Path, metavar="FILE.yaml", help="keys: params, version, grid, seeds, benchmarks")  # fmt: skip
     verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="one parameter of every cell; list: seednb params")  # fmt: skip
     verb.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or else one a core)")  # fmt: skip
+    verb.set_defaults(overrides_of=overrides_of)
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="list the cells with their number and predicted time")  # fmt: skip
     what.add_argument("--cell", type=int, metavar="NUMBER", help="run this cell only, in this process: for a scheduler's array job")  # fmt: skip
@@ -25,12 +26,11 @@ def add_sweep(verbs: Any) -> None:
 
 def sweep(options: argparse.Namespace) -> None:
     """Run what is not finished, and write the tables."""
-    from seednb.config import parse_override
     from seednb.sweep import Sweep, load_sweep, run, run_cell, write_tables
 
     if options.jobs is not None and options.jobs < 1:
         raise SeedError(f"--jobs {options.jobs}: must be at least 1")
-    asked: Sweep = load_sweep(options.file, dict(map(parse_override, options.overrides)))
+    asked: Sweep = load_sweep(options.file, options.overrides_of(options))
     cells = asked.cells()
     if options.dry_run:
         print(_listing(asked, options.jobs or 1))

@@ -42,7 +42,32 @@ class Section:
 
 
 @dataclass(frozen=True)
-class DataParams(Section):
+class CurationParams(Section):
+    """Which instruction pairs are left out; by default none. See `seednb.data.curation`."""
+
+    max_question_overlap: float | None = knob(
+        None,
+        "leave out a pair whose question shares more of its trigrams with one to the same picture",
+        low=0,
+        high=1,
+    )
+    max_answer_overlap: float | None = knob(
+        None,
+        "leave out a pair whose answer shares more of its trigrams with one about the same picture",
+        low=0,
+        high=1,
+    )
+    drop_trivial_answers: bool = knob(
+        False, "leave out pairs whose answer is one word, or a mere yes or no"
+    )
+    min_answer_words: int = knob(0, "leave out pairs with a shorter answer", unit="words", low=0)
+    max_answer_words: int | None = knob(
+        None, "leave out pairs with a longer answer; unset: none", unit="words", low=1
+    )
+
+
+@dataclass(frozen=True)
+class DataParams(CurationParams):
     """Which pictures, annotations and instruction labels."""
 
     generator: str = knob("none", "data set to generate first", choices=("none", "pocket"))
@@ -208,16 +233,21 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     file = Path(file).resolve()
     values = _read_yaml(file) | dict(overrides or {})
     owner = {item.name: name for name, cls in SECTIONS.items() for item in fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in owner:
-            raise SeedError(
-                f"unknown parameter {key!r}{suggestion(key, owner)}; list: seednb params"
-            )
+    check_names(values, owner)
     parts = {
         name: cls(**{key: value for key, value in values.items() if owner[key] == name})
         for name, cls in SECTIONS.items()
     }
     return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SeedError for a parameter that is not known, with the name that may be meant."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            hint = suggestion(name, known)
+            raise SeedError(f"unknown parameter {name!r}{hint}; list: seednb params")
 
 
 def parse_override(text: str) -> tuple[str, Any]:

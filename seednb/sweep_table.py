@@ -14,7 +14,7 @@ from seednb.metrics import chair, pope
 from seednb.metrics.probes import SPLITS
 from seednb.preparation import Prepared, data_inputs
 from seednb.scoring import Answers
-from seednb.stats import Interval, seeds_bootstrap, seeds_bootstrap_auc
+from seednb.stats import Interval, Resampled, over_seeds, resample, resample_auc
 from seednb.sweep_file import Cell, Sweep
 
 Row = dict[str, Any]
@@ -131,16 +131,18 @@ def _rows(
 ) -> Iterator[Row]:
     """Levels, and differences to the base model, of trainings that differ in their seed."""
     asked = [*runs, base] if base else [*runs]
-    k = len(runs)  # what follows the runs is the base model's
-    sides: list[tuple[str | None, int | None]] = [(None, None), ("base", k)][: 2 if base else 1]
-    seed = params.bootstrap_seed
+    settings = (params.resamples, params.bootstrap_seed)
+
+    def figures(label: Row, metric: str, measured: list[Resampled]) -> Iterator[Row]:
+        """`measured`: the runs' and, if it was asked, the base model's after them."""
+        trained = measured[: len(runs)]
+        for versus, against in [(None, None), *(("base", each) for each in measured[len(runs) :])]:
+            found = over_seeds(trained, against, params.bootstrap_seed)
+            yield {"versus": versus, **label, "metric": metric, **_figures(found)}
 
     def ratios(label: Row, sums: list[pd.DataFrame], statistics: Statistics) -> Iterator[Row]:
         for metric, statistic in statistics.items():
-            for versus, at in sides:
-                against = None if at is None else sums[at]
-                found = seeds_bootstrap(sums[:k], statistic, params.resamples, seed, against)
-                yield {"versus": versus, **label, "metric": metric, **_figures(found)}
+            yield from figures(label, metric, [resample(s, statistic, *settings) for s in sums])
 
     label: Row = {"benchmark": "chair", "split": None, "variant": params.chair_variant}
     counts = (
@@ -150,6 +152,7 @@ def _rows(
     yield from ratios(label, [*map(chair.per_image_sums, counts)], chair.STATISTICS)
     if not all(each.probes for each in asked):
         return  # the mention control answers no probes
+    half = (params.resamples // 2, params.bootstrap_seed)  # as in the report
     for split in SPLITS:
         label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
         frames = [
@@ -157,13 +160,8 @@ def _rows(
         ]
         sums = [pope.per_image_sums(frame, params.pope_parser) for frame in frames]
         yield from ratios(label, sums, pope.STATISTICS)
-        margins = [frame["margin"] for frame in frames]
-        is_yes, images = frames[0]["label"] == "yes", frames[0]["image"]
-        for versus, at in sides:
-            against = None if at is None else margins[at]
-            half = params.resamples // 2  # as in the report: a sort costs more than a sum
-            found = seeds_bootstrap_auc(margins[:k], is_yes, images, half, seed, against)
-            yield {"versus": versus, **label, "metric": "auc", **_figures(found)}
+        areas = [resample_auc(f["margin"], f["label"] == "yes", f["image"], *half) for f in frames]
+        yield from figures(label, "auc", areas)
 
 
 def _figures(found: Interval) -> Row:

@@ -11,13 +11,16 @@ from seednb.stats import (
     _weighted_auc,
     bootstrap,
     bootstrap_auc,
+    change,
     holm,
+    level,
     mcnemar_exact,
+    over_seeds,
     paired_bootstrap,
     paired_bootstrap_auc,
     ratio,
-    seeds_bootstrap,
-    seeds_bootstrap_auc,
+    resample,
+    resample_auc,
 )
 
 RNG = np.random.default_rng(7)
@@ -195,29 +198,35 @@ def test_holm_gives_the_textbook_values_in_the_given_order():
 
 
 def test_one_run_alone_has_the_intervals_of_its_images():
-    a, b = images(chance=0.7), images(chance=0.8)
-    assert seeds_bootstrap([a], share) == bootstrap(a, share)
-    assert seeds_bootstrap([b], share, base=a) == paired_bootstrap(a, b, share)
-    margins, labels, of_image = rows_with_ties()
-    one = seeds_bootstrap_auc([margins], labels, of_image, base=-margins)
-    assert one == paired_bootstrap_auc(-margins, margins, labels, of_image)
-    assert seeds_bootstrap_auc([margins], labels, of_image) == bootstrap_auc(
-        margins, labels, of_image
-    )
+    a, b = resample(images(chance=0.7), share), resample(images(chance=0.8), share)
+    assert over_seeds([a]) == level(a)
+    assert over_seeds([b], a) == change(a, b)
+    rows = rows_with_ties()
+    assert over_seeds([resample_auc(*rows)]) == bootstrap_auc(*rows)
 
 
 def test_runs_that_are_alike_add_no_uncertainty_and_runs_that_differ_do():
-    a, low, high = images(chance=0.6), images(chance=0.7), images(chance=0.9)
-    same = seeds_bootstrap([low, low, low], share, base=a)
-    alone = paired_bootstrap(a, low, share)
+    a, low, high = (resample(images(chance=p), share) for p in (0.6, 0.7, 0.9))
+    same, alone = over_seeds([low, low, low], a), change(a, low)
     np.testing.assert_allclose([same.low, same.high], [alone.low, alone.high])
-    apart = seeds_bootstrap([low, high], share, base=a)
-    middle = (share(low.sum(0)) + share(high.sum(0))) / 2 - share(a.sum(0))
-    np.testing.assert_allclose(apart.value, middle)
+    apart = over_seeds([low, high], a)
+    np.testing.assert_allclose(apart.value, (low.value + high.value) / 2 - a.value)
     # two runs .2 apart: a resample holds one of them twice half of the time
-    assert width(apart) > 0.2 > width(alone)
+    assert width(apart) > 0.2 - 1e-9 > width(alone)
 
 
 def test_runs_on_other_images_are_refused():
-    with pytest.raises(ValueError, match="against"):
-        seeds_bootstrap([images(5), images(4)], share)
+    with pytest.raises(ValueError, match="of 5 images and of 4"):
+        over_seeds([resample(images(5), share), resample(images(4), share)])
+
+
+def test_one_set_of_resamples_serves_levels_and_differences():
+    a, b = images(chance=0.7), images(chance=0.8)
+    before, after = resample(a, share), resample(b, share)
+    assert level(before) == bootstrap(a, share)
+    assert change(before, after) == paired_bootstrap(a, b, share)
+    with pytest.raises(ValueError, match="of 200 images and of 5"):
+        change(before, resample(a[:5], share))
+    frames = [pd.DataFrame(a[:3], index=list(names)) for names in ("abc", "acb")]
+    with pytest.raises(ValueError, match="different images"):
+        change(*(resample(frame, share) for frame in frames))

@@ -8,6 +8,7 @@ from typing import Any
 
 from seednb.cli_benchmarks import add_benchmark_options, run_benchmarks
 from seednb.cli_scores import add_scores
+from seednb.cli_sweep import add_sweep
 from seednb.errors import SeedError
 from seednb.verbs import Parser, add_verb
 
@@ -53,6 +54,7 @@ def build_parser() -> Parser:
     verb.add_argument("--image-dir", required=True, type=Path, help="folder of the pictures")
     verb.add_argument("--output", required=True, type=Path, help="JSON to write")
     verb.add_argument("--max-samples", type=int, help="stop after this many pairs")
+    verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="what to leave out: max_answer_overlap, drop_trivial_answers, …; see seednb params")  # fmt: skip
 
     verb = add_verb(verbs, "train", train, "train one version's adapter", "seednb train --version v7", "accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --version v7")  # fmt: skip
     _params_options(verb)
@@ -87,6 +89,8 @@ def build_parser() -> Parser:
     verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
 
     add_scores(verbs)
+
+    add_sweep(verbs, _overrides)
 
     verb = add_verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
     verb.add_argument("--output", required=True, type=Path, help="checkpoint folder to write")
@@ -148,9 +152,11 @@ def report(options: argparse.Namespace) -> None:
 
 def prepare_data(options: argparse.Namespace) -> None:
     """Convert LLaVA-Instruct to instruction pairs."""
+    from seednb.data.curation import Curator, curation
     from seednb.data.instruct import prepare_data as convert
 
-    summary = convert(options.input, options.image_dir, options.output, options.max_samples)
+    refuse = Curator(curation(_overrides(options)))
+    summary = convert(options.input, options.image_dir, options.output, options.max_samples, refuse)
     for key, value in summary.items():
         print(f"{key}: {value}")
 

@@ -5,7 +5,7 @@ messages all read them from here. A long file, because all parameters stand in i
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -47,7 +47,32 @@ class Section:
 
 
 @dataclass(frozen=True)
-class DataParams(Section):
+class CurationParams(Section):
+    """Which instruction pairs are left out; by default none. See `seednb.data.curation`."""
+
+    max_question_overlap: float | None = knob(
+        None,
+        "leave out a pair whose question shares more of its trigrams with one to the same picture",
+        low=0,
+        high=1,
+    )
+    max_answer_overlap: float | None = knob(
+        None,
+        "leave out a pair whose answer shares more of its trigrams with one about the same picture",
+        low=0,
+        high=1,
+    )
+    drop_trivial_answers: bool = knob(
+        False, "leave out pairs whose answer is one word, or a mere yes or no"
+    )
+    min_answer_words: int = knob(0, "leave out pairs with a shorter answer", unit="words", low=0)
+    max_answer_words: int | None = knob(
+        None, "leave out pairs with a longer answer; unset: none", unit="words", low=1
+    )
+
+
+@dataclass(frozen=True)
+class DataParams(CurationParams):
     """Which pictures, annotations and instruction labels."""
 
     generator: str = knob("none", "data set to generate first", choices=("none", "pocket"))
@@ -317,13 +342,8 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     file = Path(file).resolve()
     values = _read_yaml(file) | dict(overrides or {})
     owner = {item.name: name for name, cls in SECTIONS.items() for item in fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in owner:
-            raise SeedError(
-                f"{file.name}: unknown parameter {shown(key)}{_suggestion(key, owner)}; "
-                "list: seednb params"
-            )
     try:
+        check_names(values, owner)
         parts = {
             name: cls(**{key: value for key, value in values.items() if owner[key] == name})
             for name, cls in SECTIONS.items()
@@ -332,6 +352,15 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
         where = f"{file.name} with -p" if overrides else file.name
         raise SeedError(f"{where}: {problem}") from None
     return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SeedError for a parameter that is not known, with the name that may be meant."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            hint = suggestion(str(name), known)
+            raise SeedError(f"unknown parameter {shown(name)}{hint}; list: seednb params")
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -401,10 +430,11 @@ def shown(value: Any) -> str:
         return f"a number of {value.bit_length()} bits"
 
 
-def _suggestion(key: Any, known: Mapping[str, str]) -> str:
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """ " (did you mean 'n_pairs'?)" if something known is spelled much like the key, else ""."""
     from difflib import get_close_matches
 
-    close = get_close_matches(str(key), known, n=1)
+    close = get_close_matches(key, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

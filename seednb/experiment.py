@@ -187,6 +187,14 @@ class Experiment:
             folder=stage.folder.relative_to(self.runs),
         )
 
+    def stages(self, model: str) -> list[Stage]:
+        """What must be finished before `answers(model)` only reads: its training, its answers."""
+        needed = self.stages("v7") if model == "mention_control" else []
+        if model in (*TRAINED, *TRUTHFUL):
+            version, labels = _version_and_labels(model)
+            needed = [self._train_stage(RECIPES[version], labels)]
+        return [*needed, self._answer_stage(model)]
+
     @property
     def sampled(self) -> list[str]:
         """Names of the base model's runs by sampling."""

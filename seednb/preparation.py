@@ -14,8 +14,9 @@ from seednb.data.coco import (
     load_split,
     split_by_id,
 )
+from seednb.data.curation import REASONS, Curator
 from seednb.data.files import Skipped, find_one, read_json
-from seednb.data.instruct import Pair, build_conversations, to_pairs
+from seednb.data.instruct import Pair, build_conversations, summarise, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.errors import SeedError
 from seednb.lock import alone
@@ -143,18 +144,36 @@ def _pairs(
     """Instruction pairs in both label regimes; without an instruction file they are the same."""
     largest = 3 * params.data.n_pairs  # v6 trains on 3 n
     built = build_conversations(train, params.data.world_seed)
-    truthful, skipped = to_pairs(built, train.image_dir, largest)
+    truthful, skipped = to_pairs(built, train.image_dir, largest, Curator(params.data))
     if not params.data.instruct:
-        return dict.fromkeys(LABELS, truthful), skipped
+        return _some(dict.fromkeys(LABELS, truthful), skipped)
     file = find_one(root, params.data.instruct)
     conversations = read_json(file)
     try:
-        replay, skipped_replay = to_pairs(conversations, train.image_dir, largest)
+        replay, skipped_replay = to_pairs(
+            conversations, train.image_dir, largest, Curator(params.data)
+        )
     except SeedError as problem:
         raise SeedError(f"{file}: {problem}") from None
-    # a picture that is damaged in both regimes is one input
-    skipped = list(dict.fromkeys([*skipped_replay, *skipped]))
-    return {"replay": replay, "truthful": truthful}, skipped
+    # a picture that is damaged in both regimes is one input; a curated pair is one of its regime
+    also = [
+        Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
+        for item in skipped
+    ]
+    both = list(dict.fromkeys([*skipped_replay, *also]))
+    return _some({"replay": replay, "truthful": truthful}, both)
+
+
+def _some(
+    pairs: dict[str, list[Pair]], skipped: list[Skipped]
+) -> tuple[dict[str, list[Pair]], list[Skipped]]:
+    """What was given, unless curation has left nothing."""
+    for labels, kept in pairs.items():
+        if not kept and any(item.reason in REASONS for item in skipped):
+            counts = summarise(skipped).itertuples(index=False, name=None)
+            why = ", ".join(f"{reason}: {count}" for reason, count in counts)
+            raise SeedError(f"no pair with {labels} labels is left ({why}); curate less")
+    return pairs, skipped
 
 
 def _probes(

@@ -15,10 +15,13 @@ from seednb.metrics.probes import SPLITS
 from seednb.preparation import Prepared
 from seednb.stats import (
     Interval,
+    Resampled,
     bootstrap,
-    bootstrap_auc,
+    change,
+    level,
     paired_bootstrap,
-    paired_bootstrap_auc,
+    resample,
+    resample_auc,
 )
 
 Row = dict[str, Any]
@@ -97,18 +100,14 @@ def _pope_rows(
     }
     label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
     yield from _ratio_rows(sums, pairs, pope.STATISTICS, params, label, answers, "probes.jsonl")
-    seed = params.bootstrap_seed
-    resamples = params.resamples // 2  # a sorted sum over rows costs more than a product of sums
-    for model, frame in frames.items():
-        present = frame["label"] == "yes"
-        area = bootstrap_auc(frame["margin"], present, frame["image"], resamples, seed)
-        yield _row(model, None, label, "auc", area, answers[model].folder / "probes.jsonl")
-    for model, versus in pairs:
-        a, b = frames[versus], frames[model]
-        area = paired_bootstrap_auc(
-            a["margin"], b["margin"], a["label"] == "yes", a["image"], resamples, seed
+    half = params.resamples // 2  # a sorted sum over rows costs more than a product of sums
+    areas = {
+        model: resample_auc(
+            frame["margin"], frame["label"] == "yes", frame["image"], half, params.bootstrap_seed
         )
-        yield _row(model, versus, label, "auc", area, answers[model].folder / "probes.jsonl")
+        for model, frame in frames.items()
+    }
+    yield from _levels_and_changes(areas, pairs, label, "auc", answers, "probes.jsonl")
 
 
 def _threshold_rows(
@@ -126,15 +125,16 @@ def _threshold_rows(
         return pope.per_image_sums(half, params.pope_parser)
 
     control = pope.per_image_sums(refitted.records, params.pope_parser)
+    base_sums = sums(base)
+    seed_sums = sums(_split_frame(answers["v7"], split)) if "v7" in answers else None
     settings = (params.resamples, params.bootstrap_seed)
     for metric, statistic in pope.STATISTICS.items():
         yield _row(name, None, label, metric, bootstrap(control, statistic, *settings), file)
-        change = paired_bootstrap(sums(base), control, statistic, *settings)
-        yield _row(name, "base", label, metric, change, file)
-        if "v7" in answers:
-            seed_sums = sums(_split_frame(answers["v7"], split))
-            change = paired_bootstrap(control, seed_sums, statistic, *settings)
-            yield _row("v7", name, label, metric, change, file)
+        gain = paired_bootstrap(base_sums, control, statistic, *settings)
+        yield _row(name, "base", label, metric, gain, file)
+        if seed_sums is not None:
+            beyond = paired_bootstrap(control, seed_sums, statistic, *settings)
+            yield _row("v7", name, label, metric, beyond, file)
 
 
 def _ratio_rows(
@@ -146,14 +146,28 @@ def _ratio_rows(
     answers: Mapping[str, Answers],
     file: str,
 ) -> Iterator[Row]:
-    settings = (params.resamples, params.bootstrap_seed)
     for metric, statistic in statistics.items():
-        for model, counts in sums.items():
-            level = bootstrap(counts, statistic, *settings)
-            yield _row(model, None, label, metric, level, answers[model].folder / file)
-        for model, versus in pairs:
-            change = paired_bootstrap(sums[versus], sums[model], statistic, *settings)
-            yield _row(model, versus, label, metric, change, answers[model].folder / file)
+        measured = {
+            model: resample(counts, statistic, params.resamples, params.bootstrap_seed)
+            for model, counts in sums.items()
+        }
+        yield from _levels_and_changes(measured, pairs, label, metric, answers, file)
+
+
+def _levels_and_changes(
+    measured: Mapping[str, Resampled],
+    pairs: list[tuple[str, str]],
+    label: Row,
+    metric: str,
+    answers: Mapping[str, Answers],
+    file: str,
+) -> Iterator[Row]:
+    """Every model's level, and the differences of some pairs on the same resamples."""
+    for model, figure in measured.items():
+        yield _row(model, None, label, metric, level(figure), answers[model].folder / file)
+    for model, versus in pairs:
+        difference = change(measured[versus], measured[model])
+        yield _row(model, versus, label, metric, difference, answers[model].folder / file)
 
 
 def _split_frame(answer: Answers, split: str) -> pd.DataFrame:

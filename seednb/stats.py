@@ -8,8 +8,10 @@ Zero denominators: a ratio of nothing is NaN. A resample whose statistic is NaN 
 interval; if the statistic itself is NaN, or every resample is, both ends are NaN too.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,14 +43,64 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:
     return quotient
 
 
-def bootstrap(sums: Sums, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> Interval:
-    """The interval of a level. `sums` is (images, k): each image's counts.
+@dataclass(frozen=True)
+class Resampled:
+    """A figure of one model and of every resample of its images.
+
+    Models that were measured on the same images share the resamples, so that a difference between
+    two of them needs no new ones.
+    """
+
+    value: float
+    samples: Array  # (resamples,)
+    images: pd.Index
+
+
+def resample(sums: Sums, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> Resampled:
+    """`sums` is (images, k): each image's counts.
 
     `statistic` maps summed counts (..., k) to figures (...), so F1 and CHAIRi are ratios of sums.
     """
     counts = _counts(sums)
     levels = [statistic(weights @ counts) for weights in _weights(len(counts), resamples, seed)]
-    return _interval(statistic(counts.sum(0)), np.concatenate(levels), len(counts))
+    value = float(np.squeeze(statistic(counts.sum(0))))
+    names = sums.index if isinstance(sums, pd.DataFrame) else pd.RangeIndex(len(counts))
+    return Resampled(value, np.concatenate(levels), names)
+
+
+def resample_auc(
+    margins: ArrayLike,
+    labels: ArrayLike,
+    images: ArrayLike,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Resampled:
+    """The area under the ROC curve; `labels` are true for yes, one row a probe.
+
+    AUC is no ratio of sums, so an image's weight is repeated for each of its rows.
+    """
+    unique, image_of_row = np.unique(np.asarray(images), return_inverse=True)
+    area = _weighted_auc(margins, labels)
+    samples = [area(w[:, image_of_row]) for w in _weights(len(unique), resamples, seed)]
+    value = float(np.squeeze(area(np.ones((1, len(image_of_row))))))
+    return Resampled(value, np.concatenate(samples), pd.Index(unique))
+
+
+def level(measured: Resampled) -> Interval:
+    """The interval of a figure."""
+    return _interval(measured.value, measured.samples, len(measured.images))
+
+
+def change(before: Resampled, after: Resampled) -> Interval:
+    """The interval of after - before. Raises ValueError if they hold different images or orders."""
+    _same_images(before, after)
+    difference = after.samples - before.samples
+    return _interval(after.value - before.value, difference, len(before.images))
+
+
+def bootstrap(sums: Sums, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> Interval:
+    """The interval of a level; arguments as of `resample`."""
+    return level(resample(sums, statistic, resamples, seed))
 
 
 def paired_bootstrap(
@@ -64,13 +116,9 @@ def paired_bootstrap(
     if they differ.
     """
     _check_same_images(sums_a, sums_b)
-    counts_a, counts_b = _counts(sums_a), _counts(sums_b)
-    changes = [
-        statistic(weights @ counts_b) - statistic(weights @ counts_a)
-        for weights in _weights(len(counts_a), resamples, seed)
-    ]
-    change = statistic(counts_b.sum(0)) - statistic(counts_a.sum(0))
-    return _interval(change, np.concatenate(changes), len(counts_a))
+    settings = (statistic, resamples, seed)
+    before, after = resample(sums_a, *settings), resample(sums_b, *settings)
+    return change(before, replace(after, images=before.images))
 
 
 def bootstrap_auc(
@@ -80,14 +128,8 @@ def bootstrap_auc(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """The interval of the area under the ROC curve; `labels` are true for yes, one row a probe.
-
-    AUC is no ratio of sums, so an image's weight is repeated for each of its rows.
-    """
-    unique, image_of_row = np.unique(np.asarray(images), return_inverse=True)
-    area = _weighted_auc(margins, labels)
-    samples = [area(w[:, image_of_row]) for w in _weights(len(unique), resamples, seed)]
-    return _interval(area(np.ones((1, len(image_of_row)))), np.concatenate(samples), len(unique))
+    """The interval of the area under the ROC curve; arguments as of `resample_auc`."""
+    return level(resample_auc(margins, labels, images, resamples, seed))
 
 
 def paired_bootstrap_auc(
@@ -99,14 +141,25 @@ def paired_bootstrap_auc(
     seed: int = 0,
 ) -> Interval:
     """The interval of auc(b) - auc(a) over the same probes, row by row."""
-    unique, image_of_row = np.unique(np.asarray(images), return_inverse=True)
-    area_a, area_b = _weighted_auc(margins_a, labels), _weighted_auc(margins_b, labels)
+    settings = (labels, images, resamples, seed)
+    return change(resample_auc(margins_a, *settings), resample_auc(margins_b, *settings))
 
-    def change(row_weights: Array) -> Array:
-        return area_b(row_weights) - area_a(row_weights)
 
-    samples = [change(w[:, image_of_row]) for w in _weights(len(unique), resamples, seed)]
-    return _interval(change(np.ones((1, len(image_of_row)))), np.concatenate(samples), len(unique))
+def over_seeds(runs: Sequence[Resampled], base: Resampled | None = None, seed: int = 0) -> Interval:
+    """The interval of the mean figure of trainings that differ in their seed only.
+
+    Hierarchical: a resample draws the images, the same for all runs, and then as many runs as there
+    are, with replacement. With `base`, of run - base on the same images. One run has the intervals
+    of `level` and `change`. With few runs the spread between them comes out too small, by
+    (k - 1) / k of its variance for k runs: three seeds are few. Raises ValueError as `change` does.
+    """
+    _same_images(*runs, *([] if base is None else [base]))
+    value, samples = (0.0, 0.0) if base is None else (base.value, base.samples)
+    figures = np.stack([run.samples - samples for run in runs], -1)  # (resamples, runs)
+    # a generator apart from the images', whose draws stay as in the other intervals
+    drawn = np.random.default_rng([seed, 1]).integers(len(runs), size=figures.shape)
+    means = np.take_along_axis(figures, drawn, -1).mean(-1)
+    return _interval(np.mean([run.value - value for run in runs]), means, len(runs[0].images))
 
 
 def mcnemar_exact(right_a: ArrayLike, right_b: ArrayLike) -> float:
@@ -150,15 +203,33 @@ def images_to_resolve(measured: Interval, difference: float) -> float:
     return float(measured.n * (half_width / abs(difference)) ** 2)
 
 
+def _same_images(first: Resampled, *others: Resampled) -> None:
+    for other in others:
+        if len(first.images) != len(other.images):
+            raise ValueError(f"resamples of {len(first.images)} images and of {len(other.images)}")
+        if not first.images.equals(other.images):
+            raise ValueError("the resamples are of different images or orders")
+
+
 def _weights(n_images: int, resamples: int, seed: int) -> Iterator[Array]:
     """Multinomial image weights, (chunk, images) at a time; the same for the same seed."""
+    for drawn in _drawn(n_images, resamples, seed):
+        yield drawn.astype(float)
+
+
+@lru_cache(maxsize=4)  # all figures of one benchmark share the images: 4 MB for 1000, 2000 times
+def _drawn(n_images: int, resamples: int, seed: int) -> list[NDArray[np.integer[Any]]]:
+    """How often each image was drawn, in chunks of resamples."""
     rng = np.random.default_rng(seed)
+    kind = np.uint16 if n_images < 2**16 else np.int64
+    chunks: list[NDArray[np.integer[Any]]] = []
     for start in range(0, resamples, CHUNK):
         chunk = min(CHUNK, resamples - start)
         drawn = rng.integers(n_images, size=(chunk, n_images))
         cells = (drawn + n_images * np.arange(chunk)[:, None]).ravel()
         weights = np.bincount(cells, minlength=chunk * n_images).reshape(chunk, n_images)
-        yield weights.astype(float)
+        chunks.append(weights.astype(kind))
+    return chunks
 
 
 def _weighted_auc(margins: ArrayLike, labels: ArrayLike) -> Statistic:
@@ -168,15 +239,19 @@ def _weighted_auc(margins: ArrayLike, labels: ArrayLike) -> Statistic:
         raise ValueError("auc: needs a label and a margin that is a number for every row")
     order = np.argsort(scores, kind="stable")
     is_new = np.append(True, scores[order][1:] != scores[order][:-1])
-    starts = np.flatnonzero(is_new)  # first row of each group of ties
-    sign = positive[order]
+    group = np.cumsum(is_new) - 1  # ties are one group
+    first, last = np.flatnonzero(is_new), np.append(np.flatnonzero(is_new)[1:], len(scores)) - 1
+    is_yes = positive[order]
+    before, through = first[group][is_yes], last[group][is_yes] + 1
+    yes_rows, sign = order[is_yes], (~is_yes).astype(float)
 
     def area(row_weights: Array) -> Array:
-        weights = row_weights[:, order]
-        yes = np.add.reduceat(weights * sign, starts, axis=1)
-        no = np.add.reduceat(weights * ~sign, starts, axis=1)
-        no_below = np.cumsum(no, axis=1) - no / 2  # a tie counts half
-        return ratio((yes * no_below).sum(1), yes.sum(1) * no.sum(1))
+        """Weights and halves of them are exact in float64, so no order of adding changes a bit."""
+        no = np.zeros((len(row_weights), len(order) + 1))  # noes below each place of the ranking
+        np.cumsum(row_weights[:, order] * sign, axis=1, out=no[:, 1:])
+        yes = row_weights[:, yes_rows]
+        no_below = (no[:, before] + no[:, through]) / 2  # a tie counts half
+        return ratio((yes * no_below).sum(1), yes.sum(1) * no[:, -1])
 
     return area
 

@@ -51,7 +51,9 @@ def test_a_notebook_is_stripped_and_in_the_house_style(path):
     assert "## What we learnt" in "\n".join(cell.source for cell in notebook.cells)
 
 
-@pytest.mark.parametrize("verb", ["report", "train", "evaluate", "demo", "doctor", "pocket-base"])
+@pytest.mark.parametrize(
+    "verb", ["report", "train", "evaluate", "demo", "doctor", "pocket-base", "sweep"]
+)
 def test_help_of_a_verb_has_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         build_parser().parse_args([verb, "--help"])

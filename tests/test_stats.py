@@ -12,11 +12,16 @@ from seednb.stats import (
     _weighted_auc,
     bootstrap,
     bootstrap_auc,
+    change,
     holm,
+    level,
     mcnemar_exact,
+    over_seeds,
     paired_bootstrap,
     paired_bootstrap_auc,
     ratio,
+    resample,
+    resample_auc,
 )
 
 RNG = np.random.default_rng(7)
@@ -217,3 +222,38 @@ def test_one_row_has_no_area_and_one_defined_resample_is_an_interval():
     assert np.isnan([alone.value, alone.low, alone.high]).all()
     defined = _interval(0.5, np.array([np.nan, 0.4, np.nan]), 3)
     assert (defined.value, defined.low, defined.high, defined.n) == (0.5, 0.4, 0.4, 3)
+
+
+def test_one_run_alone_has_the_intervals_of_its_images():
+    a, b = resample(images(chance=0.7), share), resample(images(chance=0.8), share)
+    assert over_seeds([a]) == level(a)
+    assert over_seeds([b], a) == change(a, b)
+    rows = rows_with_ties()
+    assert over_seeds([resample_auc(*rows)]) == bootstrap_auc(*rows)
+
+
+def test_runs_that_are_alike_add_no_uncertainty_and_runs_that_differ_do():
+    a, low, high = (resample(images(chance=p), share) for p in (0.6, 0.7, 0.9))
+    same, alone = over_seeds([low, low, low], a), change(a, low)
+    np.testing.assert_allclose([same.low, same.high], [alone.low, alone.high])
+    apart = over_seeds([low, high], a)
+    np.testing.assert_allclose(apart.value, (low.value + high.value) / 2 - a.value)
+    # two runs .2 apart: a resample holds one of them twice half of the time
+    assert width(apart) > 0.2 - 1e-9 > width(alone)
+
+
+def test_runs_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="of 5 images and of 4"):
+        over_seeds([resample(images(5), share), resample(images(4), share)])
+
+
+def test_one_set_of_resamples_serves_levels_and_differences():
+    a, b = images(chance=0.7), images(chance=0.8)
+    before, after = resample(a, share), resample(b, share)
+    assert level(before) == bootstrap(a, share)
+    assert change(before, after) == paired_bootstrap(a, b, share)
+    with pytest.raises(ValueError, match="of 200 images and of 5"):
+        change(before, resample(a[:5], share))
+    frames = [pd.DataFrame(a[:3], index=list(names)) for names in ("abc", "acb")]
+    with pytest.raises(ValueError, match="different images"):
+        change(*(resample(frame, share) for frame in frames))

@@ -33,14 +33,20 @@ class Pair:
     answer: str
 
 
+Refuse = Callable[[Pair], str]  # why a pair is left out, "" if it is not
+
+
 def to_pairs(
-    conversations: Sequence[Conversation], image_dir: Path, max_samples: int | None = None
+    conversations: Sequence[Conversation],
+    image_dir: Path,
+    max_samples: int | None = None,
+    refuse: Refuse = lambda pair: "",
 ) -> tuple[list[Pair], list[Skipped]]:
     """Each human turn with the gpt turn right after it is one pair; the order is kept.
 
     Reading stops after `max_samples` pairs. What cannot be used (a text-only record, a missing,
-    unsafe or damaged picture, an empty or unpaired turn) is returned with its reason. A picture
-    may lie under another of COCO's names; the pair then has that name.
+    unsafe or damaged picture, an empty or unpaired turn) is returned with its reason, and so is a
+    pair that `refuse` has a reason against ("" for none; see `seednb.data.curation`). A picture may lie under another of COCO's names; the pair then has that name.
     """
     if not isinstance(conversations, list):
         kind = type(conversations).__name__
@@ -51,7 +57,7 @@ def to_pairs(
     skipped: list[Skipped] = []
     find = lru_cache(maxsize=None)(partial(_find_image, Path(image_dir)))
     for number, record in enumerate(conversations):
-        for item in _read_record(record, f"record {number}", find):
+        for item in _read_record(record, f"record {number}", find, refuse):
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
@@ -113,7 +119,11 @@ def summarise(skipped: Sequence[Skipped]) -> pd.DataFrame:
 
 
 def prepare_data(
-    input: Path, image_dir: Path, output: Path, max_samples: int | None = None
+    input: Path,
+    image_dir: Path,
+    output: Path,
+    max_samples: int | None = None,
+    refuse: Refuse = lambda pair: "",
 ) -> dict[str, Any]:
     """Convert a LLaVA-Instruct file to a file of pairs; returns what was written and left out.
 
@@ -123,7 +133,7 @@ def prepare_data(
         raise SeedError(f"there is no folder of pictures {image_dir}; run: seednb doctor")
     conversations = read_json(input)
     try:
-        pairs, skipped = to_pairs(conversations, image_dir, max_samples)
+        pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
     except SeedError as problem:
         raise SeedError(f"{input}: {problem}") from None
     counts = dict(summarise(skipped).itertuples(index=False, name=None))
@@ -142,7 +152,7 @@ def prepare_data(
 
 
 def _read_record(
-    record: Any, where: str, find: Callable[[str], tuple[str, str]]
+    record: Any, where: str, find: Callable[[str], tuple[str, str]], refuse: Refuse
 ) -> Iterator[Pair | Skipped]:
     if not isinstance(record, dict):
         yield Skipped(where, "not a record")
@@ -160,10 +170,12 @@ def _read_record(
         if problem:
             yield Skipped(f"{where}, {image}", problem)
         else:
-            yield from _read_messages(messages, where, name)
+            yield from _read_messages(messages, where, name, refuse)
 
 
-def _read_messages(messages: list[Any], where: str, image: str) -> Iterator[Pair | Skipped]:
+def _read_messages(
+    messages: list[Any], where: str, image: str, refuse: Refuse
+) -> Iterator[Pair | Skipped]:
     """Pair each question with the answer right after it; each message is used or skipped."""
     question: str | None = None
     for number, message in enumerate(messages):
@@ -179,8 +191,10 @@ def _read_messages(messages: list[Any], where: str, image: str) -> Iterator[Pair
         elif question is None:
             yield Skipped(here, "answer without a question")
         else:
+            pair = Pair(image, question, text)
             empty = "empty question" if not question else "empty answer" if not text else ""
-            yield Skipped(here, empty) if empty else Pair(image, question, text)
+            reason = empty or refuse(pair)
+            yield Skipped(here, reason) if reason else pair
             question = None
     if question is not None:
         yield Skipped(f"{where}, turn {len(messages) - 1}", "question without an answer")

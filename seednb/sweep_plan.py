@@ -1,0 +1,132 @@
+"""What a sweep still has to do, how long that takes, and a live line while it does."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tqdm import tqdm
+
+from seednb.artifacts import MANIFEST, Stage, read_json
+from seednb.experiment import Experiment
+from seednb.sweep_file import Cell
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is left to do for one cell."""
+
+    cell: Cell
+    stages: tuple[Stage, ...]  # not finished, and not made for a cell before this one
+    is_finished: bool
+    predicted_s: float | None  # None: nothing like it has run yet
+
+
+def plan(cells: Sequence[Cell]) -> list[Planned]:
+    """What each cell still needs, and how long that takes by the runs that are finished."""
+    planned, seen, rates = [], set[Path](), dict[Path, Rates]()
+    for cell in cells:
+        lab = cell.open()
+        missing = list(to_make(cell, lab))
+        stages = tuple(stage for stage in missing if stage.folder not in seen)
+        seen |= {stage.folder for stage in stages}
+        if lab.runs not in rates:
+            rates[lab.runs] = Rates(lab.runs.parent)
+        seconds = [rates[lab.runs].predict(stage) for stage in stages]
+        known = [each for each in seconds if each is not None]
+        total = sum(known) if len(known) == len(seconds) else None
+        planned.append(Planned(cell, stages, not missing, total))
+    return planned
+
+
+class Rates:
+    """Seconds a unit of work, from the manifests of finished runs."""
+
+    def __init__(self, runs: Path) -> None:
+        """Read all profiles' runs: a rate is a model's, whatever the size of the run."""
+        self._rates: dict[tuple[Any, ...], list[float]] = {}
+        for file in sorted(runs.glob(f"*/*-*/{MANIFEST}")):
+            manifest = read_json(file)
+            kind = _kind(manifest["stage"], manifest["inputs"])
+            # the answers of an adapter may have been timed with its training
+            if kind and manifest["seconds"] and "adapter" not in manifest["inputs"]:
+                rate = manifest["seconds"] / _work(manifest["inputs"])
+                self._rates.setdefault(kind, []).append(rate)
+
+    def predict(self, stage: Stage) -> float | None:
+        """Seconds of a stage that has not run; None if nothing of its kind has."""
+        rates = self._rates.get(_kind(stage.name, stage.inputs))
+        return median(rates) * _work(stage.inputs) if rates else None
+
+
+def _kind(name: str, inputs: Row) -> tuple[Any, ...]:
+    """What must be alike for two stages to take as long per unit: () for stages not predicted."""
+    if "model" not in inputs or not name.startswith(("train-", "answers-")):
+        return ()
+    what = name.split("-")[0]
+    if what == "answers":  # contrastive decoding asks twice; adapters cost next to nothing
+        what = name if name in ("answers-contrastive", "answers-mention_control") else what
+    return what, inputs["model"]["model"]
+
+
+def _work(inputs: Row) -> float:
+    """Training examples, or pictures to caption."""
+    if "recipe" in inputs:
+        recipe = inputs["recipe"]
+        return float(recipe["data_share"] * inputs["data"]["n_pairs"] * recipe["epochs"])
+    return float(inputs["data"]["caption_images"])
+
+
+def to_make(cell: Cell, lab: Experiment) -> Iterator[Stage]:
+    for model in dict.fromkeys((cell.version, "base")):
+        yield from (stage for stage in lab.stages(model) if not stage.is_finished)
+
+
+class Progress:
+    """A bar of cells with the time left: predicted at first, then by the speed of this run."""
+
+    def __init__(self, planned: Sequence[Planned], jobs: int) -> None:
+        """`planned` are all cells; those that are finished count from the start."""
+        todo = [each for each in planned if not each.is_finished]
+        predicted = [each.predicted_s for each in todo]
+        known = [each for each in predicted if each]
+        self._weights = known if len(known) == len(todo) else [1.0] * len(todo)
+        self._total, self._done, self._failed = sum(self._weights), 0.0, 0
+        self._started = time.monotonic()
+        self._ends: float | None = None
+        if known and len(known) == len(todo):
+            self._ends = self._started + self._total / jobs
+        shape = "{n}/{total} cells |{bar}| {elapsed}{postfix}"
+        n_before = len(planned) - len(todo)
+        self._bar = tqdm(total=len(planned), initial=n_before, bar_format=shape)
+
+    def __enter__(self) -> "Progress":
+        """Show the bar."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the bar's last state on the screen."""
+        self._bar.close()
+
+    def advance(self, index: int, failed: bool) -> None:
+        """One of the unfinished cells has ended."""
+        self._done += self._weights[index]
+        self._failed += failed
+        now = time.monotonic()
+        left = (self._total - self._done) / self._done
+        self._ends = now + left * (now - self._started)
+        self._bar.update()
+        self.tick()
+
+    def tick(self) -> None:
+        """Bring the clock up to date."""
+        texts = []
+        if self._ends is not None:
+            left = max(0.0, self._ends - time.monotonic())
+            texts.append(f"{tqdm.format_interval(round(left))} left")
+        texts += [f"{self._failed} failed"] * bool(self._failed)
+        self._bar.set_postfix_str(", ".join(texts))

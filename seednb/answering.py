@@ -28,6 +28,7 @@ from seednb.metrics.languages import NAMES, language_named
 from seednb.metrics.records import list_ids
 from seednb.model import AnswerLogits, Bundle, one_card_each
 from seednb.question_files import ASKED_AS, QUESTION_FILES, read_pope_in
+from seednb.terminal import hides_progress
 
 Row = dict[str, Any]
 Reply = Callable[[Sequence[Row]], list[Row]]
@@ -278,4 +279,4 @@ def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
 
 
 def _progress(total: int) -> tqdm:
-    return tqdm(total=total, desc="answer questions", unit="question")
+    return tqdm(total=total, desc="answer questions", unit="question", disable=hides_progress())

@@ -28,6 +28,7 @@ from seednb.journal import Journal
 from seednb.model import AnswerLogits, Bundle, one_card_each
 from seednb.perturb import View
 from seednb.purify import purify_logits
+from seednb.terminal import hides_progress
 
 Record = dict[str, Any]
 ANNOUNCERS = (",", " and")  # words that announce one more object in a list
@@ -223,7 +224,7 @@ def _share(
     waiting = [number for number in range(len(chunks)) if number not in done]
     mine = waiting[state.process_index :: state.num_processes]
     n = sum(len(chunks[number]) for number in mine)
-    with tqdm(total=n, desc=title, unit=unit, disable=not state.is_main_process) as bar:
+    with tqdm(total=n, desc=title, unit=unit, disable=hides_progress(state.is_main_process)) as bar:
         for number in mine:
             done[number] = work(chunks[number])
             journal.add(number, done[number])

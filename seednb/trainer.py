@@ -19,7 +19,7 @@ from seednb.artifacts import replacing, write_frame
 from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
-from seednb.curve import cosine_with_warmup, log_line
+from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
 from seednb.data.batches import Batch
 from seednb.errors import SeedError
 from seednb.examples import Examples, Group, Groups
@@ -32,12 +32,12 @@ from seednb.sharing import shard_layers, sum_gradients
 from seednb.spaces import SPACES
 from seednb.teacher import CLEAN, NOISY, Teacher, Views
 from seednb.teacher_cache import TeacherCache
+from seednb.terminal import hides_progress
 from seednb.tokens import example_means
 from seednb.transfer import OnHost
 from seednb.versions import Recipe, with_overrides
 
 ADAPTER = "adapter"
-CURVE = "curve.parquet"
 
 
 def train(
@@ -57,11 +57,15 @@ def train(
     """
     run = Run(model, bundle, examples, recipe, params, folder, cache)
     main = run.accelerator.is_main_process
-    with tqdm(total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=not main) as bar:
+    with tqdm(
+        total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=hides_progress(main)
+    ) as bar:
         if main and not examples.layout.packs:
             bar.write("one text a row: this model's positions do not let texts share a picture")
         for _ in run.steps():
             row = run.curve[-1]
+            if main:
+                append_row(folder, row)
             bar.n = row["step"]
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             bar.update(0)
@@ -78,6 +82,7 @@ def train(
         with replacing(folder / ADAPTER) as partial:
             model.save_pretrained(str(partial))
         write_frame(folder / CURVE, curve)
+        (folder / GROWING).unlink(missing_ok=True)
     run.accelerator.wait_for_everyone()
     return curve
 

@@ -366,3 +366,23 @@ def test_a_gpu_that_stays_full_is_a_sentence(params, tmp_path, monkeypatch, choi
     run_out_of_memory(monkeypatch, unless=lambda run: False)
     with pytest.raises(SeedError, match="memory ran out with 8 examples a pass"):
         make_run(params, tmp_path, "v7", gradient_checkpointing=choice)
+
+
+def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
+    params, tmp_path, monkeypatch
+):
+    from seednb import trainer
+    from seednb.curve import GROWING, read_curve
+
+    seen = []
+
+    def watched(folder, row):
+        append_row(folder, row)
+        seen.append(len(read_curve(folder)[0]))
+
+    append_row = trainer.append_row
+    monkeypatch.setattr(trainer, "append_row", watched)
+    _, curve = make_run(params, tmp_path, batch_size=2)
+    assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
+    assert not (tmp_path / GROWING).exists()
+    assert len(read_curve(tmp_path)[0]) == len(curve)

@@ -2,5 +2,13 @@
 
 from seednb.widgets.captions import CaptionBrowser, CaptionItem
 from seednb.widgets.explorer import BetaExplorer, ExplorerExample
+from seednb.widgets.training import CompareRuns, TrainingCurve
 
-__all__ = ["BetaExplorer", "CaptionBrowser", "CaptionItem", "ExplorerExample"]
+__all__ = [
+    "BetaExplorer",
+    "CaptionBrowser",
+    "CaptionItem",
+    "CompareRuns",
+    "ExplorerExample",
+    "TrainingCurve",
+]

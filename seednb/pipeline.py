@@ -27,7 +27,8 @@ from seednb.config import SECTIONS, Params, describe
 from seednb.errors import SeedError
 from seednb.execution import execute
 from seednb.lock import alone
-from seednb.report import build_report
+from seednb.report import build_report, write_facts, write_index
+from seednb.terminal import bar
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
@@ -105,26 +106,28 @@ class Pipeline:
         report of the finished chapters is written. While one run is at work, a second one of the
         same profile is refused.
         """
-        chosen = self._chosen(only, everything)
+        chosen = self.chosen(only, everything)
         with alone(self.runs / f"report{LOCK}", f"the report {self.runs}"):
             return self._run(chosen, force)
 
     def _run(self, chosen: Sequence[Step], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
+        steps = [*chosen, *(step for step in shown if step not in chosen)]
         failure: SeedError | None = None
-        for step in [*chosen, *(step for step in shown if step not in chosen)]:
+        for place, step in enumerate(steps, start=1):
+            lead = f"{bar(place / len(steps), 10)} {place:>2}/{len(steps)}  {step.notebook:<17}"
             if step.shows:
                 self.keys[step.number] = self._key(step)  # by now more may have run that it shows
             if self.is_done(step) and not force:
                 if step in chosen:
-                    print(f"{step.notebook}: unchanged", flush=True)
+                    print(f"{lead} unchanged", flush=True)
                 continue
             try:
                 seconds = self._execute(step)
             except SeedError as error:
                 failure = error
                 break
-            print(f"{step.notebook}: {seconds:.0f} s", flush=True)
+            print(f"{lead} {seconds:5.0f} s", flush=True)
         try:
             report = self._report()
         except SeedError:
@@ -134,7 +137,8 @@ class Pipeline:
             raise failure
         return report
 
-    def _chosen(self, only: Iterable[str], everything: bool) -> list[Step]:
+    def chosen(self, only: Iterable[str], everything: bool) -> list[Step]:
+        """The steps that `run` would look at. Raises SeedError for a number that no step has."""
         wanted = list(only)
         unknown = [number for number in wanted if number not in self.steps]
         if unknown:
@@ -212,7 +216,18 @@ class Pipeline:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
             write_bytes(copy, (self.folder(step) / EXECUTED).read_bytes())
         executed = [self.folder(step) / EXECUTED for step in done]
-        return build_report(executed, metrics, self._facts(done), destination / "index.html")
+        facts = self._facts(done)
+        page = build_report(executed, metrics, facts, destination / "index.html")
+        write_facts(
+            destination, self._date(done), facts["commit"], facts["notice"], self.params.values()
+        )
+        write_index(destination.parent)
+        return page
+
+    def _date(self, done: Sequence[Step]) -> str:
+        """When the newest chapter ran; empty if none has."""
+        times = [(self.folder(step) / RECORD).stat().st_mtime for step in done]
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(max(times))) if times else ""
 
     def _facts(self, done: Sequence[Step]) -> dict[str, Any]:
         """What the report's appendix and banner say about how it was made."""

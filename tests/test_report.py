@@ -26,7 +26,7 @@ from report_samples import (
 )
 
 from seednb.errors import SeedError
-from seednb.report import build, build_report
+from seednb.report import build, build_report, page
 from seednb.report.formulas import to_mathml
 
 
@@ -322,7 +322,7 @@ def test_a_missing_or_broken_notebook_is_named(tmp_path):
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_text_stands_out_from_every_ground(theme):
-    css = Path(build.ASSETS, "report.css").read_text(encoding="utf-8")
+    css = Path(page.ASSETS, "report.css").read_text(encoding="utf-8")
     pairs = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", css)
     colour = {name: _luminance(both[theme]) for name, *both in pairs}
     grounds = {

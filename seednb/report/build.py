@@ -5,18 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from seednb.artifacts import write_text
-from seednb.report.appendix import claim_bars, steps
-from seednb.report.changes import as_text
+from seednb.report.appendix import claim_bars, claim_tiles, steps
 from seednb.report.chapters import Chapter, read_chapter
-from seednb.report.offline import POLICY, check_offline
 from seednb.report.overview import GLOSSES, forest_plot, overview_table
+from seednb.report.page import write_page
+from seednb.report.prose import plain_text
 from seednb.report.verdict import judge
 
-ASSETS = Path(__file__).parents[1] / "assets" / "report"
 LARGE_MB = 6.0  # a page beyond that is slow to open on a phone
 NO_FACTS: dict[str, Any] = {
     "profile": "",
@@ -45,43 +42,24 @@ def build_report(
     """
     chapters = [read_chapter(file) for file in executed]
     table = overview_table(metrics)
-    template = _environment().get_template("report.html.j2")
-    html = template.render(
-        policy=POLICY,
-        css=Markup(_asset("report.css")),
-        script=Markup(_asset("report.js")),
-        early_script=Markup(_asset("theme.js")),
+    places = {plain_text(h.text): h.id for chapter in chapters for h in chapter.headings}
+    claims = claim_bars(facts.get("claims"), places)
+    write_page(
+        destination,
+        "report.html.j2",
         chapters=chapters,
         findings=judge(metrics) if metrics else (),
         table=table,
         glosses=GLOSSES,
         forest=forest_plot(table),
-        claims=claim_bars(facts.get("claims")),
+        claims=claims,
+        tiles=claim_tiles(claims),
         steps=steps(facts),
         facts=NO_FACTS | dict(facts),
         metrics=metrics,
     )
-    check_offline(html)
-    write_text(destination, html)
     _warn_if_large(destination, chapters)
     return destination
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["metric_text"] = as_text
-    environment.tests["prose"] = lambda cell: isinstance(cell, Markup)
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def _warn_if_large(file: Path, chapters: Sequence[Chapter]) -> None:

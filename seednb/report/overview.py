@@ -24,6 +24,7 @@ GLOSSES = {
     "mention_control": "the base model made to mention as many objects as v7",
     "… truthful": "trained on labels built from the annotations, which do not invent",
 }
+PAIR_GAP = 13.0  # between the lines of one model's runs
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,14 @@ class Forest:
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One interval: its line's height, the three abscissas, and the text beside it."""
+    """One interval: its line's height, the three abscissas, and the text beside it.
+
+    `series`: which of the tables it comes from; a model's name stands beside its first.
+    """
 
     model: str
+    series: int
+    name_y: float | None
     change: Change
     mark: Mark
     y: float
@@ -116,14 +122,21 @@ def overview_table(metrics: Rows) -> Table:
     )
 
 
-def forest_plot(table: Table) -> Forest | None:
-    """Geometry of the first column's differences; None if there are none."""
+def forest_plot(*tables: Table) -> Forest | None:
+    """Geometry of the first column's differences, of one run or of several; None if there are none."""
     width, left, right, top, step = 420.0, 122.0, 10.0, 8.0, 37.0
-    found = [(row, row.cells[0]) for rows in table.groups.values() for row in rows]
-    shown = [(row, cell.change, cell.mark) for row, cell in found if cell.change]
-    if not shown:
+    found = [
+        (row.model, series, row.cells[0])
+        for series, table in enumerate(tables)
+        for rows in table.groups.values()
+        for row in rows
+        if row.cells[0].change
+    ]
+    if not found:
         return None
-    ends = [end for _, change, _ in shown for end in (100 * change.low, 100 * change.high)]
+    models = list(dict.fromkeys(model for model, _, _ in found))
+    changes = [(model, series, cell.change, cell.mark) for model, series, cell in found]
+    ends = [100 * end for _, _, c, _ in changes if c for end in (c.low, c.high)]
     margin = 0.04 * (max(*ends, 0) - min(*ends, 0)) or 1.0
     low, high = min(*ends, 0) - margin, max(*ends, 0) + margin
     scale = (width - left - right) / (high - low)
@@ -133,21 +146,28 @@ def forest_plot(table: Table) -> Forest | None:
 
     ticks = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(low, high)
     inside = [float(tick) for tick in ticks if low <= tick <= high]
-    rows = tuple(
-        ForestRow(
-            model=row.model,
-            change=change,
-            mark=mark,
-            y=top + step * (place + 0.5),
-            low=x(100 * change.low),
-            value=x(100 * change.value),
-            high=x(100 * change.high),
+    named: set[str] = set()
+    rows = []
+    for model, series, change, mark in changes:
+        assert change is not None
+        middle = top + step * (models.index(model) + 0.5)
+        rows.append(
+            ForestRow(
+                model=model,
+                series=series,
+                name_y=None if model in named else middle + 4.5,
+                change=change,
+                mark=mark,
+                y=middle + PAIR_GAP * (series - (len(tables) - 1) / 2),
+                low=x(100 * change.low),
+                value=x(100 * change.value),
+                high=x(100 * change.high),
+            )
         )
-        for place, (row, change, mark) in enumerate(shown)
-    )
-    bottom = top + step * len(rows)
+        named.add(model)
+    bottom = top + step * len(models)
     labels = tuple((x(tick), f"{tick:g}".replace("-", "\u2212")) for tick in inside)
-    return Forest(width, bottom + 46, left, x(0), bottom, labels, rows)
+    return Forest(width, bottom + 46, left, x(0), bottom, labels, tuple(rows))
 
 
 def _table_row(metrics: Rows, model: str) -> TableRow:

@@ -18,12 +18,24 @@
 
   // Code: all cells at once.
   const codeButton = document.getElementById("all-code");
-  codeButton.addEventListener("click", () => {
+  codeButton?.addEventListener("click", () => {
     const open = codeButton.getAttribute("aria-pressed") !== "true";
     find("details.code").forEach((cell) => { cell.open = open; });
     codeButton.setAttribute("aria-pressed", String(open));
   });
 
+  // A link into a folded part unfolds it.
+  const unfold = () => {
+    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
+  if (contents) followContents(contents, find);
+})();
+
+function followContents(contents, find) {
   // Contents on a phone: a panel that closes once a place is chosen.
   const menuButton = document.getElementById("menu");
   const setMenu = (open) => {
@@ -48,7 +60,10 @@
     const passed = places.filter((place) => place.getBoundingClientRect().top < innerHeight / 3);
     const atTop = scrollY < 8 || !passed.length;
     const here = links.get((atTop ? places[0] : passed.at(-1))?.id);
-    links.forEach((link) => link.toggleAttribute("aria-current", link === here));
+    links.forEach((link) => {
+      if (link === here) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    });
     find("#contents li.chapter").forEach((item) => item.classList.toggle("here", item.contains(here)));
     if (here && contents.scrollHeight > contents.clientHeight) {
       const top = here.offsetTop - contents.clientHeight / 2;
@@ -59,39 +74,4 @@
     if (!waiting) { waiting = true; requestAnimationFrame(follow); }
   }, { passive: true });
   follow();
-
-  // pandas writes the index's name in a header row of its own; it fits into the empty corner.
-  find(".output table thead").forEach((head) => {
-    const [names, index] = head.rows;
-    if (head.rows.length !== 2 || names.cells.length !== index.cells.length) return;
-    const fits = [...index.cells].every((cell, i) => !cell.textContent.trim() || !names.cells[i].textContent.trim());
-    if (!fits) return;
-    [...index.cells].forEach((cell, i) => { names.cells[i].textContent ||= cell.textContent; });
-    index.remove();
-  });
-
-  // Columns of numbers are set flush right, columns of sentences get room. A cell that spans rows is
-  // missing at the left of the later ones, so columns are counted from the right.
-  const number = /^[+\-−]?[\d.,]+(e[+-]?\d+)?\s?%?(\s\[.*\])?$|^[–-]$|^$|^nan$/i;
-  find(".output table").forEach((table) => {
-    const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
-    const width = Math.max(0, ...rows.map((row) => row.cells.length));
-    for (let column = 0; column < width; column += 1) {
-      const cells = rows.map((row) => row.cells[row.cells.length - width + column]).filter((cell) => cell?.tagName === "TD");
-      if (cells.some((cell) => cell.textContent.length > 40)) cells.forEach((cell) => cell.classList.add("text"));
-      if (cells.every((cell) => cell.textContent.length < 18)) cells.forEach((cell) => cell.classList.add("short"));
-      if (cells.length && cells.every((cell) => number.test(cell.textContent.trim()))) {
-        const heads = [...(table.tHead?.rows ?? [])].filter((row) => row.cells.length === width);
-        [...cells, ...heads.map((row) => row.cells[column])].forEach((cell) => cell.classList.add("number"));
-      }
-    }
-  });
-
-  // A link into a folded part unfolds it.
-  const unfold = () => {
-    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
-    for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-  };
-  addEventListener("hashchange", unfold);
-  unfold();
-})();
+}

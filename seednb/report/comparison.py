@@ -1,0 +1,100 @@
+"""Two finished reports side by side, in one offline page."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seednb.report.changes import Change, as_text, find_change
+from seednb.report.overview import forest_plot, overview_table
+from seednb.report.page import write_page
+from seednb.report.runs import ReportedRun
+
+NAMES = ("model", "versus", "benchmark", "split", "variant", "metric")
+FOLDER = "compare"  # below reports/
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One figure in both runs; `apart` says that their 95% intervals do not touch.
+
+    `moved` is second minus first, as text in the figure's own unit; `value` the same as a fraction.
+    """
+
+    names: tuple[str, ...]
+    first: str
+    second: str
+    moved: str
+    value: float | None
+    apart: bool
+
+
+def build_comparison(first: ReportedRun, second: ReportedRun, reports: Path) -> Path:
+    """Write `reports/compare/FIRST--SECOND.html` and return its path."""
+    runs = (first, second)
+    tables = [overview_table(run.rows) for run in runs]
+    every = list(pairs(first, second))
+    return write_page(
+        reports / FOLDER / f"{_slug(first.name)}--{_slug(second.name)}.html",
+        "comparison.html.j2",
+        runs=runs,
+        tables=tables,
+        forest=forest_plot(*tables),
+        changed=list(changed_parameters(first.values, second.values)),
+        pairs=every,
+        apart=[pair for pair in every if pair.apart],
+        n_only=[_n_only(first, second), _n_only(second, first)],
+    )
+
+
+def pairs(first: ReportedRun, second: ReportedRun) -> Iterator[Pair]:
+    """Every figure that both runs hold, in the first one's order."""
+    others = {_key(row): row for row in second.rows}
+    for row in first.rows:
+        other = others.get(_key(row))
+        if other is not None:
+            yield _pair(row, other)
+
+
+def changed_parameters(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """(name, first value, second value) of each parameter that differs."""
+    for name in sorted(first.keys() | second.keys()):
+        values = [str(each.get(name, "–")) for each in (first, second)]
+        if values[0] != values[1]:
+            yield name, values[0], values[1]
+
+
+def _pair(row: Mapping[str, Any], other: Mapping[str, Any]) -> Pair:
+    a, b = _change(row), _change(other)
+    names = tuple(str(row.get(name) or "") for name in NAMES)
+    value = b.value - a.value if a and b else None
+    moved = as_text({"metric": row["metric"], "versus": "the first", "value": value}, "value")
+    apart = bool(a and b and (a.high < b.low or b.high < a.low))
+    return Pair(names, _with_interval(row), _with_interval(other), moved, value, apart)
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    if _change(row) is None:
+        return as_text(row, "value")
+    return f"{as_text(row, 'value')} [{as_text(row, 'low')}, {as_text(row, 'high')}]"
+
+
+def _change(row: Mapping[str, Any]) -> Change | None:
+    names = (row["model"], row["versus"], row["benchmark"], row["metric"], row["split"])
+    return find_change([row], *names)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in NAMES)
+
+
+def _n_only(run: ReportedRun, other: ReportedRun) -> int:
+    """How many figures of one run the other lacks."""
+    return len({_key(row) for row in run.rows} - {_key(row) for row in other.rows})
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")

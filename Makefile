@@ -15,7 +15,7 @@ lab: $(STAMP)  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir=notebooks
 
 clean:  ## remove environment, finished stages and reports
-	rm -rf .venv runs reports/*/
+	rm -rf .venv runs reports/*/ reports/index.html
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[notebooks]" && touch $@

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from seednb.cli_benchmarks import add_benchmark_options, run_benchmarks
+from seednb.cli_demo import add_demo_options, run_demo
 from seednb.cli_scores import add_scores
 from seednb.cli_sweep import add_sweep
 from seednb.errors import SeedError
+from seednb.terminal import marked, sparkline, styled
 from seednb.verbs import Parser, add_verb
 
 DEFAULT_PARAMS = "params/pocket.yaml"
@@ -43,11 +45,13 @@ def build_parser() -> Parser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verb = add_verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08")  # fmt: skip
+    verb = add_verb(verbs, "report", report, "run the notebooks, build the report", "seednb report", "seednb report -p n_pairs=400 --only 05,08", "seednb report --compare pocket smoke")  # fmt: skip
     _params_options(verb)
     verb.add_argument("--only", default="", metavar="NN,NN", help="only these notebooks")
     verb.add_argument("--all", action="store_true", help="also the long chapters on request")
     verb.add_argument("--force", action="store_true", help="run them even if nothing changed")
+    _dry_run_option(verb)
+    verb.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two finished reports side by side: names below reports/, folders or metrics.json files")  # fmt: skip
 
     verb = add_verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
     verb.add_argument("--input", required=True, type=Path, help="LLaVA-Instruct JSON")
@@ -63,6 +67,7 @@ def build_parser() -> Parser:
     verb.add_argument("--data", type=Path, help="instruction pairs (JSON) instead of the profile's")
     verb.add_argument("--labels", default="replay", choices=("replay", "truthful", "self"))
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint (default: an unfinished run always does)")  # fmt: skip
+    _dry_run_option(verb)
 
     verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter, or published benchmarks", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare", "seednb evaluate --params params/llava-1.5-7b.yaml --benchmarks pope,chair,mme --model runs/…/adapter --json")  # fmt: skip
     _params_options(verb)
@@ -71,6 +76,7 @@ def build_parser() -> Parser:
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
+    _dry_run_option(verb)
 
     verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --language zh --questions coco_pope_random.json --images val2014 --output zh.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark seedbench --by likelihood --questions SEED-Bench.json --images SEED-Bench-image --output likelihoods.jsonl")  # fmt: skip
     _params_options(verb)
@@ -83,10 +89,9 @@ def build_parser() -> Parser:
     verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")
     verb.add_argument("--names", type=Path, help="object names for --language: CSV with columns en and CODE")  # fmt: skip
 
-    verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo --model runs/pocket/train-v7-replay-…/adapter --image photo.jpg")  # fmt: skip
+    verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo", "seednb demo --image photo.jpg --model runs/pocket/train-v7-replay-…/adapter", "seednb demo --serve      (a local page for your own pictures)")  # fmt: skip
     _params_options(verb)
-    verb.add_argument("--model", required=True, type=Path, help="adapter folder")
-    verb.add_argument("--image", type=Path, help="one picture (default: three of the validation set)")  # fmt: skip
+    add_demo_options(verb)
 
     add_scores(verbs)
 
@@ -121,6 +126,10 @@ def _params_options(verb: Parser) -> None:
     verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="override one parameter; list: seednb params")  # fmt: skip
 
 
+def _dry_run_option(verb: Parser) -> None:
+    verb.add_argument("--dry-run", action="store_true", help="say what would run, and check the inputs")  # fmt: skip
+
+
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     """The -p options; a path that exists is made absolute, as it was meant where it was typed."""
     from seednb.config import parse_override
@@ -140,14 +149,32 @@ def _experiment(options: argparse.Namespace, **more: Any) -> Any:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Run the notebooks that changed and build the report."""
+    """Run the notebooks that changed and build the report; or compare two finished ones."""
     from seednb.config import load_params
     from seednb.pipeline import Pipeline
+    from seednb.report import outcome, read_run
 
     overrides = _overrides(options)
-    pipeline = Pipeline(options.params, overrides, load_params(options.params, overrides))
+    resolved = load_params(options.params, overrides)
+    if options.compare:
+        from seednb.report import build_comparison, write_index
+
+        reports = resolved.path(resolved.run.reports_dir)
+        first, second = (read_run(text, reports) for text in options.compare)
+        print(f"comparison: {build_comparison(first, second, reports)}")
+        print(f"all reports: {write_index(reports)}")
+        return
+    pipeline = Pipeline(options.params, overrides, resolved)
     only = [number.strip() for number in options.only.split(",") if number.strip()]
-    print(f"report: {pipeline.run(only, options.force, options.all)}")
+    if options.dry_run:
+        from seednb.dry_run import show_report
+
+        for line in show_report(pipeline, only, options.force, options.all):
+            print(line)
+        return
+    page = pipeline.run(only, options.force, options.all)
+    print("\n".join(outcome(read_run(str(page.parent), page.parents[1]).findings)))
+    print(f"report: {page}\nall reports: {page.parents[1] / 'index.html'}")
 
 
 def prepare_data(options: argparse.Namespace) -> None:
@@ -163,9 +190,23 @@ def prepare_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one version; an unfinished run goes on from its last checkpoint."""
+    from seednb.curve import CURVE
+    from seednb.model import one_card_each
+
     lab = _experiment(options)
+    if options.dry_run:
+        from seednb.dry_run import show_train
+
+        settings = (options.version, options.labels, options.epochs, options.data)
+        for line in show_train(lab.params, *settings):
+            print(line)
+        return
     training = lab.train(options.version, options.labels, options.epochs, options.data)
-    print(f"adapter: {training.folder / 'adapter'} ({training.seconds:.0f} s)")
+    if one_card_each().is_main_process:
+        loss = training.curve["loss"].dropna().tolist()
+        print(f"loss     {sparkline(loss)} {loss[0]:.3f} to {loss[-1]:.3f} in {len(loss)} steps")
+        print(f"curve:   {training.folder / CURVE}")
+        print(f"adapter: {training.folder / 'adapter'} ({training.seconds:.0f} s)")
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -174,13 +215,20 @@ def evaluate(options: argparse.Namespace) -> None:
     from seednb.tables import as_text
 
     lab = _experiment(options, pope_images=options.pope_n, caption_images=options.chair_n)
-    if options.benchmarks:
-        run_benchmarks(options, lab)
-        return
-    if not options.model:
+    if not options.model and not options.benchmarks:
         raise SeedError(
             "give --model FOLDER, or --benchmarks NAME,NAME; see: seednb evaluate --help"
         )
+    if options.dry_run:
+        from seednb.dry_run import show_benchmarks, show_evaluate
+
+        show = show_benchmarks if options.benchmarks else show_evaluate
+        for line in show(lab.params, options):
+            print(line)
+        return
+    if options.benchmarks:
+        run_benchmarks(options, lab)
+        return
     table = lab.compare(options.model, with_base=options.compare)
     if one_card_each().is_main_process:
         print(as_text(table))
@@ -202,14 +250,8 @@ def answer(options: argparse.Namespace) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Base and SEED captions of one or of a few pictures."""
-    from seednb.side_by_side import captions_side_by_side
-
-    lab = _experiment(options)
-    for name, captions in captions_side_by_side(lab, options.model, options.image):
-        print(name)
-        for model, caption in captions.items():
-            print(f"  {model:>5}: {caption}")
+    """Base and SEED captions of pictures: in the terminal, as page and picture, or served."""
+    run_demo(options, _experiment(options))
 
 
 def pocket_base(options: argparse.Namespace) -> None:
@@ -229,7 +271,7 @@ def doctor(options: argparse.Namespace) -> None:
     from seednb.doctor import examine, facts
 
     profile = load_params(options.params, _overrides(options))
-    print(json.dumps(facts(profile)) if options.json else examine(profile))
+    print(json.dumps(facts(profile)) if options.json else marked(examine(profile)))
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -278,7 +320,7 @@ def params(options: argparse.Namespace) -> None:
     for row in describe():
         if row["section"] != section:
             section = row["section"]
-            print(f"\n{section}")
+            print(f"\n{styled(section, 'bold')}")
         note = ", ".join(text for text in (row["allowed"], row["unit"]) if text)
         default = row["default"] or "''"
         print(f"  {row['name']:<24}{default:<40} {row['meaning']}{f' ({note})' if note else ''}")

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from seednb.errors import SeedError
+from seednb.sources import BENCHMARKS
 from seednb.verbs import Parser
 
 
@@ -16,6 +17,12 @@ def add_benchmark_options(verb: Parser) -> None:
     verb.add_argument("--json", action="store_true", help="with --benchmarks: rows as in metrics.json")  # fmt: skip
 
 
+def wanted(listed: str) -> list[str]:
+    """The names of a comma-separated list, or every one for "all"."""
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    return list(BENCHMARKS) if names == ["all"] else names
+
+
 def run_benchmarks(options: argparse.Namespace, lab: Any) -> None:
     """Answer, score and print; benchmarks without data get a sentence each.
 
@@ -24,11 +31,9 @@ def run_benchmarks(options: argparse.Namespace, lab: Any) -> None:
     from seednb.benchmark_runs import Benchmarks
     from seednb.benchmark_tables import difference_table, headlines, level_table
     from seednb.model import one_card_each
-    from seednb.sources import BENCHMARKS
     from seednb.tables import as_text
 
-    wanted = [name.strip() for name in options.benchmarks.split(",") if name.strip()]
-    names = list(BENCHMARKS) if wanted == ["all"] else wanted
+    names = wanted(options.benchmarks)
     rows = []
     speaks = one_card_each().is_main_process
     for outcome in Benchmarks(lab).run(names, options.model, options.trained_on):

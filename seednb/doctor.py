@@ -150,3 +150,9 @@ def _in_hub_cache(name: str) -> bool:
     if name.count("/") != 1 or Path(name).suffix:
         return False
     return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def inputs(params: Params) -> list[tuple[str, str]]:
+    """Each needed file or model, with the command that brings it, or nothing if it is there."""
+    commands = dict(_missing(params))
+    return [(path, commands.get(path, "")) for path in _needed(params)]

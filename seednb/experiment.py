@@ -20,6 +20,7 @@ from seednb.artifacts import (
     write_lines,
 )
 from seednb.config import Params, load_params
+from seednb.curve import CURVE
 from seednb.data.files import read_json_lines
 from seednb.data.instruct import Pair, read_pairs, write_pairs
 from seednb.data.pictures import Pictures
@@ -50,7 +51,7 @@ from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.self_labels import self_labelled
 from seednb.teacher_cache import TeacherCache
-from seednb.trainer import ADAPTER, CURVE, train
+from seednb.trainer import ADAPTER, train
 from seednb.versions import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
@@ -165,6 +166,11 @@ class Experiment:
                 write_pairs(file, self_labelled(bundle, self.data.pairs["replay"][:n], *settings))
                 stage.finish(time.perf_counter() - started)
         return file
+
+    def trained(self, version: str) -> Path | None:
+        """Adapter folder of a version on replayed labels; None if that run is not finished."""
+        stage = self._train_stage(RECIPES[version], "replay")
+        return stage.folder / ADAPTER if stage.is_finished else None
 
     def answers(self, model: str) -> Answers:
         """What a model answers to the probes and writes as captions: its records."""

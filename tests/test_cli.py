@@ -64,18 +64,6 @@ def test_evaluate_compares_an_adapter_with_the_base(runs, adapter, capsys):
     assert {"CHAIRi", "accuracy", "adapter", "base"} <= set(text.split())
 
 
-def test_demo_shows_both_models_side_by_side(runs, adapter, tmp_path, capsys):
-    photo = tmp_path / "photo.png"
-    Image.new("RGB", (50, 80), "green").save(photo)
-    common = ["demo", "--params", SMOKE, "--model", str(adapter), "-p", f"runs_dir={runs}"]
-    assert main([*common, "--image", str(photo)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "photo.png"
-    assert [line.split(":")[0].strip() for line in lines[1:3]] == ["base", "SEED"]
-    assert main(common) == 0
-    assert capsys.readouterr().out.count("SEED:") == 3
-
-
 def test_prepare_data_keeps_good_pairs_and_counts_the_others(tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "000000000001.jpg")
     talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A square."}]
@@ -167,6 +155,7 @@ def test_doctor_and_params_describe_what_is_there(capsys):
         (["train", "--params", "nowhere.yaml"], "nowhere.yaml"),
         (["train", "--params", SMOKE, "--version", "v9"], "v9"),
         (["demo", "--params", SMOKE, "--model", "nowhere"], "adapter_model.safetensors"),
+        (["demo", "--params", SMOKE, "--port", "1"], "seednb train"),
         (["score", "pope", "--questions", "none.jsonl", "--answers", "none.jsonl"], "none.jsonl"),
     ],
 )

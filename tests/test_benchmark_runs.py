@@ -315,7 +315,8 @@ def test_a_contestant_is_named_after_its_training_or_its_folder(adapter, tmp_pat
     assert Contestant.of(adapter).name == "v7"
     other = tmp_path / "my best-model" / "adapter"
     other.mkdir(parents=True)
-    (other / "adapter_model.safetensors").write_bytes(b"")
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (other / name).write_bytes(b"")
     assert Contestant.of(other).name == "my_best_model"
     with pytest.raises(SeedError, match="not an adapter folder"):
         Contestant.of(tmp_path)

@@ -352,7 +352,7 @@ def test_every_command_is_one_that_the_command_line_accepts(ledger):
         options = vars(parser.parse_args(words))
         assert set(filter(None, options.get("only", "").split(","))) <= steps, claim.id
         assert options.get("version", "v7") in RECIPES, claim.id
-        if "overrides" in options:
+        if "params" in options:
             overrides = dict(parse_override(text) for text in options["overrides"])
             load_params(ROOT / options["params"], overrides)
 

@@ -36,7 +36,8 @@ def test_an_evaluation_checks_the_adapter(folders, tmp_path, capsys):
     verb = ["evaluate", "--dry-run", "--params", SMOKE, "--model", str(tmp_path), *folders]
     assert main(verb) == 1
     assert "adapter_model.safetensors" in capsys.readouterr().err
-    (tmp_path / "adapter_model.safetensors").touch()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).touch()
     assert main([*verb, "--compare"]) == 0
     assert "the adapter and the base model" in capsys.readouterr().out
 

@@ -8,8 +8,14 @@ import nbformat
 from traitlets.config import Config
 
 from seednb.errors import SeedError
+from seednb.terminal import hides_progress
 
-LOCAL_KERNEL = Config({"KernelManager": {"transport": "ipc"}})  # no port that others could read
+LOCAL_KERNEL = Config(
+    {
+        "KernelManager": {"transport": "ipc"},  # no port that others could read
+        "NotebookClient": {"extra_arguments": ["--log-level=50"]},  # its end is no error
+    }
+)
 ADDED = ("injected-parameters", "papermill-error-cell-tag")  # cells that papermill puts in
 
 
@@ -32,7 +38,7 @@ def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None
             parameters=dict(parameters),
             cwd=str(source.parent),
             kernel_name="python3",
-            progress_bar={"desc": source.stem, "leave": False},
+            progress_bar=not hides_progress() and {"desc": source.stem, "leave": False},
             config=LOCAL_KERNEL,
         )
     except papermill.PapermillExecutionError as error:

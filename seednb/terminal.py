@@ -70,5 +70,6 @@ def hides_progress(is_main_process: bool = True) -> bool:
 
     A notebook is no terminal either, but shows bars well.
     """
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    kernel = sys.modules.get("ipykernel.kernelapp")  # also there where a kernel was only started
+    watched = sys.stderr.isatty() or (kernel is not None and kernel.IPKernelApp.initialized())
     return not is_main_process or not watched

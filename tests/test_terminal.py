@@ -87,11 +87,13 @@ def test_training_in_a_pipe_says_where_the_result_lies_and_moves_no_cursor(tmp_p
 
 
 def test_progress_is_shown_to_a_terminal_and_to_a_notebook_only(monkeypatch):
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    assert hides_progress()
-    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    from ipykernel.kernelapp import IPKernelApp
+
+    assert hides_progress()  # a kernel's module alone, as papermill brings it in, is no notebook
+    monkeypatch.setattr(IPKernelApp, "initialized", lambda: True)
     assert not hides_progress() and hides_progress(is_main_process=False)
-    monkeypatch.delitem(sys.modules, "ipykernel")
+    monkeypatch.setattr(IPKernelApp, "initialized", lambda: False)
+    assert hides_progress()
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert not hides_progress()
 

@@ -1,13 +1,14 @@
-"""Draw the pictures at the head of notebooks 01 to 03 and attach them: python docs/make_diagrams.py
+"""Draw the pictures at the head of the notebooks and attach them: python docs/make_diagrams.py
 
-The drawings hold no result: 01 shows what is made of a picture, 02 where a word may come from, and 03
-the four words that its first cells work out.
+The drawings hold no result: they show what is made of what. Those of the training notebooks follow
+from the recipes, and 03's from the four words that its first cells work out.
 """
 
 import base64
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ from PIL import Image
 
 from seednb.plots import BLUE, GREY, INK, ORANGE
 from seednb.purify import purify_logits
+from seednb.versions import RECIPES
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CELL = 2  # the first text after the parameters
@@ -71,10 +73,125 @@ def contrast() -> Figure:
     return figure
 
 
+def recipe(name: str) -> Figure:
+    """What one version does: from the picture to the loss; what it leaves out is grey."""
+    version = RECIPES[name]
+    figure, ax = _sheet(10, 3.0)
+    teacher, noisy = INK, BLUE if version.purified else GREY
+    _scene(ax, 0.1, 0.65)
+    _box(ax, 2.3, 2.1, "teacher, clean view\n" + _adapter(version.teacher_adapter), teacher, 2.3)
+    _box(ax, 2.3, 1.15, "teacher, noisy view", noisy, 2.3)
+    _box(ax, 2.3, 0.2, "student\nadapter on", INK, 2.3)
+    target = "purify(): the target" if version.purified else "target = clean view"
+    _box(ax, 5.2, 1.55, target, noisy if version.purified else ORANGE, 2.0)
+    weight, epochs = version.distill_weight, version.epochs
+    loss = f"{weight:g} KL, T = {version.temperature:g}\n+ {1 - weight:g} cross-entropy"
+    _box(ax, 7.8, 0.75, loss, INK, 2.0)
+    share = "" if version.data_share == 1 else f"{version.data_share:g} × "
+    data = f"{share}n pairs, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    ax.text(8.8, 2.2, data, ha="center", fontsize=10, color=INK)
+    lines = ((1.85, 1.6, 2.2, 2.35, INK), (1.85, 1.4, 2.2, 1.4, noisy), (1.85, 1.2, 2.2, 0.45, INK),
+             (4.7, 2.3, 5.1, 2.0, INK), (4.7, 1.45, 5.1, 1.75, noisy), (4.7, 0.45, 7.7, 0.95, INK),
+             (7.3, 1.85, 7.7, 1.3, INK))  # fmt: skip
+    for x, y, to_x, to_y, colour in lines:
+        if colour != GREY:
+            _arrow(ax, x, y, to_x, to_y)
+    return figure
+
+
+def evaluation() -> Figure:
+    """A pair of models answers about the same pictures; whole pictures are drawn again."""
+    figure, ax = _sheet(10, 2.3)
+    for place in range(3):
+        _scene(ax, 0.1 + 0.45 * place, 0.2 + 0.22 * place, layer=3 * place)
+    _box(ax, 3.3, 1.3, "base model\nanswers", INK, 1.7)
+    _box(ax, 3.3, 0.2, "SEED\nanswers", BLUE, 1.7)
+    _box(ax, 5.5, 0.75, "difference,\npicture by picture", INK, 1.8)
+    _box(ax, 7.95, 0.75, "pictures drawn again:\n95% interval", INK, 1.8)
+    for x, y, to_x, to_y in ((2.75, 1.2, 3.2, 1.6), (2.75, 1.0, 3.2, 0.6), (5.1, 1.6, 5.4, 1.25),
+                             (5.1, 0.6, 5.4, 1.0), (7.4, 1.1, 7.85, 1.1)):  # fmt: skip
+        _arrow(ax, x, y, to_x, to_y)
+    return figure
+
+
+def claims() -> Figure:
+    """A statement of the seed document, and the three ways to a verdict."""
+    figure, ax = _sheet(10, 3.0)
+    _box(ax, 0.2, 1.15, "a statement of\nthe seed document", INK, 2.1)
+    ways = (("its own arithmetic", "consistent, or not"), ("intervals of 08 and 10", "supported, opposite, open"),
+            ("the real model", "needs 7B: the command"))  # fmt: skip
+    for row, (way, verdict) in enumerate(ways):
+        y = 2.1 - 0.95 * row
+        _box(ax, 3.2, y, way, BLUE, 2.5)
+        _box(ax, 6.6, y, verdict, INK, 3.0)
+        _arrow(ax, 2.4, 1.5, 3.1, y + 0.35)
+        _arrow(ax, 5.8, y + 0.35, 6.5, y + 0.35)
+    return figure
+
+
+def ablations() -> Figure:
+    """One parameter at a time around v7, and two pairs of them together."""
+    figure, ax = _sheet(10, 2.5)
+    ax.plot([0.4, 4.4], [1.2, 1.2], color=GREY, linewidth=1)
+    ax.plot([2.4, 2.4], [0.2, 2.2], color=GREY, linewidth=1)
+    for x, y in ((0.9, 1.2), (3.9, 1.2), (2.4, 0.5), (2.4, 1.9)):
+        ax.plot(x, y, "o", color="white", markeredgecolor=INK, markersize=11)
+    ax.plot(2.4, 1.2, "o", color=BLUE, markersize=13)
+    ax.text(2.55, 1.32, "v7", fontsize=11, fontweight="bold", color=BLUE)
+    ax.text(0.4, 0.15, "one at a time", fontsize=10, color=INK)
+    for start, name in ((5.4, "T × β"), (7.9, "weight × data")):
+        for column in range(3):
+            for row in range(2):
+                centre = (start + 0.7 * column, 0.9 + 0.7 * row)
+                ax.plot(*centre, "o", color="white", markeredgecolor=INK, markersize=11)
+        ax.text(start - 0.15, 0.15, f"together: {name}", fontsize=10, color=INK)
+    return figure
+
+
+def beyond() -> Figure:
+    """The places where an extension takes hold."""
+    figure, ax = _sheet(10, 2.1)
+    places = ("noisy view", "confidence", "β rule", "purified space", "divergence", "decoding")
+    for place, name in enumerate(places):
+        _box(ax, 0.2 + 1.65 * place, 0.95, name, BLUE if place % 2 else INK, 1.25)
+        if place:
+            _arrow(ax, 1.6 + 1.65 * (place - 1), 1.3, 1.75 + 1.65 * (place - 1), 1.3)
+    ax.text(0.12, 0.3, "each choice is a parameter; the first of each is the seed's", fontsize=10, color=INK)  # fmt: skip
+    return figure
+
+
+def engine() -> Figure:
+    """Four texts about one picture: four rows, or one row that holds the picture once."""
+    figure, ax = _sheet(10, 2.9)
+    lengths, picture, at = (1.1, 0.7, 1.3, 0.9), 1.5, 0.35
+    for row, length in enumerate(lengths):
+        y = 2.1 - 0.45 * row
+        _bar(ax, at, y, picture, "picture", BLUE)
+        _bar(ax, at + picture, y, length, "", ORANGE)
+    ax.text(at, 0.25, "one text a row: the picture four times", fontsize=10, color=INK)
+    start = 4.3
+    _bar(ax, start, 1.45, picture, "picture", BLUE)
+    for number, length in enumerate(lengths, start=1):
+        _bar(
+            ax, start + picture + sum(lengths[: number - 1]), 1.45, length, f"text {number}", ORANGE
+        )
+    ax.text(start, 0.25, "one row: each text sees the picture and itself", fontsize=10, color=INK)
+    return figure
+
+
 DRAWINGS: dict[str, tuple[Callable[[], Figure], str]] = {
     "01_data": (data, "A picture with a cup and a fork; its annotations become questions, its conversation, which adds a knife, becomes training pairs"),
     "02_teacher": (teacher, "A picture with a cup and a fork; what is seen and what is usually there both lead to the caption, and the knife in it comes from the second"),
     "03_purification": (contrast, "Bars of four words: the clean view likes the cup, the noisy view the knife, and the purified view only the cup"),
+    "04_train_v4": (partial(recipe, "v4"), "Version 4 as a drawing: the noisy view leads nowhere, the target is the clean view of a teacher whose adapter is on"),
+    "05_train_v5": (partial(recipe, "v5"), "Version 5 as a drawing: clean and noisy view of a frozen teacher meet in purify(), whose output is the student's target"),
+    "06_train_v6": (partial(recipe, "v6"), "Version 6 as a drawing: as version 5, with three times the pairs and a larger weight of the divergence"),
+    "07_train_v7": (partial(recipe, "v7"), "Version 7 as a drawing: as version 5, with three epochs"),
+    "08_evaluation": (evaluation, "Two models answer about the same pictures; differences are taken picture by picture, and pictures are drawn again for an interval"),
+    "09_claims": (claims, "A statement goes one of three ways: its own arithmetic, the intervals of other chapters, or the real model"),
+    "10_ablations": (ablations, "v7 as a point with its neighbours along two axes, and two grids of parameters that are changed together"),
+    "11_beyond": (beyond, "Six places in a row where an extension takes hold: noisy view, confidence, beta rule, purified space, divergence, decoding"),
+    "12_engine": (engine, "Left four rows that each hold the picture and one text, right one row that holds the picture once and four texts"),
 }  # fmt: skip
 
 
@@ -111,23 +228,42 @@ def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def _scene(ax: Axes, x: float, y: float) -> None:
-    """A table with a cup and a fork."""
-    ax.add_patch(Rectangle((x, y), 1.7, 1.6, facecolor="#eaf1fa", edgecolor=INK))
-    ax.add_patch(Rectangle((x, y), 1.7, 0.5, facecolor="#cbb79b", edgecolor="none"))
-    ax.add_patch(FancyBboxPatch((x + 0.3, y + 0.5), 0.35, 0.45, "round,pad=0.03", facecolor=BLUE))
-    ax.plot([x + 1.2] * 2, [y + 0.4, y + 1.15], color=INK, linewidth=3)
-    ax.plot([x + 1.08, x + 1.32], [y + 0.95] * 2, color=INK, linewidth=2)
+def _scene(ax: Axes, x: float, y: float, layer: int = 0) -> None:
+    """A table with a cup and a fork; a higher layer hides a lower one."""
+    style = {"zorder": layer + 1}
+    ax.add_patch(Rectangle((x, y), 1.7, 1.6, facecolor="#eaf1fa", edgecolor=INK, zorder=layer))
+    ax.add_patch(Rectangle((x, y), 1.7, 0.5, facecolor="#cbb79b", edgecolor="none", zorder=layer))
+    cup = FancyBboxPatch((x + 0.3, y + 0.5), 0.35, 0.45, "round,pad=0.03", facecolor=BLUE, **style)
+    ax.add_patch(cup)
+    ax.plot([x + 1.2] * 2, [y + 0.4, y + 1.15], color=INK, linewidth=3, **style)
+    ax.plot([x + 1.08, x + 1.32], [y + 0.95] * 2, color=INK, linewidth=2, **style)
     for tine in (1.08, 1.2, 1.32):
-        ax.plot([x + tine] * 2, [y + 0.95, y + 1.25], color=INK, linewidth=2)
+        ax.plot([x + tine] * 2, [y + 0.95, y + 1.25], color=INK, linewidth=2, **style)
 
 
-def _box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
-    width = 3.0 if "\n" in text else 3.2
+def _adapter(on: bool) -> str:
+    return "adapter on" if on else "adapter off, frozen"
+
+
+def _bar(ax: Axes, x: float, y: float, width: float, text: str, colour: str) -> None:
+    ax.add_patch(Rectangle((x, y), width, 0.34, facecolor=colour, edgecolor="white", alpha=0.55))
+    ax.text(x + width / 2, y + 0.16, text, ha="center", va="center", fontsize=9, color=INK)
+
+
+def _box(ax: Axes, x: float, y: float, text: str, colour: str, width: float | None = None) -> None:
+    width = width or (3.0 if "\n" in text else 3.2)
     ax.add_patch(
         FancyBboxPatch((x, y), width, 0.7, "round,pad=0.08", facecolor="white", edgecolor=colour)
     )
-    ax.text(x + width / 2, y + 0.35, text, ha="center", va="center", fontsize=10, color=INK)
+    ax.text(
+        x + width / 2,
+        y + 0.35,
+        text,
+        ha="center",
+        va="center",
+        fontsize=10,
+        color=GREY if colour == GREY else INK,
+    )
 
 
 def _arrow(ax: Axes, x: float, y: float, to_x: float, to_y: float) -> None:

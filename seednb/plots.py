@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from IPython.display import HTML
 from jinja2 import Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 TITLE_WIDTH = 33  # characters of 8.5 points above a picture of 2.4 inches
 INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
@@ -22,6 +24,8 @@ FIGURE = Template(
     '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
     autoescape=True,
 )
+PHOTOGRAPH = re.compile(rb"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
+JPEG_QUALITY = 88
 AT_LEAST = {"distillation": 0.01, "beta": 0.5}  # upper ends of the panels of curves near zero
 STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -47,7 +51,17 @@ def show(figure: Figure, alt: str) -> HTML:
     whole = {"bbox_inches": "tight", "pad_inches": 0.06}  # long titles stick out of the layout
     figure.savefig(buffer, format="svg", metadata={"Date": None}, **whole)
     plt.close(figure)
-    return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(buffer.getvalue()).decode()))
+    svg = PHOTOGRAPH.sub(_as_jpeg, buffer.getvalue())
+    return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(svg).decode()))
+
+
+def _as_jpeg(found: re.Match[bytes]) -> bytes:
+    """A raster of an SVG as JPEG where that is smaller: photographs and noise are, drawings are not."""
+    png, jpeg = base64.b64decode(found[1]), io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    if jpeg.tell() >= len(png):
+        return found[0]
+    return b"data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue())
 
 
 def canvas(

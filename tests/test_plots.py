@@ -1,11 +1,13 @@
 """Figures: text alternatives, reproducible files, and values where the frame says."""
 
 import base64
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from seednb import plots
 
@@ -47,3 +49,15 @@ def test_the_largest_counts_come_first_and_no_more_than_asked():
     (ax,) = plots.counts(pd.Series({"a": 1, "b": 9, "c": 5}), "pictures", n_largest=2).axes
     assert [text.get_text() for text in ax.get_yticklabels()] == ["c", "b"]  # upwards
     assert [bar.get_width() for bar in ax.patches] == [5, 9]
+
+
+def test_noise_is_kept_as_jpeg_and_flat_colour_as_png():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    flat = np.full((64, 64, 3), 200, np.uint8)
+    shown = [
+        plots.show(plots.pictures([image], ["a"]), "a picture").data for image in (noise, flat)
+    ]
+    svgs = [base64.b64decode(re.search(r"base64,([^\"]*)", html)[1]).decode() for html in shown]
+    assert "data:image/jpeg" in svgs[0] and "data:image/png" in svgs[1]
+    (jpeg,) = re.findall(r"data:image/jpeg;base64,([^\"]+)", svgs[0])
+    assert Image.open(io.BytesIO(base64.b64decode(jpeg))).format == "JPEG"

@@ -1,10 +1,12 @@
-"""One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
+"""One readable loop: batch -> teacher -> purified target -> student -> loss -> step.
+
+A long file: what a step does, and what is done with it, is read in one place.
+"""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -25,6 +27,7 @@ from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_lin
 from seednb.data.batches import Batch
 from seednb.errors import SeedError
 from seednb.examples import Examples, Group, Groups
+from seednb.figures import Figures, not_finite
 from seednb.hearing import Heard, Hearing, choose_betas
 from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, idle_adapters
@@ -89,27 +92,6 @@ def train(
         (folder / GROWING).unlink(missing_ok=True)
     run.accelerator.wait_for_everyone()
     return curve
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What a step came to, on its way to the host."""
-
-    values: list[dict[str, OnHost]]  # of each pass: one number an example
-    gradient_norm: OnHost
-    learning_rate: float
-    n_nan: int  # passes of the run so far whose loss was not finite
-
-    def row(self) -> dict[str, Any]:
-        """Means over all processes' examples, once they have arrived."""
-        values = [{k: v.values.tolist() for k, v in part.items()} for part in self.values]
-        every = gather_object(values)
-        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
-        return means | {
-            "learning_rate": self.learning_rate,
-            "gradient_norm": float(self.gradient_norm.values),
-            "nan_count": self.n_nan,
-        }
 
 
 class Run:
@@ -307,7 +289,7 @@ class Run:
         progress = self.n_taken / max(1, self.n_steps - 1)
         betas = choose_betas(heard, self.selector, progress) if self.purifies else heard.no_betas
         values, left_out = self._gradients(heard, betas, group.n_examples, first, set())
-        while self.hurries and (found := self._not_finite(values) - left_out):
+        while self.hurries and (found := not_finite(values) - left_out):
             self.optimiser.zero_grad()  # NaN is in the sum: once more, without the passes it is of
             values, left_out = self._gradients(
                 heard, betas, group.n_examples, None, left_out | found
@@ -352,11 +334,6 @@ class Run:
             values.append({key: OnHost(value.detach()) for key, value in losses.items()})
             values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
         return values, left_out
-
-    @staticmethod
-    def _not_finite(values: Sequence[Mapping[str, OnHost]]) -> set[int]:
-        """The passes with a loss that is not finite; the backward pass still runs meanwhile."""
-        return {n for n, v in enumerate(values) if not v["loss"].values.isfinite().all()}
 
     def _all_say(self, flag: bool) -> bool:
         """Whether a flag is set; sharded processes run the same passes, so there: set in all."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn.attention import flex_attention as flex
-from torch.nn.attention.flex_attention import create_block_mask
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from seednb import attention
 from seednb.attention import NAME, skips_blocks
@@ -129,6 +129,9 @@ def test_the_blocks_are_those_that_hold_an_allowed_look(seed):
     length = mask.shape[-1]
     laid_out = create_block_mask(mask.mask_mod, 1, 1, length, length, device="cpu")
     assert torch.equal(mask.to_dense(), laid_out.to_dense())
+    same = BlockMask.from_kv_blocks(*mask.as_tuple()[2:6], BLOCK, mask.mask_mod, mask.shape[-2:])
+    for name in ("q_num_blocks", "q_indices", "full_q_num_blocks", "full_q_indices"):
+        assert torch.equal(getattr(mask, name), getattr(same, name))
     assert mask.full_kv_num_blocks.sum() <= laid_out.full_kv_num_blocks.sum()
     for n, (count, blocks) in enumerate(
         zip(mask.full_kv_num_blocks[0, 0], mask.full_kv_indices[0, 0], strict=True)

@@ -1,7 +1,7 @@
 """A pass as one line of tokens, row behind row, for attention that leaves out forbidden blocks.
 
 Nothing is padded but the line's end, and a block of 128 x 128 looks that the mask forbids is never
-computed: of four rows of 1,100 tokens each, four fifths of the line's blocks.
+computed: of four rows of 1,150 tokens each, 85 of 100 blocks of the line.
 """
 
 from collections.abc import Sequence
@@ -131,10 +131,13 @@ def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMas
     earlier = number[:, None] > number
     whole = looks.all(1) & earlier & (first == last)
     part = looks.any(1) & (number[:, None] >= number) & ~whole
-    return BlockMask.from_kv_blocks(
-        *_listed(part), *_listed(whole),
-        BLOCK_SIZE=BLOCK, mask_mod=allowed, seq_lengths=(len(segments), len(segments)),
-    )  # fmt: skip
+    lists = [_listed(part), _listed(whole), _listed(part.T), _listed(whole.T)]
+    return BlockMask(
+        (len(segments), len(segments)),
+        *(each for pair in lists for each in pair),
+        BLOCK_SIZE=(BLOCK, BLOCK),
+        mask_mod=allowed,
+    )
 
 
 def _listed(blocks: Bool[Tensor, "n n"]) -> tuple[Int[Tensor, "1 1 n"], Int[Tensor, "1 1 n n"]]:

@@ -1,7 +1,7 @@
 """LLaVA-1.5's exact architectures with random weights, and pairs of realistic length.
 
 Speed and memory do not depend on the values of the weights. `tiny` has the same layers in miniature,
-to try a script without a GPU.
+to try a script without a GPU, and `small` its numbers a head and its pictures, to try a kernel.
 """
 
 from types import SimpleNamespace
@@ -29,6 +29,7 @@ TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3
               "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32}  # fmt: skip
 TEXT = {  # hidden, intermediate, layers, heads, heads of keys and values, vocabulary
     "tiny": (32, 64, 2, 2, 2, 512),
+    "small": (1024, 2816, 4, 8, 8, 32064),  # the 7b model's heads, in few layers
     "7b": (4096, 11008, 32, 32, 32, 32064),
     "13b": (5120, 13824, 40, 40, 40, 32064),
     "34b": (7168, 20480, 60, 56, 8, 64064),  # LLaVA-NeXT-34B's Yi, here behind LLaVA-1.5's tower
@@ -39,6 +40,8 @@ def build_bundle(device: torch.device, size: str = "7b") -> Bundle:
     """The model in bfloat16, with as much of a processor as training and captioning read."""
     hidden, intermediate, layers, heads, key_heads, vocabulary = TEXT[size]
     tower = TINY_TOWER if size == "tiny" else TOWER
+    if size == "small":
+        tower = TOWER | {"num_hidden_layers": 4}
     n_image_tokens = (tower["image_size"] // tower["patch_size"]) ** 2
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**tower),

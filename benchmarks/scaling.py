@@ -1,5 +1,7 @@
 """Training speed on several GPUs of one machine, each with four pictures of four pairs a step.
 
+Layers are compiled, unless they are laid in parts on the cards.
+
 accelerate launch --num_processes 2 benchmarks/scaling.py           (about 2 minutes)
 accelerate launch --num_processes 2 benchmarks/scaling.py --size 34b --shard
 torchrun --standalone --nproc_per_node 2 benchmarks/scaling.py --size tiny
@@ -10,6 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from accelerate.utils import gather_object
 from llava_shapes import build_bundle, make_examples
 from measure import alternate
 from results import write_result
@@ -39,6 +42,7 @@ def main(size: str = "7b", shard: bool = False) -> None:
         gradient_checkpointing="always" if shard else "never",
         shard_layers=shard,
     )
+    params = replace(params, compile_layers=device.type == "cuda" and not shard)
     recipe = replace(RECIPES["v5"], epochs=ENDLESS)
     run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
     steps = run.steps()
@@ -49,6 +53,8 @@ def main(size: str = "7b", shard: bool = False) -> None:
 
     name = f"{size}, {n} processes{', sharded' if shard else ''}"
     rows = alternate({name: step}, "samples", device)
+    if device.type == "cuda":
+        rows[0]["peak_gib_of_each"] = gather_object([rows[0]["peak_gib"]])
     if processes.is_main_process:
         print(rows)
         if size != "tiny":

@@ -1,10 +1,14 @@
 """Training speed on LLaVA-1.5-7B's architecture: the seed's loop, plain LoRA, and this project.
 
 python benchmarks/train_step.py            (one GPU with 96 GB or more; about 7 minutes)
+python benchmarks/train_step.py --only "compiled,one a pass"     (these and the seed's loop)
 python benchmarks/train_step.py --tiny     (any machine, seconds; writes nothing)
+
+Executed operations are those of matrix products, counted as a step runs, and of attention over the
+blocks of looks that are computed: 4 d operations a look and head forwards, 10 d backwards.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from dataclasses import replace
@@ -18,9 +22,10 @@ from plain_lora import plain_lora_rate
 from results import write_result
 from seed_loop import seed_loop
 
+from seednb.compiling import Compiled
 from seednb.config import ModelParams, TrainParams
 from seednb.examples import Examples
-from seednb.model import add_adapter, decoder_layers, n_trainable
+from seednb.model import add_adapter, n_trainable
 from seednb.teacher_cache import TeacherCache
 from seednb.trainer import Run
 from seednb.versions import RECIPES
@@ -31,8 +36,12 @@ PLAIN_BATCHES = (4, 8, 16)
 ENDLESS = 1000  # epochs of one step each
 
 
-def main(tiny: bool = False) -> None:
-    """Time every variant in turn and write `results/train_step.json`."""
+def main(tiny: bool = False, only: str = "") -> None:
+    """Time variants in turn and write `results/train_step.json`.
+
+    `only`: parts of the names of those to time, between commas; the seed's loop always is.
+    """
+    wanted = [part.strip() for part in only.split(",")]
     device = torch.device("cpu" if tiny else "cuda")
     bundle = build_bundle(device, "tiny" if tiny else "7b")
     model = add_adapter(bundle.model, ModelParams(), seed=0)
@@ -42,10 +51,8 @@ def main(tiny: bool = False) -> None:
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
     folder = Path(tempfile.mkdtemp())
-    for layer in decoder_layers(model):
-        layer.compile(dynamic=True)
-    compiled_form = {layer: layer._compiled_call_impl for layer in decoder_layers(model)}
-    kept = {"noise": "per_image_seed", "compiled": True}
+    forms = Compiled(model)
+    kept = {"noise": "per_image_seed", "compiled": not tiny}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)
     optimisers: list[torch.optim.Optimizer] = [optimiser]
     counting = False  # operations inside compiled code cannot be counted
@@ -64,7 +71,7 @@ def main(tiny: bool = False) -> None:
         steps = run.steps()
 
         def step() -> int:
-            use_compiled(compiled)
+            forms.use(compiled and not counting)
             run.set_checkpointing(params.gradient_checkpointing == "always")
             run.student.train()
             next(steps)
@@ -72,14 +79,9 @@ def main(tiny: bool = False) -> None:
 
         return step
 
-    def use_compiled(wanted: bool) -> None:
-        """Call each decoder layer in its compiled form, or as it is."""
-        for layer, form in compiled_form.items():
-            layer._compiled_call_impl = form if wanted and not counting else None
-
     def baseline(examples: Examples) -> Work:
         def step() -> int:
-            use_compiled(False)
+            forms.use(False)
             model.train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
@@ -102,11 +104,16 @@ def main(tiny: bool = False) -> None:
         ),
         "ours, 4 pairs a picture, compiled": ours(four, compiled=not tiny),
         "ours, 4 pairs a picture, compiled, teacher cached": ours(
-            four, **kept | {"compiled": not tiny}, cache=TeacherCache(folder / "cache", 2**34)
+            four, **kept, cache=TeacherCache(folder / "cache", 2**34)
         ),
         "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, compiled=not tiny),
+        "ours, 4 pairs a picture, dense attention, compiled": ours(
+            four, compiled=not tiny, attention="dense"
+        ),
         "ours, 1 pair a picture, compiled": ours(one, compiled=not tiny),
     }
+    chosen = {name for name in variants if any(part in name for part in wanted)} | {SEED_LOOP}
+    variants = {name: step for name, step in variants.items() if name in chosen}
     tflop, first_steps = {}, {}
     for name, step in variants.items():
         started = time.perf_counter()
@@ -126,9 +133,10 @@ def main(tiny: bool = False) -> None:
         row["share_of_matmul"] = round(rate[name] * tflop[name] / ceiling, 3)
         row["first_two_steps_s"] = first_steps[name]
     forget()
-    use_compiled(False)
+    forms.use(False)
     model.gradient_checkpointing_disable()
-    plain = {n: plain_lora_rate(model, four, n) for n in PLAIN_BATCHES[: 1 if tiny else None]}
+    batches = PLAIN_BATCHES[:1] if tiny else PLAIN_BATCHES[-1:] if only else PLAIN_BATCHES
+    plain = {n: plain_lora_rate(model, four, n) for n in batches}
     best = max(plain, key=plain.__getitem__)
     rows.append({"name": f"{PLAIN}, batch {best}", "samples_per_s": significant(plain[best])})
     for row in rows:
@@ -143,4 +151,7 @@ def main(tiny: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    main("--tiny" in sys.argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--only", default="", metavar="NAMES")
+    main(**vars(parser.parse_args()))

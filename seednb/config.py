@@ -192,7 +192,14 @@ class TrainParams(Section):
         "recompute activations to save memory; auto: once a GPU's memory has run out",
         choices=("auto", "always", "never"),
     )
-    compile_layers: bool = knob(False, "compile the decoder's layers (pays on long runs)")
+    attention: str = knob(
+        "auto",
+        "block_sparse skips what a mask forbids, dense computes it; auto: block_sparse on CUDA",
+        choices=("auto", "dense", "block_sparse"),
+    )
+    compile_layers: bool = knob(
+        False, "compile the layers of decoder and vision tower (pays on long runs)"
+    )
     shard_layers: bool = knob(
         False, "each card holds a part of the decoder: for models larger than a card"
     )

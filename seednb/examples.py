@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from random import Random
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -15,7 +15,8 @@ from seednb.config import TrainParams
 from seednb.data.batches import Batch, Layout, Noisy, collate, n_shared
 from seednb.data.corrupt import Corruption
 from seednb.data.instruct import Pair
-from seednb.data.pictures import Pictures
+from seednb.data.joined import join
+from seednb.data.pictures import Extras, Pictures
 from seednb.data.prompts import Encoded, PictureTokens, check_length, encode
 from seednb.errors import SeedError
 from seednb.model import Bundle
@@ -35,6 +36,7 @@ class Examples:
     layout: Layout
     corruption: Corruption | None = None  # of questions; None: not known how
     picture_tokens: PictureTokens | None = None  # None: they differ from picture to picture
+    joined: bool = False  # are a batch's rows one line?
 
     @classmethod
     def of(
@@ -62,8 +64,19 @@ class Examples:
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Some examples, those about one picture in one row where the model allows it."""
         names, rows = self.layout.rows([self.images[n] for n in numbers])
-        pixels, extras = self.pictures.batch(names), self.pictures.extras(names)
-        return collate([self.rows[n] for n in numbers], rows, pixels, self.layout, extras)
+        pixels, texts = self.pictures.batch(names), [self.rows[n] for n in numbers]
+        return self._laid_out(texts, rows, pixels, self.pictures.extras(names))
+
+    def _laid_out(
+        self,
+        texts: Sequence[Encoded],
+        rows: Sequence[int],
+        pixels: Float[Tensor, "R ..."],
+        extras: Extras | None = None,
+    ) -> Batch:
+        if self.joined:
+            return join(texts, rows, pixels, self.layout)
+        return collate(texts, rows, pixels, self.layout, extras)
 
     def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
         """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.
@@ -79,7 +92,7 @@ class Examples:
             picture = self.pictures.tokens(self.images[n]) or self.picture_tokens
             assert picture is not None  # a model has one of the two
             texts.append(self.corruption(self.rows[n], picture, share, f"{when}-{self.key(n)}"))
-        return collate(texts, rows, self.pictures.batch(names), self.layout).input_ids
+        return self._laid_out(texts, rows, self.pictures.batch(names)).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The picture of each row."""

@@ -23,6 +23,7 @@ from transformers import (
 
 from seednb.config import ModelParams
 from seednb.data.batches import Batch, Layout
+from seednb.data.joined import Joined
 from seednb.data.pictures import Pictures, SizedPictures
 from seednb.data.prompts import IMAGE_TAG, PictureTokens
 from seednb.errors import SeedError
@@ -294,16 +295,33 @@ class AnswerLogits(nn.Module):
         dtype = self.whole.dtype
         half = dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(batch.input_ids.device.type, dtype if half else None, half):
+            joined = isinstance(batch, Joined)
             hidden = self.whole.model(
-                input_ids=batch.input_ids,
+                **(self._embedded(batch) if joined else self._named(batch)),
                 position_ids=batch.position_ids,
                 attention_mask=batch.attention_mask,
-                pixel_values=batch.pixel_values.to(dtype),
                 use_cache=False,
-                **batch.extras,
-                **self._kinds(batch),
             ).last_hidden_state
         return hidden.flatten(0, 1)[batch.answer_positions]
+
+    def _named(self, batch: Batch) -> dict[str, Tensor]:
+        """Tokens and pictures as the model's own forward pass takes them."""
+        pixels = batch.pixel_values.to(self.whole.dtype)
+        ids = batch.input_ids
+        return {"input_ids": ids, "pixel_values": pixels, **batch.extras, **self._kinds(batch)}
+
+    def _embedded(self, batch: Joined) -> dict[str, Tensor]:
+        """Embeddings of the tokens, those of the pictures in their places.
+
+        The model's own forward pass counts the image tokens on the device, and its backward pass
+        looks for them, and the host waits each time. Here they were counted when the line was laid.
+        """
+        model = self.whole.model
+        pixels = batch.pixel_values.to(self.whole.dtype)
+        features = model.get_image_features(pixels, return_dict=True).pooler_output
+        embeddings = model.get_input_embeddings()(batch.input_ids)
+        pictures = torch.cat(tuple(features)).to(embeddings.dtype)
+        return {"inputs_embeds": embeddings.index_copy(1, batch.picture_positions, pictures[None])}
 
     def _kinds(self, batch: Batch) -> dict[str, Tensor]:
         """Where the picture stands, for models that number positions by it (Qwen2-VL)."""

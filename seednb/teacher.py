@@ -131,6 +131,8 @@ class Teacher:
         if self.cache is None or view not in self.remembered:
             return None
         hidden = self.cache.get([f"{view}-{key}" for key in keys])
+        if hidden is not None and batch.input_ids.is_cuda:
+            hidden = hidden.pin_memory()  # a copy from other memory waits for all that is queued
         return None if hidden is None else hidden.to(batch.input_ids.device, non_blocking=True)
 
     def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> Tensor:

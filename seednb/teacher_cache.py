@@ -46,6 +46,11 @@ class TeacherCache:
                 shutil.rmtree(partial, ignore_errors=True)
         self.find_again()
 
+    @property
+    def has_news(self) -> bool:
+        """Does anything wait for the next shard?"""
+        return bool(self._waiting)
+
     def find_again(self) -> None:
         """Look for shards that this process or another has written."""
         for shard in sorted(self.folder.glob(f"*{SUFFIX}")):

@@ -1,10 +1,12 @@
-"""One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
+"""One readable loop: batch -> teacher -> purified target -> student -> loss -> step.
+
+A long file: what a step does, and what is done with it, is read in one place.
+"""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -16,16 +18,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from seednb.artifacts import replacing, write_frame
+from seednb.attention import skips_blocks
 from seednb.checkpoint import load_checkpoint, save_checkpoint
+from seednb.compiling import Compiled
 from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
 from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
 from seednb.data.batches import Batch
 from seednb.errors import SeedError
 from seednb.examples import Examples, Group, Groups
+from seednb.figures import Figures, not_finite
 from seednb.hearing import Heard, Hearing, choose_betas
 from seednb.losses import DIVERGENCES, seed_loss
-from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
+from seednb.model import AnswerLogits, Bundle, idle_adapters
 from seednb.objective import Objective
 from seednb.purify import BetaSelector
 from seednb.sharing import shard_layers, sum_gradients
@@ -62,6 +67,8 @@ def train(
     ) as bar:
         if main and not examples.layout.packs:
             bar.write("one text a row: this model's positions do not let texts share a picture")
+        if main and run.remark:
+            bar.write(run.remark)
         for _ in run.steps():
             row = run.curve[-1]
             if main:
@@ -87,15 +94,6 @@ def train(
     return curve
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What a step came to, on its way to the host."""
-
-    values: list[dict[str, OnHost]]  # of each pass: one number an example
-    gradient_norm: OnHost
-    learning_rate: float
-
-
 class Run:
     """State of one training run."""
 
@@ -110,6 +108,8 @@ class Run:
         cache: TeacherCache | None = None,
     ) -> None:
         recipe = with_overrides(recipe, params)
+        joined, self.remark = skips_blocks(params.attention, bundle, recipe)
+        examples = replace(examples, joined=joined)
         self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
         self.temperature, self.distill_weight = recipe.temperature, recipe.distill_weight
         if params.shard_layers:
@@ -127,8 +127,7 @@ class Run:
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if params.compile_layers:
-            for layer in decoder_layers(model):
-                layer.compile(dynamic=True)
+            Compiled(model).use(True)
         self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
         self.groups = Groups(
             examples,
@@ -139,12 +138,17 @@ class Run:
         )
         self.n_steps = len(self.groups)
         optimiser = torch.optim.AdamW(
-            self.parameters, params.learning_rate * recipe.rate_factor, weight_decay=0.0
+            self.parameters,
+            params.learning_rate * recipe.rate_factor,
+            weight_decay=0.0,
+            fused=bundle.device.type == "cuda" or None,  # None: as torch chooses
         )
         self.selector = BetaSelector(
             params.beta_values, params.beta_quantiles, params.beta_window,
             recipe.beta_rule, params.beta_tau,
         )  # fmt: skip
+        # Beside a GPU nothing is awaited that the next launch does not need.
+        self.hurries = bundle.device.type == "cuda" and not params.shard_layers
         self.model, self.cache = model, cache
         fixed = params.noise == "per_image_seed" and recipe.perturbation != "fgsm"
         remembered = (CLEAN, NOISY) if fixed else (CLEAN,)
@@ -169,6 +173,7 @@ class Run:
         self.done, self.curve = load_checkpoint(
             self.folder, model, optimiser, self.schedule, self.selector
         )
+        self.n_taken = self.done
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
         self.ahead: Heard | None = None  # what the teacher said of the next group
 
@@ -183,41 +188,42 @@ class Run:
     def steps(self) -> Iterator[None]:
         """Take the optimiser steps that are left, adding a row to the curve each."""
         started, first = time.perf_counter(), self.done
-        n_examples = self.recipe.epochs * len(self.examples.rows)
         self.student.train()
+        open_steps: list[tuple[int, int, Figures]] = []  # number, epoch, figures on their way
         groups = self.groups.from_step(first, self.bundle.device)
         for step, (group, following) in enumerate(groups, first + 1):
-            row = self.step_on(group, following)
-            n_left = (self.n_steps - step) * self.groups.size
-            rate = (step - first) * self.groups.size / (time.perf_counter() - started)
-            row |= {
-                "step": step,
-                "epoch": group.epoch + 1,
-                "examples": min(step * self.groups.size, n_examples),
-                "n_examples": n_examples,
-                "nan_count": self.n_nan,
-                "examples_per_s": rate,
-                "eta_s": n_left / rate,
-            }
-            self.curve.append(row)
-            self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
-            yield
+            open_steps.append((step, group.epoch, self.step_on(group, following)))
+            # A device has the next step to do while the figures of one are awaited, unless a
+            # checkpoint needs them.
+            n_open = 1 if self.hurries and not self._is_kept(step) else 0
+            while len(open_steps) > n_open:
+                number, epoch, figures = open_steps.pop(0)
+                rate = (number - first) * self.groups.size / (time.perf_counter() - started)
+                self.curve.append(figures.row() | self._progress(number, epoch, rate))
+                self._keep(number)
+                yield
 
-    def step_on(self, group: Group, following: Group | None = None) -> dict[str, Any]:
-        """One optimiser step on a group of examples, and its row of the curve.
+    def _progress(self, step: int, epoch: int, rate: float) -> dict[str, Any]:
+        """How far a run is, at some examples a second."""
+        n_examples = self.recipe.epochs * len(self.examples.rows)
+        return {
+            "step": step,
+            "epoch": epoch + 1,
+            "examples": min(step * self.groups.size, n_examples),
+            "n_examples": n_examples,
+            "examples_per_s": rate,
+            "eta_s": (self.n_steps - step) * self.groups.size / rate,
+        }
 
-        The teacher is asked about the `following` group before this step's figures are awaited: a
-        device never stands idle while the processor launches the next step.
+    def step_on(self, group: Group, following: Group | None = None) -> Figures:
+        """One optimiser step on a group of examples, and its figures on their way.
+
+        The teacher is asked about the `following` group before they are awaited: a device never
+        stands idle while the processor launches the next step.
         """
         figures = self._update_within_memory(group)
         self.ahead = None if following is None else self.hearing.of(following)
-        values = [{k: v.values.tolist() for k, v in part.items()} for part in figures.values]
-        every = gather_object(values)
-        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
-        return means | {
-            "learning_rate": figures.learning_rate,
-            "gradient_norm": float(figures.gradient_norm.values),
-        }
+        return figures
 
     def _update_within_memory(self, group: Group) -> Figures:
         """An update; if memory runs out, once more with checkpointing, which is then kept on.
@@ -241,14 +247,28 @@ class Run:
             torch.cuda.empty_cache()
             self.set_checkpointing(True)
 
-    def _keep(self, step: int, is_epoch_end: bool) -> None:
+    def _is_due(self, step: int) -> bool:
+        return step % self.params.checkpoint_every == 0 and step < self.n_steps
+
+    def _writes_cache(self, step: int) -> bool:
+        """Is it time to share what the teacher said, and is there news, or may another have some?"""
+        if self.cache is None:
+            return False
+        is_epoch_end = step * self.recipe.epochs % self.n_steps == 0
+        may_have_news = self.cache.has_news or self.accelerator.num_processes > 1
+        return (self._is_due(step) or is_epoch_end) and may_have_news
+
+    def _is_kept(self, step: int) -> bool:
+        """Does anything on disk depend on this step's figures?"""
+        return self._is_due(step) or self._writes_cache(step) or step == self.n_steps
+
+    def _keep(self, step: int) -> None:
         """Write a checkpoint where one is due, and what the teacher said since the last one."""
-        due = step % self.params.checkpoint_every == 0 and step < self.n_steps
-        if self.cache and (due or is_epoch_end):
+        if self.cache and self._writes_cache(step):
             self.cache.write()
             self.accelerator.wait_for_everyone()
             self.cache.find_again()
-        if due and self.accelerator.is_main_process:
+        if self._is_due(step) and self.accelerator.is_main_process:
             save_checkpoint(
                 self.folder, step, self.model, self.optimiser.optimizer,
                 self.schedule, self.selector, self.curve,
@@ -259,38 +279,61 @@ class Run:
 
         Each process takes its share of the group, pass by pass. Beta is chosen from the confidences
         of all processes, in the order of the examples; the student's first pass is queued before, so
-        that the device does not wait for that choice.
+        that the device does not wait for that choice. A pass whose loss is not finite is left out.
         """
         heard = self.ahead
         if heard is None or heard.group is not group:
             heard = self.hearing.of(group)
         passes = heard.passes
         first = self.student.hidden(passes[0].batch) if passes else None
-        progress = len(self.curve) / max(1, self.n_steps - 1)
+        progress = self.n_taken / max(1, self.n_steps - 1)
         betas = choose_betas(heard, self.selector, progress) if self.purifies else heard.no_betas
-        values: list[dict[str, OnHost]] = []
-        n_nan = 0
-        steps = zip(passes, heard.views, heard.confidences, betas, strict=True)
-        for part, view, confidence, beta in steps:
-            hidden = self.student.hidden(part.batch) if first is None else first
-            first = None
-            losses = self._losses(part.batch, hidden, view, beta)
-            loss = losses["loss"].sum() / group.n_examples
-            is_finite = bool(torch.isfinite(loss))
-            if self._all_say(is_finite):
-                self.accelerator.backward(loss if part.counts else 0 * loss)
-            if part.counts:
-                n_nan += not is_finite
-                values.append({key: OnHost(value.detach()) for key, value in losses.items()})
-                values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
+        values, left_out = self._gradients(heard, betas, group.n_examples, first, set())
+        while self.hurries and (found := not_finite(values) - left_out):
+            self.optimiser.zero_grad()  # NaN is in the sum: once more, without the passes it is of
+            values, left_out = self._gradients(
+                heard, betas, group.n_examples, None, left_out | found
+            )
         sum_gradients(self.parameters, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
         rate = float(self.schedule.get_last_lr()[0])
         self.optimiser.step()
         self.schedule.step()
         self.optimiser.zero_grad()
+        n_nan = sum(part.counts for n, part in enumerate(passes) if n in left_out)
         self.n_nan += sum(gather_object([n_nan]))
-        return Figures(values, OnHost(norm), rate)
+        counted = [figures for figures, part in zip(values, passes, strict=True) if part.counts]
+        self.n_taken += 1
+        return Figures(counted, OnHost(norm), rate, self.n_nan)
+
+    def _gradients(
+        self,
+        heard: Heard,
+        betas: Sequence[Tensor],
+        n_examples: int,
+        first: Tensor | None,
+        left_out: set[int],
+    ) -> tuple[list[dict[str, OnHost]], set[int]]:
+        """Add the gradients of all passes but some; returns figures, and which passes are left out.
+
+        `first` are the hidden states of the first pass, where they were queued before. A host that
+        hurries launches the backward pass before it knows whether the loss is finite.
+        """
+        values: list[dict[str, OnHost]] = []
+        left_out = set(left_out)
+        steps = zip(heard.passes, heard.views, heard.confidences, betas, strict=True)
+        for number, (part, view, confidence, beta) in enumerate(steps):
+            hidden = self.student.hidden(part.batch) if first is None else first
+            first = None
+            losses = self._losses(part.batch, hidden, view, beta)
+            loss = losses["loss"].sum() / n_examples
+            if not self.hurries and not torch.isfinite(loss):
+                left_out.add(number)
+            if self._all_say(number not in left_out):
+                self.accelerator.backward(loss if part.counts else 0 * loss)
+            values.append({key: OnHost(value.detach()) for key, value in losses.items()})
+            values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
+        return values, left_out
 
     def _all_say(self, flag: bool) -> bool:
         """Whether a flag is set; sharded processes run the same passes, so there: set in all."""

@@ -386,3 +386,56 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
     assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
     assert not (tmp_path / GROWING).exists()
     assert len(read_curve(tmp_path)[0]) == len(curve)
+
+
+def hurry(monkeypatch):
+    """Wait for nothing in a step, as beside a GPU."""
+    from seednb.trainer import Run
+
+    take_steps = Run.steps
+
+    def steps(self):
+        self.hurries = True
+        return take_steps(self)
+
+    monkeypatch.setattr(Run, "steps", steps)
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_host_that_hurries_ends_at_the_same_adapter_and_curve(
+    params, tmp_path, monkeypatch, remembers
+):
+    def run(name):
+        cache = TeacherCache(tmp_path / name / "cache", 2**30) if remembers else None
+        settings = {"batch_size": 2, "checkpoint_every": 3, "cache": cache}
+        return make_run(params, tmp_path / name, "v7", torch.float32, **settings)
+
+    waited, curve = run("a")
+    hurry(monkeypatch)
+    hurried, other = run("b")
+    assert all(torch.equal(hurried[name], waited[name]) for name in waited)
+    clocks = ["examples_per_s", "eta_s"]
+    assert other.drop(columns=clocks).equals(curve.drop(columns=clocks)) and len(curve) == 12
+
+
+def test_a_pass_without_a_finite_loss_is_left_out_hurried_or_not(params, tmp_path, monkeypatch):
+    from seednb.trainer import Run
+
+    of_pass = Run._losses
+
+    def losses(self, batch, *rest):
+        found = of_pass(self, batch, *rest)
+        is_bad = batch.answer_ids[0] == bad_token
+        return found | {"loss": found["loss"] * float("nan")} if is_bad else found
+
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    bad_token = encode(*LINES[1], bundle.tokenizer, bundle.picture_tokens, PLAIN).predicted[0]
+    monkeypatch.setattr(Run, "_losses", losses)
+    cut = {"batch_size": 1, "grad_accum": 4}
+    waited, curve = make_run(params, tmp_path / "a", **cut)
+    hurry(monkeypatch)
+    hurried, other = make_run(params, tmp_path / "b", **cut)
+    assert list(curve["nan_count"]) == list(other["nan_count"]) and curve["nan_count"].iloc[-1] > 0
+    for name in waited:
+        assert waited[name].isfinite().all()
+        torch.testing.assert_close(hurried[name], waited[name], atol=1e-12, rtol=0)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 
 from seednb.data.pictures import Extras
 from seednb.data.prompts import Encoded, check_image_tokens, check_length
@@ -52,7 +53,7 @@ class Batch:
     extras: Extras = field(default_factory=dict)  # what else the model asks about the pictures
 
     @property
-    def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | None:
+    def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | BlockMask | None:
         """True where a position (row of the mask) may look; None where causal attention says it."""
         return None if self.branches is None else _branch_mask(self.branches)
 
@@ -151,11 +152,42 @@ def collate(
     logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
     Raises SeedError for a text whose image tokens were cut, or that is longer than the context.
     """
+    laid = lay_out(texts, rows, layout)
+    input_ids = _padded(laid.ids, layout.pad_id)
+    packed = len(texts) > len(laid.ids)
+    if packed and not layout.packs:
+        raise ValueError("this model's positions do not allow several texts in a row")
+    example, row_of, position, token = torch.tensor(laid.answers).T
+    return Batch(
+        input_ids=input_ids,
+        position_ids=_padded(laid.positions, 0) if layout.packs else None,
+        branches=_padded(laid.branches, 0) if packed else None,
+        pixel_values=pixel_values,
+        answer_positions=row_of * input_ids.shape[1] + position,
+        answer_ids=token,
+        example_of_token=example,
+        n_answer_tokens=tuple(len(text.predicted) for text in texts),
+        extras=extras or {},
+    )
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """The tokens of each row, in the order of the rows' numbers."""
+
+    ids: list[list[int]]
+    positions: list[list[int]]
+    branches: list[list[int]]  # 0: shared by the row's texts; else the text's number + 1
+    answers: list[tuple[int, int, int, int]]  # text, row, position in the row, predicted token
+
+
+def lay_out(texts: Sequence[Encoded], rows: Sequence[int], layout: Layout) -> LaidOut:
+    """Give every text its place; arguments, order and errors as `collate` has them."""
     shared: dict[int, tuple[int, ...]] = {}
     ids: dict[int, list[int]] = {}
     positions: dict[int, list[int]] = {}
     branches: dict[int, list[int]] = {}
-    places: list[tuple[int, int, int, int]] = []  # text, row, position, predicted token
+    answers: list[tuple[int, int, int, int]] = []
     for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
         if layout.n_image_tokens is not None:
             check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
@@ -169,27 +201,17 @@ def collate(
             branches[row] = [0] * start
         offset = len(ids[row]) - start
         for t, token in enumerate(text.predicted, start=text.n_prompt - 1):
-            places.append((number, row, t + offset if t >= start else t, token))
+            answers.append((number, row, t + offset if t >= start else t, token))
         n = len(text.input_ids)
         ids[row] += text.input_ids[start:]
         positions[row] += range(start, n)
         branches[row] += [number + 1] * (n - start)
     order = sorted(ids)
-    example, row_of, position, token = torch.tensor(places).T
-    input_ids = _padded([ids[row] for row in order], layout.pad_id)
-    packed = len(texts) > len(order)
-    if packed and not layout.packs:
-        raise ValueError("this model's positions do not allow several texts in a row")
-    return Batch(
-        input_ids=input_ids,
-        position_ids=_padded([positions[row] for row in order], 0) if layout.packs else None,
-        branches=_padded([branches[row] for row in order], 0) if packed else None,
-        pixel_values=pixel_values,
-        answer_positions=row_of * input_ids.shape[1] + position,
-        answer_ids=token,
-        example_of_token=example,
-        n_answer_tokens=tuple(len(text.predicted) for text in texts),
-        extras=extras or {},
+    return LaidOut(
+        [ids[row] for row in order],
+        [positions[row] for row in order],
+        [branches[row] for row in order],
+        answers,
     )
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 import traceback
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from seednb.model import AnswerLogits, TeacherMode, add_adapter
 from seednb.versions import RECIPES
 
 SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # pictures, pairs each: the compiled forms must take all
-LARGEST = {torch.float32: 5e-3, torch.bfloat16: 5e-2}  # of the dense gradient's norm
+LARGEST = {torch.bfloat16: 5e-2, torch.float32: 5e-3}  # of the dense gradient's norm
 
 
 def main(tiny: bool = False) -> int:
@@ -46,13 +45,11 @@ def main(tiny: bool = False) -> int:
         forms = Compiled(model)
         examples = [make_examples(bundle, *size, seed) for seed, size in enumerate(SIZES)]
         dense = [outcome(model, each) for each in examples]
-        for joined, compiled in product((True, False), (False, True)):
-            if not (joined or compiled) or (tiny and compiled):
-                continue
-            name = f"{dtype}, {'skipping' if joined else 'dense'}, {'compiled' if compiled else 'as written'}"
+        for compiled in (False,) if tiny else (False, True):
+            name = f"{dtype}, layers {'compiled' if compiled else 'as written'}"
             forms.use(compiled)
             try:
-                failures += compare(name, model, examples, joined, dense, LARGEST[dtype])
+                failures += compare(name, model, examples, dense, LARGEST[dtype])
             except Exception:  # the other variants are still worth knowing
                 failures += 1
                 print(name, "FAILS", traceback.format_exc()[-3000:], flush=True)
@@ -65,7 +62,6 @@ def compare(
     name: str,
     model: PeftModel,
     examples: list[Examples],
-    joined: bool,
     dense: list[dict[str, Tensor]],
     largest: float,
 ) -> int:
@@ -73,7 +69,7 @@ def compare(
     seconds, distances = [], []
     for each, expected in zip(examples, dense, strict=True):
         started = time.perf_counter()
-        found = outcome(model, replace(each, joined=joined))
+        found = outcome(model, replace(each, joined=True))
         seconds.append(time.perf_counter() - started)
         distances.append({key: distance(found[key], expected[key]) for key in expected})
     worst = {key: max(each[key] for each in distances) for key in distances[0]}

@@ -131,10 +131,20 @@ def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMas
     earlier = number[:, None] > number
     whole = looks.all(1) & earlier & (first == last)
     part = looks.any(1) & (number[:, None] >= number) & ~whole
-    lists = [_listed(part), _listed(whole), _listed(part.T), _listed(whole.T)]
+    n_keys, keys = _listed(part)
+    n_whole_keys, whole_keys = _listed(whole)
+    n_queries, queries = _listed(part.T)
+    n_whole_queries, whole_queries = _listed(whole.T)
     return BlockMask(
-        (len(segments), len(segments)),
-        *(each for pair in lists for each in pair),
+        seq_lengths=(len(segments), len(segments)),
+        kv_num_blocks=n_keys,
+        kv_indices=keys,
+        full_kv_num_blocks=n_whole_keys,
+        full_kv_indices=whole_keys,
+        q_num_blocks=n_queries,
+        q_indices=queries,
+        full_q_num_blocks=n_whole_queries,
+        full_q_indices=whole_queries,
         BLOCK_SIZE=(BLOCK, BLOCK),
         mask_mod=allowed,
     )

@@ -140,6 +140,12 @@ def test_the_blocks_are_those_that_hold_an_allowed_look(seed):
         assert set(blocks[:count].tolist()) <= set(wanted.tolist())
 
 
+def test_lists_of_blocks_lie_row_behind_row_as_the_kernels_backward_pass_reads_them():
+    mask = block_mask(*random_line(0))
+    names = ("kv_indices", "full_kv_indices", "q_indices", "full_q_indices")
+    assert all(getattr(mask, name).is_contiguous() for name in names)
+
+
 def test_whole_blocks_are_known_as_such():
     """A start of 700 tokens, two texts behind it: whole blocks are not looked at one by one."""
     segments = torch.tensor([0] * 700 + [1] * 300 + [2] * 280, dtype=torch.int32)

@@ -151,6 +151,10 @@ def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMas
 
 
 def _listed(blocks: Bool[Tensor, "n n"]) -> tuple[Int[Tensor, "1 1 n"], Int[Tensor, "1 1 n n"]]:
-    """(how many blocks of each row are set, which ones, those that are set first)."""
-    order = blocks.int().argsort(dim=-1, descending=True, stable=True)
-    return blocks.sum(-1, dtype=torch.int32)[None, None], order.int()[None, None]
+    """(how many blocks of each row are set, which ones, those that are set first).
+
+    Row behind row in memory: the kernel's backward pass takes that for granted, and reads other
+    blocks, without an error, where a transposed tensor was sorted.
+    """
+    order = blocks.contiguous().int().argsort(dim=-1, descending=True, stable=True)
+    return blocks.sum(-1, dtype=torch.int32)[None, None], order.int().contiguous()[None, None]

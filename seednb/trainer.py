@@ -1,11 +1,12 @@
 """One readable loop: batch -> teacher -> purified target -> student -> loss -> step."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -21,13 +22,15 @@ from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
 from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
 from seednb.data.batches import Batch
-from seednb.errors import SeedError
+from seednb.errors import GradientLost, SeedError
 from seednb.examples import Examples, Group, Groups
 from seednb.hearing import Heard, Hearing, choose_betas
 from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, decoder_layers, idle_adapters
 from seednb.objective import Objective
+from seednb.probing import Probe
 from seednb.purify import BetaSelector
+from seednb.samples import Samples, is_due
 from seednb.sharing import shard_layers, sum_gradients
 from seednb.spaces import SPACES
 from seednb.teacher import CLEAN, NOISY, Teacher, Views
@@ -38,6 +41,8 @@ from seednb.transfer import OnHost
 from seednb.versions import Recipe, with_overrides
 
 ADAPTER = "adapter"
+T = TypeVar("T")
+Watcher = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def train(
@@ -48,14 +53,19 @@ def train(
     params: TrainParams,
     folder: Path,
     cache: TeacherCache | None = None,
+    watch: Watcher | None = None,
+    prepare: Callable[["Run"], None] | None = None,
 ) -> pd.DataFrame:
     """Train the adapter by the recipe; write `adapter/` and the curve to `folder`; return the curve.
 
     A run that was interrupted goes on from its last checkpoint. Several processes share each step's
-    examples and end, dropout aside, at the adapter of one process. Raises SeedError if no step could
-    be taken because the loss was never finite.
+    examples and end, dropout aside, at the adapter of one process. `watch` is shown the curve after
+    each step, before the step is kept, and may raise; `prepare` may change the run before its first
+    step. Raises SeedError if no step could be taken because the loss was never finite.
     """
     run = Run(model, bundle, examples, recipe, params, folder, cache)
+    if prepare:
+        prepare(run)
     main = run.accelerator.is_main_process
     with tqdm(
         total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=hides_progress(main)
@@ -66,6 +76,8 @@ def train(
             row = run.curve[-1]
             if main:
                 append_row(folder, row)
+            if main and watch:
+                run.show(watch)
             bar.n = row["step"]
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             bar.update(0)
@@ -169,6 +181,7 @@ class Run:
         self.done, self.curve = load_checkpoint(
             self.folder, model, optimiser, self.schedule, self.selector
         )
+        self.probe, self.samples = Probe(self.objective, teacher), Samples(model, bundle, examples)
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
         self.ahead: Heard | None = None  # what the teacher said of the next group
 
@@ -185,9 +198,12 @@ class Run:
         started, first = time.perf_counter(), self.done
         n_examples = self.recipe.epochs * len(self.examples.rows)
         self.student.train()
-        groups = self.groups.from_step(first, self.bundle.device)
-        for step, (group, following) in enumerate(groups, first + 1):
+        groups = timed(self.groups.from_step(first, self.bundle.device))
+        for step, (waiting_s, (group, following)) in enumerate(groups, first + 1):
             row = self.step_on(group, following)
+            if is_due(step, self.n_steps, self.params.sample_every):
+                row |= self.samples.figures()
+                row |= self.probe.teacher_shift(group, self.bundle.device)
             n_left = (self.n_steps - step) * self.groups.size
             rate = (step - first) * self.groups.size / (time.perf_counter() - started)
             row |= {
@@ -198,10 +214,26 @@ class Run:
                 "nan_count": self.n_nan,
                 "examples_per_s": rate,
                 "eta_s": n_left / rate,
+                "history": len(self.selector.history),
+                "waiting_s": waiting_s,
             }
             self.curve.append(row)
-            self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
             yield
+            self._keep(step, is_epoch_end=step * self.recipe.epochs % self.n_steps == 0)
+
+    def show(self, watch: Watcher) -> None:
+        """Show the curve to a watcher; if it stops a run whose last losses were skipped, keep that.
+
+        What was skipped changed nothing, so the adapter is still that of the last good step.
+        """
+        try:
+            watch(self.curve)
+        except SeedError:
+            *before, last = self.curve
+            n_before = before[-1]["nan_count"] if before else 0
+            if last["nan_count"] > n_before and isfinite(last["gradient_norm"]):
+                self._save(last["step"], before)
+            raise
 
     def step_on(self, group: Group, following: Group | None = None) -> dict[str, Any]:
         """One optimiser step on a group of examples, and its row of the curve.
@@ -213,8 +245,11 @@ class Run:
         self.ahead = None if following is None else self.hearing.of(following)
         values = [{k: v.values.tolist() for k, v in part.items()} for part in figures.values]
         every = gather_object(values)
-        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
+        numbers = {key: [n for part in every for n in part.get(key, ())] for key in every[0]}
+        means = {key: fmean(values) for key, values in numbers.items()}
         return means | {
+            "beta_low": min(numbers["beta"]),
+            "beta_high": max(numbers["beta"]),
             "learning_rate": figures.learning_rate,
             "gradient_norm": float(figures.gradient_norm.values),
         }
@@ -249,10 +284,13 @@ class Run:
             self.accelerator.wait_for_everyone()
             self.cache.find_again()
         if due and self.accelerator.is_main_process:
-            save_checkpoint(
-                self.folder, step, self.model, self.optimiser.optimizer,
-                self.schedule, self.selector, self.curve,
-            )  # fmt: skip
+            self._save(step, self.curve)
+
+    def _save(self, step: int, curve: list[dict[str, Any]]) -> None:
+        save_checkpoint(
+            self.folder, step, self.model, self.optimiser.optimizer,
+            self.schedule, self.selector, curve,
+        )  # fmt: skip
 
     def update(self, group: Group) -> Figures:
         """Change the adapter by a group of examples: the loss is the mean over the group.
@@ -277,12 +315,22 @@ class Run:
             losses = self._losses(part.batch, hidden, view, beta)
             loss = losses["loss"].sum() / group.n_examples
             is_finite = bool(torch.isfinite(loss))
+            if not loss.requires_grad:
+                raise GradientLost(
+                    "the loss depends on no adapter weight, so nothing would be learnt; with "
+                    "checkpointing set use_reentrant=False, and check lora_scope"
+                )
             if self._all_say(is_finite):
                 self.accelerator.backward(loss if part.counts else 0 * loss)
             if part.counts:
                 n_nan += not is_finite
                 values.append({key: OnHost(value.detach()) for key, value in losses.items()})
                 values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
+                if part is passes[0]:
+                    each = self._of_tokens(part.batch, beta, hidden.device)
+                    values[-1] |= self.probe.figures(
+                        hidden, view, each, part.batch.example_of_token
+                    )
         sum_gradients(self.parameters, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.params.max_grad_norm)
         rate = float(self.schedule.get_last_lr()[0])
@@ -304,9 +352,7 @@ class Run:
     ) -> dict[str, Tensor]:
         """Losses of each example of one pass."""
         clean, noisy = (None, None) if views is None else (views.clean, views.noisy)
-        token_beta = beta.to(hidden.device, non_blocking=True)
-        if not (self.purifies and self.recipe.beta_per_token):
-            token_beta = token_beta[batch.example_of_token]
+        token_beta = self._of_tokens(batch, beta, hidden.device)
         distillation, supervision = (
             example_means(values, batch.example_of_token, len(batch))
             for values in self.objective.token_losses(
@@ -319,3 +365,17 @@ class Run:
             "distillation": self.temperature**2 * distillation,
             "supervision": supervision,
         }
+
+    def _of_tokens(self, batch: Batch, beta: Tensor, device: torch.device) -> Tensor:
+        """Beta of each answer token."""
+        beta = beta.to(device, non_blocking=True)
+        per_token = self.purifies and self.recipe.beta_per_token
+        return beta if per_token else beta[batch.example_of_token]
+
+
+def timed(groups: Iterable[T]) -> Iterator[tuple[float, T]]:
+    """Each item, with the seconds that it was waited for."""
+    asked = time.perf_counter()
+    for group in groups:
+        yield time.perf_counter() - asked, group
+        asked = time.perf_counter()

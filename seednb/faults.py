@@ -33,6 +33,7 @@ class Fault:
     symptom: str  # what the seed saw
     mechanism: str  # what is done here; where that is not what happened there, how far it is
     failures: tuple[str, ...]  # names under which the monitor may report it
+    shows: str = ""  # column of the curve that gives it away, if one does
     recipe: Recipe = v7
     changes: Mapping[str, Any] = field(default_factory=dict)  # parameters of section train
     of_model: Callable[[Bundle], None] | None = None
@@ -61,33 +62,33 @@ FAULTS = (
         "4-bit NaN", "simple_train; NaN explosion", "loss is NaN at step ~1640",
         "a CPU has no 4-bit kernels: weights rounded to 4 bits, which alone breaks nothing here, and "
         "the divergence from float16 probabilities at T = 1, which underflow",
-        ("loss not finite",), replace(v7, temperature=1.0), of_model=sabotage.four_bits,
+        ("loss not finite",), "", replace(v7, temperature=1.0), of_model=sabotage.four_bits,
         of_run=sabotage.half_precision,
     ),
     Fault(
         "sum, not mean", "fixed_train", "distillation loss stuck at ~50",
         "the divergence is added up over an answer's tokens",
-        ("divergence not normalised",), of_run=sabotage.sum_over_tokens,
+        ("divergence not normalised",), "distillation", of_run=sabotage.sum_over_tokens,
     ),
     Fault(
         "T = 1", "v3", "marginal: signal too weak", "temperature 1",
-        ("distillation signal too weak",), replace(v7, temperature=1.0),
+        ("distillation signal too weak",), "contrast", replace(v7, temperature=1.0),
     ),
     Fault(
         "learning rate", "final; repetition degeneration", "writes Dom Na Na Na Na",
         "a hundred times the profile's rate: at the seed's ten times, this small model still holds",
         ("repetition: the learning rate is too large", "supervised loss rises"),
-        replace(v7, rate_factor=100.0),
+        "supervision", replace(v7, rate_factor=100.0),
     ),
     Fault(
         "no purify()", "v4; v4 silent bug", "Dist 0.05, no effect on CHAIR",
         "purify() is not called: beta is 0",
-        ("distillation signal absent",), replace(v7, purified=False),
+        ("distillation signal absent",), "contrast", replace(v7, purified=False),
     ),
     Fault(
         "teacher with adapter", "v4; Dist stuck at 0.05", "teacher and student nearly identical",
         "the teacher's passes keep the student's adapter and dropout on",
-        ("teacher adapter left on",), replace(v7, teacher_adapter=True),
+        ("teacher adapter left on",), "teacher_shift", replace(v7, teacher_adapter=True),
     ),
     Fault(
         "cut image tokens", "v1 to v3; image token mismatch", "ValueError: ids=[507] text=[576]",
@@ -97,7 +98,7 @@ FAULTS = (
     Fault(
         "weight 0.85", "v6; CHAIR regression", "more hallucination than the base model",
         "distill_weight 0.85, which leaves supervision 0.15",
-        ("supervision suppressed by the weight",), replace(v7, distill_weight=0.85),
+        ("supervision suppressed by the weight",), "", replace(v7, distill_weight=0.85),
     ),
     Fault(
         "loader deadlock", "DataLoader deadlock", "no output for two hours",
@@ -106,12 +107,12 @@ FAULTS = (
     ),
     Fault(
         "forward KL", "v1 to v4", "KL direction swapped", "KL(target || student) is optimised",
-        ("KL direction swapped",), replace(v7, divergence="forward"),
+        ("KL direction swapped",), "direction", replace(v7, divergence="forward"),
     ),
     Fault(
         "shifted labels", "a standing risk of Sup", "Sup far above the base model's own",
         "labels are shifted once more than the logits",
-        ("labels misaligned",), of_examples=sabotage.shift_labels,
+        ("labels misaligned",), "supervision", of_examples=sabotage.shift_labels,
     ),
     Fault(
         "no gradient", "checkpointing over frozen inputs", "nothing is learnt",
@@ -121,7 +122,7 @@ FAULTS = (
     Fault(
         "short history", "Beta must vary", "one beta for all examples",
         "ten confidences are remembered: fewer than quantiles are taken of",
-        ("beta stuck", "confidence history too short"), changes={"beta_window": 10},
+        ("beta stuck", "confidence history too short"), "history", changes={"beta_window": 10},
     ),
 )  # fmt: skip
 

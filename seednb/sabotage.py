@@ -19,7 +19,7 @@ from seednb.trainer import Run
 BLOCK = 64  # weights that share a scale, as in 4-bit training
 N_LEVELS = 7  # on each side of zero, in 4 bits
 N_LEFT = 24  # tokens of a prompt that a tokenizer leaves with a small max_length
-N_BEFORE_HANG = 60  # batches that are read before the reader hangs
+N_BEFORE_HANG = 24  # batches that are read before the reader hangs
 
 
 def four_bits(bundle: Bundle) -> None:

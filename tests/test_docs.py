@@ -129,7 +129,7 @@ def test_a_picture_with_words_for_it_stands_in_the_first_three_cells(name):
     assert "image/png" in cells[place].attachments[found[place][2]]
 
 
-@pytest.mark.parametrize("name", ["01_data", "02_teacher", "12_engine"])
+@pytest.mark.parametrize("name", ["01_data", "02_teacher", "12_engine", "13_faults"])
 def test_an_experiment_names_what_to_change_and_is_followed_by_its_answer(name):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
     (place,) = [n for n, cell in enumerate(cells) if cell.source.startswith("**Change me.**")]

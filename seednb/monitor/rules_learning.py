@@ -8,6 +8,7 @@ from seednb.monitor.seen import Seen
 
 FIRST = 5  # steps in which the student still is the base model
 FAR = 3.0  # times; beyond it a mean has left what it is compared with
+LONG = 2 * WINDOW  # steps; whatever has a rule of its own is named before
 SUPPRESSED = 0.6  # share of supervision's healthy weight
 REPEATED = 0.5  # share of a sample's four-word runs that stood in it before
 
@@ -94,12 +95,12 @@ def repetition(seen: Seen) -> Finding | None:
 def loss_rises(seen: Seen) -> Finding | None:
     """The supervised loss is well above where it began."""
     start = mean(seen.first[:WINDOW], "supervision", WINDOW)
-    end = mean(seen.last(WINDOW), "supervision", WINDOW)
+    end = mean(seen.last(LONG), "supervision", LONG)
     if start is None or end is None or end <= FAR * start + 0.1:
         return None
     return Finding(
         "supervised loss rises",
-        f"its mean over {WINDOW} steps went from {start:.2f} to {end:.2f}",
+        f"its mean went from {start:.2f} over the first {WINDOW} steps to {end:.2f} over {LONG}",
         "lower learning_rate or distill_weight",
         seen.step,
     )
@@ -122,13 +123,13 @@ def stalled(step: int, waited_s: float) -> Finding:
 
 
 def band_left(seen: Seen) -> Finding | None:
-    """A figure is far above all that healthy runs have shown."""
+    """A figure is far above all that healthy runs have shown, for longer than other rules need."""
     for column in ("loss", "distillation", "supervision", "gradient_norm"):
-        band, value = seen.settings.bands.get(column), mean(seen.last(WINDOW), column, WINDOW)
+        band, value = seen.settings.bands.get(column), mean(seen.last(LONG), column, LONG)
         if band and value is not None and value > FAR * band.high:
             return Finding(
                 "outside its healthy band",
-                f"{column} is {value:.3g} over {WINDOW} steps; healthy runs stay below "
+                f"{column} is {value:.3g} over {LONG} steps; healthy runs stay below "
                 f"{band.high:.3g}",
                 "look at the earliest other finding; without one, calibrate anew for this profile",
                 seen.step,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seednb.cli_benchmarks import add_benchmark_options, run_benchmarks
+from seednb.cli_check import add_check
 from seednb.cli_demo import add_demo_options, run_demo
 from seednb.cli_scores import add_scores
 from seednb.cli_sweep import add_sweep
@@ -22,6 +23,7 @@ PATHS = (
     "runs_dir",
     "reports_dir",
     "benchmarks_dir",
+    "healthy_bands",
 )  # relative to where you are
 
 
@@ -92,6 +94,8 @@ def build_parser() -> Parser:
     verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo", "seednb demo --image photo.jpg --model runs/pocket/train-v7-replay-…/adapter", "seednb demo --serve      (a local page for your own pictures)")  # fmt: skip
     _params_options(verb)
     add_demo_options(verb)
+
+    add_check(verbs)
 
     add_scores(verbs)
 

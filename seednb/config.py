@@ -209,6 +209,13 @@ class TrainParams(Section):
     data_workers: int | None = knob(
         None, "processes that read pictures ahead; unset: 4 a GPU, none on a CPU", low=0
     )
+    sample_every: int | None = knob(
+        None,
+        "the student writes two short samples each this many steps, to see whether it repeats "
+        "itself; unset: 20 times a run, 10 steps apart or more; 0: never",
+        unit="steps",
+        low=0,
+    )
     log_every: int = knob(100, "log line and curve row each this many steps", unit="steps", low=1)
     checkpoint_every: int = knob(500, "resumable checkpoint", unit="steps", low=1)
 
@@ -227,6 +234,23 @@ class TrainParams(Section):
                 f"beta_values={shown(list(values))} must fall and beta_quantiles="
                 f"{shown(list(quantiles))} rise: a low confidence gets a large beta"
             )
+
+
+@dataclass(frozen=True)
+class MonitorParams(Section):
+    """What watches a training; none of it changes what is learnt."""
+
+    monitor: str = knob(
+        "warn",
+        "what a finding does: nothing, a line and findings.json, or the end of the run",
+        choices=("off", "warn", "stop"),
+    )
+    healthy_bands: str = knob(
+        "", "file of healthy bands (seednb check RUN --calibrate FILE); empty: none"
+    )
+    stall_after_s: float = knob(
+        300, "a step that waits longer for its data has stalled", unit="s", low=0.1
+    )
 
 
 @dataclass(frozen=True)
@@ -311,6 +335,7 @@ SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,
     "model": ModelParams,
     "train": TrainParams,
+    "monitor": MonitorParams,
     "evaluation": EvaluationParams,
     "ablation": AblationParams,
 }
@@ -324,6 +349,7 @@ class Params:
     data: DataParams
     model: ModelParams
     train: TrainParams
+    monitor: MonitorParams
     evaluation: EvaluationParams
     ablation: AblationParams
     root: Path  # relative paths start here: the folder that holds params/

@@ -1,4 +1,4 @@
-"""The one exception that users meet."""
+"""The one exception that users meet, and those of its kind that the monitor knows by name."""
 
 
 class SeedError(Exception):
@@ -6,3 +6,21 @@ class SeedError(Exception):
 
     The command line prints it without a traceback and exits with status 1.
     """
+
+
+class TrainingFailure(SeedError):
+    """A failure that ends a training by itself, under the name that the monitor gives it."""
+
+    failure = "training failed"
+
+
+class ImageTokensCut(TrainingFailure):
+    """A prompt that holds fewer image tokens than its picture has features."""
+
+    failure = "image tokens truncated"
+
+
+class GradientLost(TrainingFailure):
+    """A loss that no trainable parameter has a part in."""
+
+    failure = "gradient to the adapter is zero"

@@ -1,13 +1,16 @@
 """One profile at work: its data, trainings and answers, each made once and then found by its key."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from seednb.artifacts import (
     Stage,
@@ -47,6 +50,9 @@ from seednb.model import (
     load_bundle,
     one_card_each,
 )
+from seednb.monitor import Bands, Watch, read_bands
+from seednb.monitor.bands import NO_BANDS
+from seednb.monitor.seen import Settings
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.self_labels import self_labelled
@@ -304,9 +310,31 @@ class Experiment:
         bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        train(
-            model, bundle, examples, recipe, self.params.train, folder, self._teacher_cache(recipe)
+        settings = (self.params.train, folder, self._teacher_cache(recipe))
+        with self.watching(folder, bundle) as watch:
+            train(model, bundle, examples, recipe, *settings, watch)
+
+    @contextmanager
+    def watching(self, folder: Path, bundle: Bundle) -> Iterator[Watch | None]:
+        """The profile's monitor beside a run, in its main process; None where it is off."""
+        monitor = self.params.monitor
+        if monitor.monitor == "off" or not one_card_each().is_main_process:
+            yield None
+            return
+        settings = Settings(
+            bands=self.bands,
+            uniform_loss=log(bundle.model.get_output_embeddings().out_features),
+            stall_after_s=monitor.stall_after_s,
+            shift_tolerance=max(1e-5, torch.finfo(bundle.model.dtype).eps),
         )
+        with Watch(folder, settings, stops=monitor.monitor == "stop") as watch:
+            yield watch
+
+    @property
+    def bands(self) -> Bands:
+        """The profile's healthy bands; none if it names no file."""
+        file = self.params.monitor.healthy_bands
+        return read_bands(self.params.path(file)) if file else NO_BANDS
 
     def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
         """What the frozen teacher said, for all versions that learn from the same one."""

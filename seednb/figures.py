@@ -18,16 +18,21 @@ class Figures:
     gradient_norm: OnHost
     learning_rate: float
     n_nan: int  # passes of the run so far whose loss was not finite
+    n_history: int  # confidences that were remembered by then
 
     def row(self) -> dict[str, Any]:
         """Means over all processes' examples, once they have arrived."""
         values = [{k: v.values.tolist() for k, v in part.items()} for part in self.values]
         every = gather_object(values)
-        means = {key: fmean(number for part in every for number in part[key]) for key in every[0]}
+        numbers = {key: [n for part in every for n in part.get(key, ())] for key in every[0]}
+        means = {key: fmean(values) for key, values in numbers.items()}
         return means | {
+            "beta_low": min(numbers["beta"]),
+            "beta_high": max(numbers["beta"]),
             "learning_rate": self.learning_rate,
             "gradient_norm": float(self.gradient_norm.values),
             "nan_count": self.n_nan,
+            "history": self.n_history,
         }
 
 

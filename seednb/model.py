@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,13 @@ def default_device() -> torch.device:
 def one_card_each() -> PartialState:
     """The processes that `accelerate launch` started, or this one alone."""
     return PartialState(cpu=default_device().type == "cpu")
+
+
+@contextmanager
+def one_generator_aside(device: torch.device) -> Iterator[None]:
+    """Whatever draws random numbers inside leaves the run's own as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
 
 
 def load_bundle(

@@ -74,6 +74,7 @@ STEPS = (
     Step("10_ablations", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
     Step("11_beyond", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
     Step("12_engine", (), reads="benchmarks/results/*.json"),
+    Step("13_faults", (*TRAINED, "monitor"), ("07",)),
 )
 
 
@@ -162,7 +163,7 @@ class Pipeline:
         ]
         files = {
             name: fingerprint(path)
-            for name in ("vocabulary", "instruct", "train_instances")
+            for name in ("vocabulary", "instruct", "train_instances", "healthy_bands")
             if (path := self.params.path(str(values[name]))).is_file()
         }
         if step.reads:

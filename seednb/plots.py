@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from seednb.monitor import Bands
+
 TITLE_WIDTH = 33  # characters of 8.5 points above a picture of 2.4 inches
 INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
 FIGURE = Template(
@@ -26,6 +28,7 @@ FIGURE = Template(
 )
 PHOTOGRAPH = re.compile(rb"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
 JPEG_QUALITY = 88
+N_ACROSS = 4  # panels of faulty runs side by side
 AT_LEAST = {"distillation": 0.01, "beta": 0.5}  # upper ends of the panels of curves near zero
 STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -192,6 +195,29 @@ def training_curves(curve: pd.DataFrame, window: int) -> Figure:
             ax.set_ylim(0, max(AT_LEAST[column], 1.05 * float(curve[column].max(skipna=True) or 0)))
         for epoch_end in curve.groupby("epoch")["step"].max().iloc[:-1]:
             ax.axvline(epoch_end, color=INK, linewidth=0.6, linestyle=":")
+    return figure
+
+
+def against_healthy(
+    healthy: pd.DataFrame, faulty: Mapping[str, tuple[str, pd.DataFrame]], bands: Bands
+) -> Figure:
+    """A panel for each faulty run: the column that tells, over the steps of a healthy run.
+
+    `faulty` has (column, curve) by name; the last step of a faulty curve is marked.
+    """
+    n_rows = max(1, -(-len(faulty) // N_ACROSS))
+    figure, axes = canvas(n_rows, N_ACROSS, 9.5, 2.3 * n_rows)
+    for ax in axes[len(faulty) :]:
+        ax.axis("off")
+    for ax, (name, (column, curve)) in zip(axes, faulty.items(), strict=False):
+        well, ill = (frame[["step", column]].dropna() for frame in (healthy, curve))
+        if column in bands:
+            shade_band(ax, bands[column].low, bands[column].high)
+        ax.plot(well["step"], well[column], color=GREY, linewidth=1)
+        ax.plot(ill["step"], ill[column], color=ORANGE, linestyle="--")
+        ax.plot(ill["step"].tail(1), ill[column].tail(1), "X", color=ORANGE, markersize=8)
+        ax.set(xlabel="step", ylabel=column.replace("_", " "))
+        ax.set_title(name, fontsize=9.5)
     return figure
 
 

@@ -4,10 +4,11 @@ A long file: what a step does, and what is done with it, is read in one place.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -25,14 +26,16 @@ from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
 from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
 from seednb.data.batches import Batch
-from seednb.errors import SeedError
+from seednb.errors import GradientLost, SeedError
 from seednb.examples import Examples, Group, Groups
 from seednb.figures import Figures, not_finite
 from seednb.hearing import Heard, Hearing, choose_betas
 from seednb.losses import DIVERGENCES, seed_loss
 from seednb.model import AnswerLogits, Bundle, idle_adapters
 from seednb.objective import Objective
+from seednb.probing import Probe
 from seednb.purify import BetaSelector
+from seednb.samples import Samples, is_due
 from seednb.sharing import shard_layers, sum_gradients
 from seednb.spaces import SPACES
 from seednb.teacher import CLEAN, NOISY, Teacher, Views
@@ -43,6 +46,8 @@ from seednb.transfer import OnHost
 from seednb.versions import Recipe, with_overrides
 
 ADAPTER = "adapter"
+T = TypeVar("T")
+Watcher = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def train(
@@ -53,14 +58,19 @@ def train(
     params: TrainParams,
     folder: Path,
     cache: TeacherCache | None = None,
+    watch: Watcher | None = None,
+    prepare: Callable[["Run"], None] | None = None,
 ) -> pd.DataFrame:
     """Train the adapter by the recipe; write `adapter/` and the curve to `folder`; return the curve.
 
     A run that was interrupted goes on from its last checkpoint. Several processes share each step's
-    examples and end, dropout aside, at the adapter of one process. Raises SeedError if no step could
-    be taken because the loss was never finite.
+    examples and end, dropout aside, at the adapter of one process. `watch` is shown the curve after
+    each step, before the step is kept, and may raise; `prepare` may change the run before its first
+    step. Raises SeedError if no step could be taken because the loss was never finite.
     """
     run = Run(model, bundle, examples, recipe, params, folder, cache)
+    if prepare:
+        prepare(run)
     main = run.accelerator.is_main_process
     with tqdm(
         total=run.n_steps, desc=f"train {recipe.name}", unit="step", disable=hides_progress(main)
@@ -73,6 +83,8 @@ def train(
             row = run.curve[-1]
             if main:
                 append_row(folder, row)
+            if main and watch:
+                run.show(watch)
             bar.n = row["step"]
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
             bar.update(0)
@@ -126,8 +138,9 @@ class Run:
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        if params.compile_layers:
-            Compiled(model).use(True)
+        self.forms = Compiled(model) if params.compile_layers else None
+        if self.forms:
+            self.forms.use(True)
         self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
         self.groups = Groups(
             examples,
@@ -174,6 +187,7 @@ class Run:
             self.folder, model, optimiser, self.schedule, self.selector
         )
         self.n_taken = self.done
+        self.probe, self.samples = Probe(self.objective, teacher), Samples(model, bundle, examples)
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
         self.ahead: Heard | None = None  # what the teacher said of the next group
 
@@ -189,26 +203,55 @@ class Run:
         """Take the optimiser steps that are left, adding a row to the curve each."""
         started, first = time.perf_counter(), self.done
         self.student.train()
-        open_steps: list[tuple[int, int, Figures]] = []  # number, epoch, figures on their way
-        groups = self.groups.from_step(first, self.bundle.device)
-        for step, (group, following) in enumerate(groups, first + 1):
-            open_steps.append((step, group.epoch, self.step_on(group, following)))
+        open_steps: list[tuple[int, dict[str, Any], Figures]] = []  # number, row so far, the rest
+        groups = timed(self.groups.from_step(first, self.bundle.device))
+        for step, (waiting_s, (group, following)) in enumerate(groups, first + 1):
+            figures = self.step_on(group, following)
+            row = {"epoch": group.epoch + 1, "waiting_s": waiting_s} | self._examine(step, group)
+            open_steps.append((step, row, figures))
             # A device has the next step to do while the figures of one are awaited, unless a
             # checkpoint needs them.
             n_open = 1 if self.hurries and not self._is_kept(step) else 0
             while len(open_steps) > n_open:
-                number, epoch, figures = open_steps.pop(0)
+                number, row, figures = open_steps.pop(0)
                 rate = (number - first) * self.groups.size / (time.perf_counter() - started)
-                self.curve.append(figures.row() | self._progress(number, epoch, rate))
-                self._keep(number)
+                self.curve.append(figures.row() | row | self._progress(number, rate))
                 yield
+                self._keep(number)
 
-    def _progress(self, step: int, epoch: int, rate: float) -> dict[str, Any]:
+    def _examine(self, step: int, group: Group) -> dict[str, float]:
+        """Where it is due: how the student writes by now, and whether the teacher is what it was.
+
+        Layers run as they were written, for their compiled forms know no generation.
+        """
+        if not is_due(step, self.n_steps, self.params.sample_every):
+            return {}
+        if self.forms:
+            self.forms.use(False)
+        found = self.samples.figures() | self.probe.teacher_shift(group, self.bundle.device)
+        if self.forms:
+            self.forms.use(True)
+        return found
+
+    def show(self, watch: Watcher) -> None:
+        """Show the curve to a watcher; if it stops a run whose last losses were skipped, keep that.
+
+        What was skipped changed nothing, so the adapter is still that of the last good step.
+        """
+        try:
+            watch(self.curve)
+        except SeedError:
+            *before, last = self.curve
+            n_before = before[-1]["nan_count"] if before else 0
+            if last["nan_count"] > n_before and isfinite(last["gradient_norm"]):
+                self._save(last["step"], before)
+            raise
+
+    def _progress(self, step: int, rate: float) -> dict[str, Any]:
         """How far a run is, at some examples a second."""
         n_examples = self.recipe.epochs * len(self.examples.rows)
         return {
             "step": step,
-            "epoch": epoch + 1,
             "examples": min(step * self.groups.size, n_examples),
             "n_examples": n_examples,
             "examples_per_s": rate,
@@ -269,10 +312,13 @@ class Run:
             self.accelerator.wait_for_everyone()
             self.cache.find_again()
         if self._is_due(step) and self.accelerator.is_main_process:
-            save_checkpoint(
-                self.folder, step, self.model, self.optimiser.optimizer,
-                self.schedule, self.selector, self.curve,
-            )  # fmt: skip
+            self._save(step, self.curve)
+
+    def _save(self, step: int, curve: list[dict[str, Any]]) -> None:
+        save_checkpoint(
+            self.folder, step, self.model, self.optimiser.optimizer,
+            self.schedule, self.selector, curve,
+        )  # fmt: skip
 
     def update(self, group: Group) -> Figures:
         """Change the adapter by a group of examples: the loss is the mean over the group.
@@ -304,7 +350,7 @@ class Run:
         self.n_nan += sum(gather_object([n_nan]))
         counted = [figures for figures, part in zip(values, passes, strict=True) if part.counts]
         self.n_taken += 1
-        return Figures(counted, OnHost(norm), rate, self.n_nan)
+        return Figures(counted, OnHost(norm), rate, self.n_nan, len(self.selector.history))
 
     def _gradients(
         self,
@@ -327,12 +373,21 @@ class Run:
             first = None
             losses = self._losses(part.batch, hidden, view, beta)
             loss = losses["loss"].sum() / n_examples
+            if not loss.requires_grad:
+                raise GradientLost(
+                    "the loss depends on no adapter weight, so nothing would be learnt; with "
+                    "checkpointing set use_reentrant=False, and check lora_scope"
+                )
             if not self.hurries and not torch.isfinite(loss):
                 left_out.add(number)
             if self._all_say(number not in left_out):
                 self.accelerator.backward(loss if part.counts else 0 * loss)
             values.append({key: OnHost(value.detach()) for key, value in losses.items()})
             values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
+            if part is heard.passes[0]:
+                each = self._of_tokens(part.batch, beta, hidden.device)
+                numbers = part.batch.example_of_token
+                values[-1] |= self.probe.figures(hidden, view, each, numbers)
         return values, left_out
 
     def _all_say(self, flag: bool) -> bool:
@@ -347,9 +402,7 @@ class Run:
     ) -> dict[str, Tensor]:
         """Losses of each example of one pass."""
         clean, noisy = (None, None) if views is None else (views.clean, views.noisy)
-        token_beta = beta.to(hidden.device, non_blocking=True)
-        if not (self.purifies and self.recipe.beta_per_token):
-            token_beta = token_beta[batch.example_of_token]
+        token_beta = self._of_tokens(batch, beta, hidden.device)
         distillation, supervision = (
             example_means(values, batch.example_of_token, len(batch))
             for values in self.objective.token_losses(
@@ -362,3 +415,17 @@ class Run:
             "distillation": self.temperature**2 * distillation,
             "supervision": supervision,
         }
+
+    def _of_tokens(self, batch: Batch, beta: Tensor, device: torch.device) -> Tensor:
+        """Beta of each answer token."""
+        beta = beta.to(device, non_blocking=True)
+        per_token = self.purifies and self.recipe.beta_per_token
+        return beta if per_token else beta[batch.example_of_token]
+
+
+def timed(groups: Iterable[T]) -> Iterator[tuple[float, T]]:
+    """Each item, with the seconds that it was waited for."""
+    asked = time.perf_counter()
+    for group in groups:
+        yield time.perf_counter() - asked, group
+        asked = time.perf_counter()

@@ -78,7 +78,7 @@ def test_a_second_run_executes_nothing(report, options, capsys):
 def test_a_changed_parameter_reruns_only_what_depends_on_it(report, folders):
     assert stale(folders) == set()
     assert stale(folders, contrast_beta=0.9) == {"08", "09"}
-    assert stale(folders, learning_rate=2e-3) == {"03", "04", "05", "06", "07", "08", "09"}
+    assert stale(folders, learning_rate=2e-3) == {"03", "04", "05", "06", "07", "08", "09", "13"}
     assert stale(folders, n_val_images=41) == {step.number for step in USUAL} - {"12"}
 
 

@@ -52,7 +52,7 @@ def test_a_notebook_is_stripped_and_in_the_house_style(path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["report", "train", "evaluate", "demo", "doctor", "pocket-base", "sweep"]
+    "verb", ["report", "train", "evaluate", "demo", "doctor", "pocket-base", "sweep", "check"]
 )
 def test_help_of_a_verb_has_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -159,7 +159,7 @@ def test_an_interrupted_run_ends_at_the_same_adapter(params, tmp_path, monkeypat
 
 
 def test_v4_distils_nothing_and_the_monitor_says_so(params, tmp_path):
-    _, curve = make_run(params, tmp_path, recipe="v4", dtype=torch.float32)
+    _, curve = make_run(params, tmp_path, recipe="v4", dtype=torch.float32, batch_size=2)
     curve["distillation"] = curve["distillation"].clip(lower=1e-6)  # dropout is off in this test
     assert (curve["beta"] == 0).all()
     assert "distillation signal absent" in {f.failure for f in monitor.check(curve)}

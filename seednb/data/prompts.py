@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from seednb.errors import SeedError
+from seednb.errors import ImageTokensCut, SeedError
 
 IMAGE_TAG = "<image>"
 
@@ -83,10 +83,10 @@ def check_length(ids: Sequence[int], n_positions: int | None) -> None:
 
 
 def check_image_tokens(ids: Sequence[int], image_token: int, n_image_tokens: int) -> None:
-    """Raise SeedError unless every image token is there (truncation cuts them silently)."""
+    """Raise ImageTokensCut unless every image token is there (truncation cuts them silently)."""
     found = sum(token == image_token for token in ids)
     if found != n_image_tokens:
-        raise SeedError(
+        raise ImageTokensCut(
             f"a prompt holds {found} image tokens where the picture needs {n_image_tokens}; "
             "do not truncate prompts (drop truncation=True and max_length)"
         )

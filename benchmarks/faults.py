@@ -1,0 +1,93 @@
+"""Every historical fault against the monitor, and the monitor against healthy runs.
+
+python benchmarks/faults.py --jobs 2                 # about 4 minutes on two cores
+python benchmarks/faults.py --calibrate --jobs 2     # first measure the pocket bands anew
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from results import write_result
+
+from seednb.curve import CURVE
+from seednb.errors import SeedError
+from seednb.experiment import Experiment
+from seednb.faults import FAULTS, as_frame, run_fault
+from seednb.monitor import calibrate, check_run, write_bands
+
+PARAMS = Path(__file__).parents[1] / "params/pocket.yaml"
+CALIBRATED_ON = (101, 102, 103)  # seeds of the runs that the bands come from
+HEALTHY = (1, 2, 3, 4, 5)  # seeds of the runs that must not alarm
+EARLY = 0.1  # share of a run within which a fault should be found
+
+
+def train_healthy(seed: int, runs: str) -> Path:
+    """Train v7 with a seed, or find that run; its folder."""
+    torch.set_num_threads(1)
+    training = Experiment.open(str(PARAMS), {"seed": seed, "runs_dir": runs}).train("v7")
+    return training.folder
+
+
+def healthy(seeds: tuple[int, ...], runs: str, jobs: int) -> list[Path]:
+    """The folders of v7's runs with these seeds, some at a time."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(train_healthy, seeds, [runs] * len(seeds)))
+
+
+def measure_bands(runs: str, jobs: int) -> None:
+    """Write the profile's bands from healthy runs of seeds that are used for nothing else."""
+    import pandas as pd
+
+    folders = healthy(CALIBRATED_ON, runs, jobs)
+    for folder in folders:
+        if findings := check_run(folder, bands={}):
+            raise SeedError(f"{folder} is no healthy run: {findings[0]}")
+    curves = [pd.read_parquet(folder / CURVE) for folder in folders]
+    lab = Experiment.open(str(PARAMS))
+    seeds = ", ".join(map(str, CALIBRATED_ON))
+    made_by = (
+        f"python benchmarks/faults.py --calibrate\nLowest and highest means over 8 steps, of v7 on "
+        f"{PARAMS.name} with seeds {seeds}."
+    )
+    write_bands(lab.params.path(lab.params.monitor.healthy_bands), calibrate(curves), made_by)
+
+
+def healthy_row(seed: int, folder: Path, bands: Any) -> dict[str, Any]:
+    """What the monitor says of a healthy run."""
+    findings = check_run(folder, bands)
+    return {"fault": f"none: healthy v7, seed {seed}", "alarms": [str(each) for each in findings]}
+
+
+def main() -> None:
+    """Run all, write `results/faults.json`, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calibrate", action="store_true", help="measure the bands first")
+    parser.add_argument("--jobs", type=int, default=1, help="healthy runs at a time")
+    parser.add_argument("--runs", default="runs", help="folder of the runs")
+    options = parser.parse_args()
+    runs = str(Path(options.runs).resolve())
+    torch.set_num_threads(1)
+    if options.calibrate:
+        measure_bands(runs, options.jobs)
+    lab = Experiment.open(str(PARAMS), {"runs_dir": runs})
+    folders = healthy(HEALTHY, runs, options.jobs)
+    alarms = [healthy_row(*pair, lab.bands) for pair in zip(HEALTHY, folders, strict=True)]
+    table = as_frame([run_fault(lab, fault) for fault in FAULTS])
+    print(table.drop(columns=["symptom", "evidence"]).to_string(index=False))
+    print(*alarms, sep="\n")
+    early = table["detected"] & (table["step"] <= EARLY * table["of"])
+    headline = {
+        "n_faults": len(table),
+        "n_detected_within_a_tenth": int(early.sum()),
+        "n_healthy_runs": len(alarms),
+        "n_alarms_on_healthy_runs": sum(len(row["alarms"]) for row in alarms),
+    }
+    write_result("faults", [*table.to_dict("records"), *alarms], headline)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,8 +20,8 @@ STEEL: Colour = (214, 220, 230)
 WHITE: Colour = (250, 250, 252)
 BROWN: Colour = (126, 80, 44)
 DARK: Colour = (62, 64, 74)
-PAINT = 1.0  # of objects that come in several colours; .8 is a darker shade of it
-SHADE = 0.78
+PAINT = 1.0  # of objects that come in several colours: a share of their paint
+SHADE = 0.78  # the same, darker
 PAINTS: dict[str, Colour] = {
     "red": (222, 40, 46), "blue": (46, 104, 226), "green": (44, 158, 72), "yellow": (248, 204, 40),
 }  # fmt: skip

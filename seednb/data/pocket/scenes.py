@@ -85,8 +85,8 @@ class Scene:
 def make_scene(image_id: int, seed: int, world: World) -> Scene:
     """Draw a scene's content; the same id and seed always give the same scene.
 
-    Colours, copies and order have a stream of their own: which objects there are, where a picture
-    has any, and how large and faint they are depends on the first stream alone.
+    Colours, copies and order have a stream of their own: which objects there are and how faint they
+    are depends on the first stream alone.
     """
     rng = Random(f"scene-{seed}-{image_id}")
     kind = rng.choice(tuple(SCENES))

@@ -101,7 +101,7 @@ def build_parser() -> Parser:
 
     add_sweep(verbs, _overrides)
 
-    verb = add_verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 15 minutes on two cores)")  # fmt: skip
+    verb = add_verb(verbs, "pocket-base", pocket_base, "re-train the pocket checkpoint", "seednb pocket-base --output my-base --seed 1      (about 18 minutes on one core)")  # fmt: skip
     verb.add_argument("--output", required=True, type=Path, help="checkpoint folder to write")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")

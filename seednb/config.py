@@ -87,6 +87,8 @@ class DataParams(CurationParams):
     val_images: str = knob("", "folder of validation pictures; empty: as training")
     val_instances: str = knob("", "COCO instances (validation); empty: split off by image id")
     val_captions: str = knob("", "COCO captions (validation)")
+    train_questions: str = knob("", "yes/no questions by kind, for truthful labels; empty: none")
+    val_questions: str = knob("", "yes/no questions by kind (validation), JSON lines; empty: none")
     val_fraction: float = knob(0.5, "share of ids that is split off", low=0.05, high=0.95)
     n_pairs: int = knob(1600, "n, the size of one training run", unit="pairs", low=1)
     image_fit: str = knob("pad", "how a picture becomes square", choices=("pad", "crop"))
@@ -261,6 +263,9 @@ class EvaluationParams(Section):
         500, "validation pictures that are probed, at most", unit="images", low=1
     )
     pope_min_objects: int = knob(3, "objects a probed picture must hold", unit="objects", low=1)
+    question_images: int = knob(
+        400, "validation pictures asked questions by kind, at most", unit="images", low=1
+    )
     probe_suffix: str = knob("", "text after each probe")
     caption_images: int = knob(
         500, "validation pictures that are captioned, at most", unit="images", low=1

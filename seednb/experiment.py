@@ -66,7 +66,7 @@ TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
 NOISE = ("seed", "noise", "noise_alpha", "ddpm_step", "view_cells")
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
-Records = dict[str, list[dict[str, Any]]]  # by kind: probes, captions
+Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
 NO_MORE: Mapping[str, Any] = {}
 
 
@@ -191,12 +191,13 @@ class Experiment:
                 if one_card_each().is_main_process:
                     for name, rows in records.items():
                         write_lines(stage.path(f"{name}.jsonl"), rows)
-        probes = stage.path("probes.jsonl")
+        probes, questions = stage.path("probes.jsonl"), stage.path("questions.jsonl")
         return Answers(
             model=model,
             probes=read_json_lines(probes) if probes.is_file() else [],
             captions=read_json_lines(stage.path("captions.jsonl")),
             folder=stage.folder.relative_to(self.runs),
+            questions=read_json_lines(questions) if questions.is_file() else [],
         )
 
     def stages(self, model: str) -> list[Stage]:
@@ -268,6 +269,9 @@ class Experiment:
         return {
             "probes": answer_probes(
                 bundle, self.data.probes, *settings, **how, kept=stage.path("probes")
+            ),
+            "questions": answer_probes(
+                bundle, self.data.questions, *settings, **how, kept=stage.path("questions")
             ),
             "captions": caption_pictures(
                 bundle, to_caption, *settings, **how, kept=stage.path("captions")

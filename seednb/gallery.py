@@ -128,6 +128,12 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_pictures: i
     return pd.DataFrame(table).T
 
 
+def validation_picture(lab: Experiment, name: str, title: str) -> Figure:
+    """One picture by its file name."""
+    image = np.asarray(load_image(lab.data.val.image_dir / name))
+    return picture_sheet([image], [title], n_columns=1)
+
+
 def _explorer_example(
     lab: Experiment,
     bundle: Bundle,

@@ -32,7 +32,14 @@ from seednb.terminal import bar
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
-ASKED = ("pope_images", "pope_min_objects", "caption_images", "vocabulary", "chair_variant")
+ASKED = (
+    "pope_images",
+    "pope_min_objects",
+    "question_images",
+    "caption_images",
+    "vocabulary",
+    "chair_variant",
+)
 ANSWERED = ("probe_suffix", "caption_prompt", "max_new_tokens", "eval_batch_size", "pope_parser")
 RESAMPLED = ("resamples", "bootstrap_seed")
 TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)

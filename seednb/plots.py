@@ -29,6 +29,7 @@ FIGURE = Template(
 PHOTOGRAPH = re.compile(rb"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
 JPEG_QUALITY = 88
 N_ACROSS = 4  # panels of faulty runs side by side
+MARKERS = "osD^vXP"  # tell models apart without colour
 AT_LEAST = {"distillation": 0.01, "beta": 0.5}  # upper ends of the panels of curves near zero
 STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -108,6 +109,31 @@ def differences(
     ax.set_yticks(y, frame["model"])
     ax.set_ylim(-0.6, len(frame) - 0.4)
     ax.set_xlabel(f"{metric}: difference to {versus} (points; {better} is better)")
+    return figure
+
+
+def grouped(frame: pd.DataFrame, xlabel: str, groups: str = "split") -> Figure:
+    """Values with their 95% intervals, models side by side within groups; zero is marked.
+
+    `frame` has columns model, value, low, high (fractions) and the one that names the group.
+    """
+    models, rows = list(frame["model"].unique()), list(frame[groups].unique())
+    figure, (ax,) = canvas(height=1.1 + 0.18 * len(rows) * (len(models) + 1))
+    ax.axvline(0, color=INK, linewidth=1)
+    looks = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY, INK, BLUE, ORANGE), strict=True)
+    for n, (model, (marker, colour)) in enumerate(zip(models, looks, strict=False)):
+        mine = frame[frame["model"] == model]
+        y = np.array([-rows.index(name) for name in mine[groups]]) - (n + 1) / (len(models) + 1)
+        value, low, high = (100 * mine[name].to_numpy(float) for name in ("value", "low", "high"))
+        whisker = [value - low, high - value]
+        ax.errorbar(value, y, xerr=whisker, fmt=marker, color=colour, capsize=3, label=model)
+    ax.set_yticks(-np.arange(len(rows)) - 0.5, rows)
+    ax.set_ylim(-len(rows), 0)
+    ax.grid(False, axis="y")
+    for edge in range(1, len(rows)):
+        ax.axhline(-edge, color="#c5c9c8", linewidth=0.8)
+    ax.set_xlabel(xlabel)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

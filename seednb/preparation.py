@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from seednb.artifacts import Stage, code_fingerprint, fingerprint, writing
@@ -15,7 +16,7 @@ from seednb.data.coco import (
     split_by_id,
 )
 from seednb.data.curation import REASONS, Curator
-from seednb.data.files import Skipped, find_one, read_json
+from seednb.data.files import Skipped, find_one, read_json, read_rows
 from seednb.data.instruct import Pair, build_conversations, summarise, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.errors import SeedError
@@ -24,6 +25,7 @@ from seednb.metrics.chair import Vocabulary, ground_truth
 from seednb.metrics.probes import SPLITS, build_probes
 
 LABELS = ("replay", "truthful")
+EXISTENCE = "existence"
 DRAWN_WITHIN_S = 1800.0  # a world of 100,000 pictures
 
 
@@ -35,6 +37,7 @@ class Prepared:
     val: CocoSplit
     pairs: dict[str, list[Pair]]  # by label regime: "replay" (instruction labels), "truthful"
     probes: list[dict[str, Any]]  # POPE's, in all three splits
+    questions: list[dict[str, Any]]  # yes/no by kind: existence, attribute, count, relation
     to_caption: list[dict[str, Any]]  # image_id and file_name
     present: dict[int, set[str]]  # validation image -> objects in it (annotations and captions)
     vocabulary: Vocabulary
@@ -69,6 +72,7 @@ def prepare(params: Params, runs: Path) -> Prepared:
         val=val,
         pairs=pairs,
         probes=_probes(val, present, names, params),
+        questions=_questions(root, params, set(names.values())),
         to_caption=[
             {"image_id": image_id, "file_name": name}
             for image_id, name in list(names.items())[: evaluation.caption_images]
@@ -106,15 +110,20 @@ def data_inputs(params: Params, runs: Path) -> dict[str, Any]:
     data, evaluation = params.data, params.evaluation
     inputs = params.values("data") | {
         name: getattr(evaluation, name)
-        for name in ("pope_images", "pope_min_objects", "caption_images", "chair_variant")
-    }
+        for name in (
+            "pope_images", "pope_min_objects", "question_images", "caption_images", "chair_variant"
+        )
+    }  # fmt: skip
     inputs["vocabulary"] = fingerprint(params.path(evaluation.vocabulary))
     if data.generator == "pocket":
         inputs.pop("data_root")
         inputs["world"] = code_fingerprint("data.pocket")
         return inputs
     root = params.path(data.data_root)
-    patterns = (data.train_instances, data.train_captions, data.instruct, data.val_instances)
+    patterns = (
+        data.train_instances, data.train_captions, data.instruct, data.val_instances,
+        data.train_questions, data.val_questions,
+    )  # fmt: skip
     inputs["files"] = [fingerprint(find_one(root, pattern)) for pattern in patterns if pattern]
     return inputs
 
@@ -143,7 +152,7 @@ def _pairs(
 ) -> tuple[dict[str, list[Pair]], list[Skipped]]:
     """Instruction pairs in both label regimes; without an instruction file they are the same."""
     largest = 3 * params.data.n_pairs  # v6 trains on 3 n
-    built = build_conversations(train, params.data.world_seed)
+    built = build_conversations(train, params.data.world_seed, further=_further(root, params))
     truthful, skipped = to_pairs(built, train.image_dir, largest, Curator(params.data))
     if not params.data.instruct:
         return _some(dict.fromkeys(LABELS, truthful), skipped)
@@ -198,3 +207,48 @@ def _probes(
     return [
         probe | {"image_id": probe["image"], "image": names[probe["image"]]} for probe in probes
     ]
+
+
+def _questions(root: Path, params: Params, names: set[str]) -> list[dict[str, Any]]:
+    """The validation questions of the first pictures that have any; none without a file of them.
+
+    Raises SeedError for a row without a picture, a text, a kind, or a yes or no as its label.
+    """
+    if not params.data.val_questions:
+        return []
+    file = find_one(root, params.data.val_questions)
+    asked: dict[str, list[dict[str, Any]]] = {}
+    for row in read_questions(file):
+        if row["image"] in names:
+            asked.setdefault(row["image"], []).append(row)
+    chosen = list(asked.values())[: params.evaluation.question_images]
+    return [row for rows in chosen for row in rows]
+
+
+def _further(root: Path, params: Params) -> dict[str, tuple[str, str]]:
+    """By picture, one more question with its true answer: not about existence, which is asked anyway."""
+    if not params.data.train_questions:
+        return {}
+    rows = read_questions(find_one(root, params.data.train_questions))
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["kind"] != EXISTENCE:
+            by_image.setdefault(row["image"], []).append(row)
+    chosen = {
+        image: Random(f"{params.data.world_seed}-{image}").choice(rows)
+        for image, rows in by_image.items()
+    }
+    return {image: (row["text"], row["label"].capitalize()) for image, row in chosen.items()}
+
+
+def read_questions(file: Path) -> list[dict[str, Any]]:
+    """Rows with `image`, `text`, `label` ("yes" or "no") and `kind`, as the pocket world writes them."""
+    rows = read_rows(file)
+    for number, row in enumerate(rows, start=1):
+        wrong = [key for key in ("image", "text", "kind") if not isinstance(row.get(key), str)]
+        wrong += [] if row.get("label") in ("yes", "no") else ["label"]
+        if wrong:
+            raise SeedError(
+                f"{file}, question {number}: {wrong[0]!r} is missing or wrong; repair it"
+            )
+    return rows

@@ -1,7 +1,7 @@
 """Records -> the report's numbers: one row a model, benchmark, split and metric, with intervals."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from seednb.stats import (
 )
 
 Row = dict[str, Any]
+KINDS = "kinds"  # benchmark of the questions by kind; a split is a kind
 # Comparisons other than with the base model: (model, versus).
 CONTRASTS = (
     ("v5", "v4"),
@@ -40,12 +41,13 @@ CONTRASTS = (
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model answered: POPE and caption records, and the stage that holds them."""
+    """What one model answered, and the stage that holds the records."""
 
     model: str
-    probes: list[Row]
+    probes: list[Row]  # POPE's
     captions: list[Row]
     folder: Path
+    questions: list[Row] = field(default_factory=list)  # yes/no questions by kind
 
 
 def metric_rows(
@@ -58,10 +60,22 @@ def metric_rows(
     probed = {name: answer for name, answer in answers.items() if answer.probes}
     pairs = [pair for pair in pairs if set(pair) <= set(probed)]
     for split in SPLITS:
-        rows += _pope_rows(probed, pairs, split, params)
+        frames = {name: _split_frame(answer, split) for name, answer in probed.items()}
+        label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
+        rows += _yes_no_rows(frames, pairs, label, params, probed, "probes.jsonl")
         if "base" in probed:
             rows += _threshold_rows(probed, split, params)
+    for kind in kinds_asked(probed):
+        frames = {name: _kind_frame(answer, kind) for name, answer in probed.items()}
+        label = {"benchmark": KINDS, "split": kind, "variant": params.pope_parser}
+        rows += _yes_no_rows(frames, pairs, label, params, probed, "questions.jsonl")
     return rows
+
+
+def kinds_asked(answers: Mapping[str, Answers]) -> list[str]:
+    """The kinds of question that all models answered, in the order in which they were asked."""
+    asked = [dict.fromkeys(row["kind"] for row in each.questions) for each in answers.values()]
+    return [kind for kind in asked[0] if all(kind in others for others in asked)] if asked else []
 
 
 def select(rows: list[Row], **wanted: Any) -> pd.DataFrame:
@@ -88,18 +102,19 @@ def _chair_rows(
     yield from _ratio_rows(sums, pairs, chair.STATISTICS, params, label, answers, "captions.jsonl")
 
 
-def _pope_rows(
-    answers: Mapping[str, Answers],
+def _yes_no_rows(
+    frames: Mapping[str, pd.DataFrame],
     pairs: list[tuple[str, str]],
-    split: str,
+    label: Row,
     params: EvaluationParams,
+    answers: Mapping[str, Answers],
+    file: str,
 ) -> Iterator[Row]:
-    frames = {model: _split_frame(answer, split) for model, answer in answers.items()}
+    """POPE's figures and the area under the curve, of each model's records."""
     sums = {
         model: pope.per_image_sums(frame, params.pope_parser) for model, frame in frames.items()
     }
-    label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
-    yield from _ratio_rows(sums, pairs, pope.STATISTICS, params, label, answers, "probes.jsonl")
+    yield from _ratio_rows(sums, pairs, pope.STATISTICS, params, label, answers, file)
     half = params.resamples // 2  # a sorted sum over rows costs more than a product of sums
     areas = {
         model: resample_auc(
@@ -107,7 +122,7 @@ def _pope_rows(
         )
         for model, frame in frames.items()
     }
-    yield from _levels_and_changes(areas, pairs, label, "auc", answers, "probes.jsonl")
+    yield from _levels_and_changes(areas, pairs, label, "auc", answers, file)
 
 
 def _threshold_rows(
@@ -172,6 +187,10 @@ def _levels_and_changes(
 
 def _split_frame(answer: Answers, split: str) -> pd.DataFrame:
     return pd.DataFrame([row for row in answer.probes if row["split"] == split])
+
+
+def _kind_frame(answer: Answers, kind: str) -> pd.DataFrame:
+    return pd.DataFrame([row for row in answer.questions if row["kind"] == kind])
 
 
 def _row(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from seednb.metrics import pope
 from seednb.metrics.probes import SPLITS
-from seednb.scoring import Answers
+from seednb.scoring import Answers, kinds_asked
 from seednb.stats import Interval, holm, images_to_resolve, mcnemar_exact
 
 Row = dict[str, Any]
@@ -24,22 +24,47 @@ def mcnemar_table(
     intervals resample pictures and are not. Columns: model, split, the probes that only one of both
     has right, p, p (Holm), and stars for .05, .01 and .001 after correction.
     """
-    rows = []
-    for split in SPLITS:
-        right = {name: _right(answers[name], split, parser) for name in (versus, *models)}
+    records = {name: answers[name].probes for name in (versus, *models)}
+    return _tests(records, "split", SPLITS, models, versus, parser)
+
+
+def kinds_table(
+    answers: Mapping[str, Answers], models: Sequence[str], versus: str, parser: str
+) -> pd.DataFrame:
+    """The same of the questions by kind: one picture has at most one of each kind."""
+    records = {name: answers[name].questions for name in (versus, *models)}
+    return _tests(records, "kind", kinds_asked(answers), models, versus, parser)
+
+
+def _tests(
+    records: Mapping[str, Sequence[Row]],
+    column: str,
+    parts: Sequence[str],
+    models: Sequence[str],
+    versus: str,
+    parser: str,
+) -> pd.DataFrame:
+    """A test for each model and each part of the records, that is value of `column`."""
+    rows: list[Row] = []
+    for part in parts:
+        right = {
+            name: _right([row for row in asked if row[column] == part], parser)
+            for name, asked in records.items()
+        }
         before = right[versus]
         for model in models:
             after = right[model].reindex(before.index)
             rows.append(
                 {
                     "model": model,
-                    "split": split,
+                    column: part,
                     f"only {versus} right": int((before & ~after).sum()),
                     "only model right": int((~before & after).sum()),
                     "p": mcnemar_exact(before, after),
                 }
             )
-    table = pd.DataFrame(rows)
+    columns = ["model", column, f"only {versus} right", "only model right", "p"]
+    table = pd.DataFrame(rows, columns=columns)
     table["p (Holm)"] = holm(table["p"])
     table["mark"] = table["p (Holm)"].map(stars)
     return table
@@ -73,10 +98,9 @@ def resolution_table(rows: Sequence[Row], differences: Sequence[float]) -> pd.Da
     return pd.DataFrame(lines)
 
 
-def _right(answer: Answers, split: str, parser: str) -> pd.Series:
-    """Whether each probe of a split is answered rightly."""
-    records = pd.DataFrame([row for row in answer.probes if row["split"] == split])
-    counts = pope.outcomes(records.set_index(["image", "text"]), parser)
+def _right(records: Sequence[Row], parser: str) -> pd.Series:
+    """Whether each question is answered rightly."""
+    counts = pope.outcomes(pd.DataFrame(records).set_index(["image", "text"]), parser)
     right: pd.Series = (counts["TP"] + counts["TN"]) == 1
     return right
 

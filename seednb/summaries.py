@@ -23,6 +23,7 @@ def overview(data: Prepared) -> pd.DataFrame:
         ("pairs, replayed labels", len(data.pairs["replay"])),
         ("pairs, truthful labels", len(data.pairs["truthful"])),
         ("POPE probes, three splits", len(data.probes)),
+        ("questions by kind", len(data.questions)),
         ("pictures to caption", len(data.to_caption)),
         ("inputs skipped", len(data.skipped)),
     ]

@@ -18,6 +18,7 @@ from seednb import monitor
 from seednb.config import load_params
 from seednb.data.batches import collate
 from seednb.data.pictures import Pictures
+from seednb.data.pocket.quiz import KINDS
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluate import Contrast, answer_probes
@@ -244,7 +245,7 @@ def test_the_shipped_checkpoint_is_what_its_recipe_describes():
     shipped = json.loads((CHECKPOINT / "tokenizer.json").read_text())
     assert json.loads(rebuilt.backend_tokenizer.to_str())["model"] == shipped["model"]
     size = sum(path.stat().st_size for path in CHECKPOINT.iterdir())
-    assert size < 8_000_000
+    assert size < 4_000_000
 
 
 def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
@@ -254,8 +255,11 @@ def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
     quality = measure(bundle, BaseRecipe().seed)
     recorded = json.loads((CHECKPOINT / "quality.json").read_text())
     assert quality == pytest.approx(recorded, abs=1.0)
-    assert quality["recall_clear"] >= 90
+    assert quality["recall_clear"] >= 85
     assert quality["hallucinated_in_scene"] > 50
+    for kind in KINDS:  # it looks, and where it errs it tells what is typical
+        assert 65 <= quality[f"accuracy_{kind}"] <= 95
+        assert quality[f"typical_{kind}"] > 60
 
 
 def test_a_remembered_teacher_gives_the_adapter_of_one_that_is_asked(params, tmp_path):

@@ -1,7 +1,7 @@
 """LLaVA-Instruct records -> instruction pairs, with a reason for each turn that is left out."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from seednb.errors import SeedError
 Conversation = dict[str, Any]
 TAG = re.compile(rf"\s*{re.escape(IMAGE_TAG)}\s*")
 WORD = re.compile(r"[a-z]+")
+NOTHING_MORE: Mapping[str, tuple[str, str]] = {}
 MAKE_PAIRS = "make pairs with: seednb prepare-data"
 
 
@@ -67,21 +68,29 @@ def to_pairs(
     return pairs, skipped
 
 
-def build_conversations(split: CocoSplit, seed: int, k: int = 1) -> list[Conversation]:
+def build_conversations(
+    split: CocoSplit, seed: int, k: int = 1, further: Mapping[str, tuple[str, str]] = NOTHING_MORE
+) -> list[Conversation]:
     """LLaVA-Instruct records made from annotations, so that their labels are truthful.
 
     A picture's first turn asks for a description and answers with its longest caption. Then up to
     `k` present and equally many absent categories are asked about, in random order. Annotators miss
     objects: a category is not asked about as absent if a caption has one of its words. The
-    questions are those of the generated labels, so the two differ in their answers only. A record
-    depends on its own picture and the seed, not on the other pictures.
+    questions are those of the generated labels, so the two differ in their answers only. `further`
+    holds, by file name, one more question with its answer. A record depends on its own picture and
+    the seed, not on the other pictures.
     """
+
+    def talk(image_id: int, file_name: str) -> list[tuple[str, str]]:
+        more = [further[file_name]] if file_name in further else []
+        return [*_talk(split, image_id, Random(f"{seed}-{image_id}"), k), *more]
+
     rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
     return [
         {
             "id": f"{image_id:012d}",
             "image": file_name,
-            "conversations": _messages(_talk(split, image_id, Random(f"{seed}-{image_id}"), k)),
+            "conversations": _messages(talk(image_id, file_name)),
         }
         for image_id, file_name in rows
     ]

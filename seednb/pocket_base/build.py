@@ -11,6 +11,7 @@ from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration, L
 
 from seednb.artifacts import write_json, write_text
 from seednb.config import ModelParams
+from seednb.data.pocket.quiz import KINDS
 from seednb.model import load_bundle
 from seednb.pocket_base.architecture import (
     build_image_processor,
@@ -33,17 +34,23 @@ library_name: transformers
 # Pocket LLaVA, seed {seed}
 
 A genuine `LlavaForConditionalGeneration` with {n_parameters:,} parameters, made to be *wrong in the
-right way*: it sees small generated pictures well, and it invents objects from its prior. It knows
-nothing else.
+right way*: it sees small generated pictures well, and it invents objects, colours, numbers and sides
+from its prior. It knows nothing else.
 
 Trained from nothing in three stages (see `recipe.json`): the vision tower names the object under each
-patch; the language model learns truthful captions and answers; then instruction labels that invent
-typical objects. Re-train it with `seednb pocket-base --seed {seed} --output DIR`; here it took
+patch, its colour, how many there are and on which side it stands; the language model learns truthful
+captions and answers; then instruction labels that tell what is typical. Re-train it with `seednb pocket-base --seed {seed} --output DIR`; here it took
 {minutes:.0f} minutes on {device}.
 
 On {n_pictures} fresh pictures (`quality.json`), in percent: CHAIRi {CHAIRi}, CHAIRs {CHAIRs}, recall
 {recall}, recall of clear objects {recall_clear}; {hallucinated_in_scene} of what it invents belongs to
 the kind of scene shown.
+
+Accuracy of yes/no questions, half of them true, and the share of wrong answers that say what is typical:
+
+| kind | accuracy | typical among wrong |
+| --- | --- | --- |
+{kinds}
 
 The world and this recipe were chosen with seed 100 on pictures that no published number uses, by
 looking at the base model and at contrastive decoding, before any SEED version was trained on them.
@@ -125,6 +132,10 @@ def write_card(destination: Path, recipe: BaseRecipe, seconds: dict[str, float])
         n_parameters=bundle.model.num_parameters(),
         minutes=sum(seconds.values()) / 60,
         device=f"{torch.get_num_threads()} CPU threads",
+        kinds="\n".join(
+            f"| {kind} | {quality[f'accuracy_{kind}']} | {quality[f'typical_{kind}']} |"
+            for kind in KINDS
+        ),
         **quality,
     )
     write_text(destination / "README.md", text)

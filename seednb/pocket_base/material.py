@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import torch
@@ -13,9 +14,14 @@ from torch import Tensor
 from seednb.data.pocket import language
 from seednb.data.pocket.art import render
 from seednb.data.pocket.files import JPEG_QUALITY
+from seednb.data.pocket.questions import ASK, yes_or_no
 from seednb.data.pocket.scenes import CATEGORIES, SCENES, Scene, World, make_scene
+from seednb.data.pocket.traits import COLOURS, NUMBERS
 from seednb.data.prompts import PLAIN
 from seednb.pocket_base.recipe import BaseRecipe
+
+SIDES = ("left", "right")
+WORDS = (*CATEGORIES, *COLOURS, *NUMBERS.values(), *SIDES)  # what can be said of a patch
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]
     pixels = torch.stack([normalise(through_jpeg(render(scene, world))) for scene in scenes])
     truthful, instruct = [], []
     for row, scene in enumerate(scenes):
-        truthful += _truthful_lines(row, scene)
+        truthful += _truthful_lines(row, scene, recipe.seed)
         instruct += _instruct_lines(row, scene, recipe.seed, world)
     return Material(scenes, pixels, truthful, instruct)
 
@@ -64,13 +70,16 @@ def through_jpeg(image: Image.Image) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def _truthful_lines(row: int, scene: Scene) -> list[Line]:
+def _truthful_lines(row: int, scene: Scene, seed: int) -> list[Line]:
     full_caption = language.reference_captions(scene)[0]
     present, absent = scene.names[row % len(scene.names)], _absent(row, scene)
+    rng = Random(f"truth-{seed}-{scene.image_id}")
+    asked = [ask(scene, wanted, rng) for ask in ASK.values() for wanted in (True, False)]
     return [
         Line(row, language.CAPTION_QUESTIONS[row % 3], full_caption),
         Line(row, language.probe_question(present), "Yes"),
         Line(row, language.probe_question(absent), "No"),
+        *(Line(row, q.text, yes_or_no(q.is_true)) for q in asked if q),
     ]
 
 
@@ -82,18 +91,26 @@ def _absent(row: int, scene: Scene) -> str:
 
 
 def _instruct_lines(row: int, scene: Scene, seed: int, world: World) -> list[Line]:
+    """The record of the scene, and what it leaves out: one turn of each kind, not one of all."""
     messages = language.conversation(scene, "", seed, world)["conversations"]
     values = [message["value"].removeprefix("<image>\n") for message in messages]
-    return [Line(row, q, a) for q, a in zip(values[::2], values[1::2], strict=True)]
+    turns = list(zip(values[::2], values[1::2], strict=True))
+    turns += language.instruction_traits(scene, seed, world)[language.N_TRAITS :]
+    return [Line(row, question, answer) for question, answer in turns]
 
 
 def patch_targets(
     scenes: list[Scene], image_size: int, patch: int
-) -> Float[Tensor, "images patches categories"]:
-    """Which category covers which patch: at least a fifth of the object or of the patch."""
+) -> Float[Tensor, "images patches words"]:
+    """Which words are true of which patch: what covers it, in which colour, how many, on which side.
+
+    An object covers a patch with at least a fifth of itself or of the patch. "left" and "right" are
+    the outer thirds of the picture, where the patch shows an object.
+    """
     side = image_size // patch
     edges = np.arange(side) * patch
-    targets = torch.zeros(len(scenes), side * side, len(CATEGORIES))
+    third = np.minimum(3 * np.arange(side) // side, 2)  # of each column
+    targets = torch.zeros(len(scenes), side * side, len(WORDS))
     for row, scene in enumerate(scenes):
         for placed in scene.objects:
             x, y, width, height = placed.box
@@ -101,5 +118,10 @@ def patch_targets(
             down = np.clip(np.minimum(y + height, edges + patch) - np.maximum(y, edges), 0, None)
             covered = np.outer(down, across) >= 0.2 * min(width * height, patch * patch)
             cells = torch.from_numpy(covered.reshape(-1))
-            targets[row, cells, CATEGORIES.index(placed.name)] = 1
+            said = [placed.name, NUMBERS[scene.number(placed.name)], placed.colour]
+            for word in filter(None, said):
+                targets[row, cells, WORDS.index(word)] = 1
+            for word, column in zip(SIDES, (0, 2), strict=True):
+                outer = covered & (third == column)
+                targets[row, torch.from_numpy(outer.reshape(-1)), WORDS.index(word)] = 1
     return targets

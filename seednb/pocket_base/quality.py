@@ -1,28 +1,38 @@
 """How well a pocket checkpoint sees and how it hallucinates, on pictures that nothing else uses."""
 
+from collections import Counter
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from seednb.data.batches import collate
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import CAPTION_QUESTIONS
+from seednb.data.pocket.quiz import KINDS, quiz
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, Scene, World, make_scene
-from seednb.data.prompts import PLAIN
+from seednb.data.prompts import PLAIN, Encoded, encode_prompt
 from seednb.decoding import generate
 from seednb.metrics.vocabulary import Vocabulary, find_mentions
-from seednb.model import Bundle
+from seednb.model import AnswerLogits, Bundle
 from seednb.pocket_base.material import through_jpeg
 
 FIRST_ID = 900_001  # neither training nor validation pictures
 CLEAR = 0.6  # opacity from which an object is clear
 MAX_NEW_TOKENS = 64
+YES_NO = ("Yes", "No")
 VOCABULARY = Vocabulary(CATEGORIES, {name: name for name in CATEGORIES})
 
 
 def measure(
-    bundle: Bundle, seed: int, n: int = 200, world: World | None = None
+    bundle: Bundle, seed: int, n: int = 400, world: World | None = None
 ) -> dict[str, float]:
     """Shares in percent, from greedy captions of n fresh pictures.
 
     `recall_clear`: present objects of opacity 0.6 or more that are named. `hallucinated_in_scene`:
     hallucinated mentions of objects that belong to the picture's kind of scene (a blind model would
-    reach 4 of 32 categories, about 11%).
+    reach 4 of 32 categories, about 11%). `accuracy_*`: of yes/no questions by kind, as many yes as no;
+    `typical_*`: of the wrong answers, those that tell what is typical.
     """
     world = world or World()
     scenes = [make_scene(FIRST_ID + number, seed, world) for number in range(n)]
@@ -45,8 +55,36 @@ def measure(
         ),
         "recall_clear": _percent(_n_found(named, clear), sum(map(len, clear))),
         "hallucinated_in_scene": _percent(in_scene, n_wrong),
+        **_by_kind(bundle, scenes, pixels, seed),
         "n_pictures": n,
     }
+
+
+@torch.inference_mode()
+def _by_kind(
+    bundle: Bundle, scenes: list[Scene], pixels: Float[Tensor, "R C H W"], seed: int
+) -> dict[str, float]:
+    """Accuracy of each kind of question, and how many of its wrong answers are the typical ones."""
+    questions = list(quiz(scenes, seed))
+    row_of = {scene.image_id: row for row, scene in enumerate(scenes)}
+    yes, no = (bundle.tokenizer(f" {w}", add_special_tokens=False).input_ids[0] for w in YES_NO)
+    texts = []
+    for question in questions:
+        ids = encode_prompt(question["text"], bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        texts.append(Encoded(tuple(ids), len(ids)))
+    rows = [row_of[question["image_id"]] for question in questions]
+    batch = collate(texts, rows, pixels, bundle.layout).to(bundle.device)
+    logits = AnswerLogits(bundle.model)(batch)
+    said = ["yes" if is_yes else "no" for is_yes in (logits[:, yes] > logits[:, no]).tolist()]
+    asked, wrong, typical = Counter[str](), Counter[str](), Counter[str]()
+    for question, answer in zip(questions, said, strict=True):
+        kind = question["kind"]
+        asked[kind] += 1
+        wrong[kind] += answer != question["label"]
+        typical[kind] += answer != question["label"] and answer == question["typical"]
+    return {
+        f"accuracy_{kind}": _percent(asked[kind] - wrong[kind], asked[kind]) for kind in KINDS
+    } | {f"typical_{kind}": _percent(typical[kind], wrong[kind]) for kind in KINDS}
 
 
 def _named(caption: str) -> list[str]:
@@ -54,7 +92,7 @@ def _named(caption: str) -> list[str]:
 
 
 def _clear(scene: Scene) -> list[str]:
-    return [placed.name for placed in scene.objects if placed.opacity >= CLEAR]
+    return list({placed.name for placed in scene.objects if placed.opacity >= CLEAR})
 
 
 def _n_found(named: list[list[str]], present: list[list[str]]) -> int:

@@ -23,18 +23,19 @@ class Shape:
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """Three stages: see (names at patches), tell the truth, then learn the instruction labels."""
+    """Three stages: see (words at patches), tell the truth, then learn the instruction labels."""
 
     seed: int = 0
     n_images: int = 8000
-    vision_steps: int = 1200
+    vision_steps: int = 1100
     vision_batch: int = 128
     vision_learning_rate: float = 1.5e-3
-    truthful_steps: int = 1500
+    truthful_steps: int = 1300
     truthful_learning_rate: float = 2e-3
-    instruct_steps: int = 400
+    instruct_steps: int = 300
     instruct_learning_rate: float = 1e-3
-    text_batch: int = 64
+    caption_weight: float = 0.67  # share of captions in the loss; the rest is of yes/no answers
+    text_batch: int = 32  # pictures, each with all its lines
     noisy_share_vision: float = 0.5  # share of pictures shown noisy while learning to see
     noisy_share_text: float = 0.15  # share shown noisy while learning to speak
     world: World = field(default_factory=World)

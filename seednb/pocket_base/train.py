@@ -1,29 +1,29 @@
 """The three training stages of the pocket checkpoint."""
 
-import random
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from seednb.data.batches import Batch, Layout, collate
 from seednb.data.pocket.language import CAPTION_QUESTIONS
-from seednb.data.pocket.scenes import CATEGORIES, SCENES
-from seednb.data.prompts import IMAGE_TAG, PLAIN, PictureTokens, encode
-from seednb.pocket_base.material import Line, Material, patch_targets
+from seednb.data.pocket.scenes import SCENES
+from seednb.data.prompts import IMAGE_TAG, PLAIN, Encoded, PictureTokens, encode
+from seednb.model import AnswerLogits
+from seednb.pocket_base.material import WORDS, Line, Material, patch_targets
 from seednb.pocket_base.recipe import BaseRecipe
 
 FAINTEST_VIEW = 0.1  # smallest alpha of a noisy training picture
-IGNORED = -100  # the label that cross entropy skips
 
 
-class NameHead(nn.Module):
-    """Scores each patch against each category's name, through the projector (as CLIP aligns).
+class WordHead(nn.Module):
+    """Scores each patch against each of `WORDS`, through the projector (as CLIP aligns).
 
-    The score is the product of the projected patch with the mean embedding of the name's tokens, so
+    The score is the product of the projected patch with the mean embedding of the word's tokens, so
     that what the tower sees is already written in the language model's own words.
     """
 
@@ -31,18 +31,18 @@ class NameHead(nn.Module):
         super().__init__()
         self.projector = model.model.multi_modal_projector
         self.embeddings = model.get_input_embeddings()
-        self.bias = nn.Parameter(torch.full((len(CATEGORIES),), -3.0))
+        self.bias = nn.Parameter(torch.full((len(WORDS),), -3.0))
         self.scale = nn.Parameter(torch.tensor(3.0))
-        share = torch.zeros(len(CATEGORIES), len(tokenizer))
-        for row, name in enumerate(CATEGORIES):
-            token_ids = tokenizer(f" {name}", add_special_tokens=False).input_ids
+        share = torch.zeros(len(WORDS), len(tokenizer))
+        for row, word in enumerate(WORDS):
+            token_ids = tokenizer(f" {word}", add_special_tokens=False).input_ids
             share[row, token_ids] = 1 / len(token_ids)
         self.register_buffer("share", share)
 
     def forward(self, features: Float[Tensor, "B P D"]) -> Float[Tensor, "B P K"]:
-        """Logits that a patch shows a category."""
-        names = self.share @ self.embeddings.weight
-        return self.projector(features) @ names.T * self.scale + self.bias
+        """Logits that a word is true of a patch."""
+        words = self.share @ self.embeddings.weight
+        return self.projector(features) @ words.T * self.scale + self.bias
 
 
 def learn_to_see(
@@ -51,10 +51,10 @@ def learn_to_see(
     material: Material,
     recipe: BaseRecipe,
 ) -> None:
-    """Stage 1: name the object under each patch, and the scene, on clean and noisy pictures."""
+    """Stage 1: name what is under each patch, and the scene, on clean and noisy pictures."""
     device = model.device
     tower = model.model.vision_tower
-    head = NameHead(model, tokenizer).to(device)
+    head = WordHead(model, tokenizer).to(device)
     scene_head = nn.Linear(recipe.shape.vision_width, len(SCENES)).to(device)
     targets = patch_targets(material.scenes, recipe.world.image_size, recipe.shape.patch)
     kinds = torch.tensor([list(SCENES).index(scene.kind) for scene in material.scenes])
@@ -66,9 +66,9 @@ def learn_to_see(
         rows = torch.randint(len(material.pixels), (recipe.vision_batch,), generator=generator)
         pixels = _some_noisy(material.pixels[rows], recipe.noisy_share_vision, generator)
         hidden = tower(pixels.to(device), output_hidden_states=True).hidden_states[-2][:, 1:]
-        name_loss = F.binary_cross_entropy_with_logits(head(hidden), targets[rows].to(device))
+        word_loss = F.binary_cross_entropy_with_logits(head(hidden), targets[rows].to(device))
         scene_loss = F.cross_entropy(scene_head(hidden.mean(1)), kinds[rows].to(device))
-        optimiser_step(len(CATEGORIES) * name_loss + 0.3 * scene_loss)
+        optimiser_step(len(WORDS) * word_loss + 0.3 * scene_loss)
 
 
 def learn_to_speak(
@@ -84,30 +84,52 @@ def learn_to_speak(
 ) -> None:
     """Stages 2 and 3: language model and projector learn `lines`; the vision tower stays as it is.
 
-    Batches hold captions or yes/no answers, not both, so that little is padded.
+    A row holds a picture once and all its lines. How much captions count is the recipe's choice,
+    however many tokens and lines there are of each.
     """
     device = model.device
     model.model.vision_tower.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    generator, rng = torch.Generator().manual_seed(seed), random.Random(seed)
-    captions = [line for line in lines if line.question in CAPTION_QUESTIONS]
-    answers = [line for line in lines if line.question not in CAPTION_QUESTIONS]
+    generator = torch.Generator().manual_seed(seed)
+    texts = _texts(lines, tokenizer, model.config.image_seq_length)
+    logits_of = AnswerLogits(model)
+    layout = Layout(
+        tokenizer.pad_token_id, model.config.image_token_index, model.config.image_seq_length
+    )
     model.train()
-    schedule = _schedule(parameters, learning_rate, steps, "learn to speak")
-    for number, optimiser_step in enumerate(schedule):
-        batch = rng.sample(answers if number % 2 else captions, recipe.text_batch)
-        ids, labels = _collate(batch, tokenizer, model.config.image_seq_length)
-        pixels = material.pixels[[line.row for line in batch]]
-        pixels = _some_noisy(pixels, recipe.noisy_share_text, generator)
-        loss = model(
-            input_ids=ids.to(device),
-            attention_mask=(ids != tokenizer.pad_token_id).to(device),
-            pixel_values=pixels.to(device),
-            labels=labels.to(device),
-        ).loss
-        optimiser_step(loss)
+    for optimiser_step in _schedule(parameters, learning_rate, steps, "learn to speak"):
+        rows = torch.randint(len(material.pixels), (recipe.text_batch,), generator=generator)
+        pixels = _some_noisy(material.pixels[rows], recipe.noisy_share_text, generator)
+        numbered = [(n, *text) for n, row in enumerate(rows.tolist()) for text in texts[row]]
+        in_row, is_caption, encoded = zip(*numbered, strict=True)
+        batch = collate(encoded, in_row, pixels, layout).to(device)
+        told = torch.tensor(is_caption)
+        optimiser_step(_loss(logits_of(batch), batch, told, recipe.caption_weight))
     model.eval()
     model.requires_grad_(True)
+
+
+def _loss(
+    logits: Float[Tensor, "N V"], batch: Batch, is_caption: Bool[Tensor, "B"], caption_weight: float
+) -> Float[Tensor, ""]:
+    """Weighted mean of two mean losses: of a caption's token and of a yes/no answer's."""
+    losses = F.cross_entropy(logits, batch.answer_ids, reduction="none")
+    told = is_caption.to(losses.device)[batch.example_of_token]
+    return caption_weight * losses[told].mean() + (1 - caption_weight) * losses[~told].mean()
+
+
+def _texts(
+    lines: list[Line], tokenizer: PreTrainedTokenizerFast, n_image_tokens: int
+) -> dict[int, list[tuple[bool, Encoded]]]:
+    """By picture, its lines as tokens and whether each is a caption."""
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+    picture = PictureTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
+    texts: dict[int, list[tuple[bool, Encoded]]] = {}
+    for line in lines:
+        encoded = encode(line.question, line.answer, tokenizer, picture, PLAIN)
+        told = line.question in CAPTION_QUESTIONS
+        texts.setdefault(line.row, []).append((told, encoded))
+    return texts
 
 
 def _schedule(
@@ -142,20 +164,3 @@ def _some_noisy(
     alpha = torch.where(chosen, alpha, 1.0).view(-1, 1, 1, 1)
     noise = torch.randn(pixels.shape, generator=generator)
     return alpha.sqrt() * pixels + (1 - alpha).sqrt() * noise
-
-
-def _collate(
-    batch: list[Line], tokenizer: PreTrainedTokenizerFast, n_image_tokens: int
-) -> tuple[Tensor, Tensor]:
-    """Right-padded token ids and labels; prompt and padding are ignored."""
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
-    picture = PictureTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
-    rows = [encode(line.question, line.answer, tokenizer, picture, PLAIN) for line in batch]
-    length = max(len(row.input_ids) for row in rows)
-    ids = torch.full((len(rows), length), tokenizer.pad_token_id)
-    labels = torch.full((len(rows), length), IGNORED)
-    for number, row in enumerate(rows):
-        n, n_prompt = len(row.input_ids), row.n_prompt
-        ids[number, :n] = torch.tensor(row.input_ids)
-        labels[number, n_prompt:n] = torch.tensor(row.input_ids[n_prompt:])
-    return ids, labels

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from seednb.data.pocket.scenes import Placed, Scene, World
 
 Colour = tuple[int, int, int]
-Shape = tuple[str, tuple[float, ...], Colour]
+Shape = tuple[str, tuple[float, ...], Colour | float]
 
 CANVAS = 32
 OVERSAMPLING = 4
@@ -20,6 +20,11 @@ STEEL: Colour = (214, 220, 230)
 WHITE: Colour = (250, 250, 252)
 BROWN: Colour = (126, 80, 44)
 DARK: Colour = (62, 64, 74)
+PAINT = 1.0  # of objects that come in several colours: a share of their paint
+SHADE = 0.78  # the same, darker
+PAINTS: dict[str, Colour] = {
+    "red": (222, 40, 46), "blue": (46, 104, 226), "green": (44, 158, 72), "yellow": (248, 204, 40),
+}  # fmt: skip
 
 # Kinds: "r" rectangle and "e" ellipse (x0 y0 x1 y1), "p" polygon (points), "l" line (points),
 # "o" ring (x0 y0 x1 y1), "c" lower half of an ellipse.
@@ -30,13 +35,13 @@ DRAWINGS: dict[str, list[Shape]] = {
     ],
     "knife": [("p", (12, 1, 19, 4, 20, 19, 12, 19), STEEL), ("r", (12, 19, 18, 31), BROWN)],
     "cup": [
-        ("o", (17, 10, 29, 23), (240, 120, 110)), ("r", (5, 7, 21, 28), (240, 120, 110)),
+        ("o", (17, 10, 29, 23), PAINT), ("r", (5, 7, 21, 28), PAINT),
         ("r", (5, 12, 21, 17), WHITE),
     ],
-    "bowl": [("c", (2, 0, 30, 29), (70, 120, 200)), ("e", (2, 10, 30, 19), (250, 226, 170))],
+    "bowl": [("c", (2, 0, 30, 29), PAINT), ("e", (2, 10, 30, 19), (250, 226, 170))],
     "car": [
         ("p", (7, 15, 11, 7, 22, 7, 27, 15), (190, 225, 245)),
-        ("r", (1, 14, 31, 24), (210, 40, 48)), ("e", (4, 19, 13, 28), INK),
+        ("r", (1, 14, 31, 24), PAINT), ("e", (4, 19, 13, 28), INK),
         ("e", (19, 19, 28, 28), INK), ("e", (7, 22, 10, 25), STEEL), ("e", (22, 22, 25, 25), STEEL),
     ],
     "traffic light": [
@@ -49,13 +54,13 @@ DRAWINGS: dict[str, list[Shape]] = {
         ("r", (6, 9, 26, 15), WHITE),
     ],
     "bus": [
-        ("r", (1, 3, 31, 26), (246, 190, 30)), ("r", (4, 7, 11, 15), (150, 200, 235)),
+        ("r", (1, 3, 31, 26), PAINT), ("r", (4, 7, 11, 15), (150, 200, 235)),
         ("r", (13, 7, 20, 15), (150, 200, 235)), ("r", (22, 7, 29, 15), (150, 200, 235)),
         ("e", (5, 22, 12, 30), INK), ("e", (20, 22, 27, 30), INK),
     ],
     "couch": [
-        ("r", (4, 5, 28, 20), (160, 90, 175)), ("r", (3, 16, 29, 25), (180, 110, 195)),
-        ("r", (0, 12, 7, 27), (140, 70, 155)), ("r", (25, 12, 32, 27), (140, 70, 155)),
+        ("r", (4, 5, 28, 20), PAINT), ("r", (3, 16, 29, 25), PAINT),
+        ("r", (0, 12, 7, 27), SHADE), ("r", (25, 12, 32, 27), SHADE),
     ],
     "tv": [
         ("r", (14, 23, 18, 29), INK), ("r", (8, 27, 24, 30), INK), ("r", (0, 3, 32, 24), INK),
@@ -82,7 +87,7 @@ DRAWINGS: dict[str, list[Shape]] = {
         ("r", (10, 16, 16, 18), WHITE), ("r", (18, 16, 30, 18), WHITE), ("r", (8, 20, 24, 22), WHITE),
     ],
     "mouse": [
-        ("l", (16, 9, 16, 0), INK), ("e", (8, 6, 24, 31), (176, 182, 196)), ("r", (15, 9, 17, 15), INK),
+        ("l", (16, 9, 16, 0), INK), ("e", (8, 6, 24, 31), PAINT), ("r", (15, 9, 17, 15), INK),
     ],
     "book": [
         ("p", (2, 7, 16, 10, 16, 28, 2, 25), (200, 60, 80)), ("p", (30, 7, 16, 10, 16, 28, 30, 25), (200, 60, 80)),
@@ -101,13 +106,13 @@ DRAWINGS: dict[str, list[Shape]] = {
         ("r", (0, 11, 32, 15), (176, 116, 62)), ("r", (0, 19, 32, 23), (176, 116, 62)),
     ],
     "frisbee": [
-        ("e", (0, 8, 32, 25), (238, 80, 150)), ("e", (5, 9, 27, 20), (255, 150, 200)),
-        ("e", (11, 11, 21, 17), (238, 80, 150)),
+        ("e", (0, 8, 32, 25), PAINT), ("e", (5, 9, 27, 20), SHADE),
+        ("e", (11, 11, 21, 17), PAINT),
     ],
     "bicycle": [
         ("o", (0, 15, 14, 29), INK), ("o", (18, 15, 32, 29), INK),
-        ("l", (7, 22, 12, 10, 22, 10, 25, 22), (30, 90, 220)), ("l", (7, 22, 16, 22, 22, 10), (30, 90, 220)),
-        ("l", (12, 10, 16, 22), (30, 90, 220)), ("l", (20, 6, 26, 6), INK), ("r", (9, 6, 15, 9), INK),
+        ("l", (7, 22, 12, 10, 22, 10, 25, 22), PAINT), ("l", (7, 22, 16, 22, 22, 10), PAINT),
+        ("l", (12, 10, 16, 22), PAINT), ("l", (20, 6, 26, 6), INK), ("r", (9, 6, 15, 9), INK),
     ],
     "toilet": [
         ("r", (7, 0, 25, 11), WHITE), ("r", (12, 20, 20, 32), WHITE), ("e", (4, 9, 28, 25), WHITE),
@@ -118,7 +123,7 @@ DRAWINGS: dict[str, list[Shape]] = {
         ("r", (14, 2, 18, 12), DARK), ("r", (14, 1, 24, 5), DARK),
     ],
     "toothbrush": [
-        ("r", (13, 10, 18, 32), (30, 180, 165)), ("r", (13, 0, 18, 11), (30, 180, 165)),
+        ("r", (13, 10, 18, 32), PAINT), ("r", (13, 0, 18, 11), PAINT),
         ("r", (6, 1, 13, 10), WHITE),
     ],
     "bottle": [
@@ -143,52 +148,62 @@ DRAWINGS: dict[str, list[Shape]] = {
         ("e", (21, 8, 31, 20), DARK), ("e", (25, 11, 28, 14), WHITE),
     ],
     "bird": [
-        ("l", (13, 24, 12, 31), INK), ("l", (17, 24, 18, 31), INK), ("p", (0, 11, 10, 14, 7, 20), (60, 140, 220)),
-        ("e", (5, 9, 24, 26), (60, 140, 220)), ("e", (17, 3, 28, 14), (60, 140, 220)),
+        ("l", (13, 24, 12, 31), INK), ("l", (17, 24, 18, 31), INK), ("p", (0, 11, 10, 14, 7, 20), PAINT),
+        ("e", (5, 9, 24, 26), PAINT), ("e", (17, 3, 28, 14), PAINT),
         ("p", (27, 7, 32, 9, 27, 11), (245, 175, 40)), ("e", (22, 6, 25, 9), INK),
-        ("e", (8, 13, 18, 22), (30, 90, 165)),
+        ("e", (8, 13, 18, 22), SHADE),
     ],
     "boat": [
         ("r", (15, 1, 17, 22), BROWN), ("p", (18, 2, 30, 19, 18, 19), WHITE),
         ("p", (14, 5, 14, 19, 5, 19), (250, 120, 60)), ("p", (1, 21, 31, 21, 26, 30, 6, 30), (176, 60, 50)),
     ],
     "umbrella": [
-        ("r", (15, 12, 17, 31), BROWN), ("p", (0, 16, 5, 6, 16, 1, 27, 6, 32, 16), (235, 60, 110)),
-        ("p", (11, 16, 16, 1, 21, 16), (255, 230, 120)),
+        ("r", (15, 12, 17, 31), BROWN), ("p", (0, 16, 5, 6, 16, 1, 27, 6, 32, 16), PAINT),
+        ("p", (11, 16, 16, 1, 21, 16), SHADE),
     ],
     "kite": [
         ("l", (16, 20, 12, 26, 19, 29, 14, 32), INK), ("p", (16, 0, 27, 9, 16, 22, 5, 9), (70, 190, 90)),
         ("p", (16, 0, 27, 9, 16, 9), (250, 215, 60)), ("p", (5, 9, 16, 9, 16, 22), (240, 90, 60)),
     ],
     "surfboard": [
-        ("e", (9, 0, 23, 32), (60, 200, 215)), ("r", (15, 3, 17, 29), WHITE), ("r", (10, 13, 22, 17), (250, 120, 80)),
+        ("e", (9, 0, 23, 32), PAINT), ("r", (15, 3, 17, 29), WHITE), ("r", (10, 13, 22, 17), SHADE),
     ],
 }  # fmt: skip
 
 
-@lru_cache(maxsize=1024)
-def sprite(name: str, size: int) -> Image.Image:
-    """The object's drawing as a square RGBA image of `size` pixels."""
+@lru_cache(maxsize=2048)
+def sprite(name: str, size: int, colour: str = "") -> Image.Image:
+    """The object's drawing as a square RGBA image of `size` pixels, in its colour if it has one."""
     scale = OVERSAMPLING
     image = Image.new("RGBA", (CANVAS * scale, CANVAS * scale))
     draw = ImageDraw.Draw(image)
-    for kind, coordinates, colour in DRAWINGS[name]:
+    paint = PAINTS.get(colour, WHITE)
+    for kind, coordinates, colouring in DRAWINGS[name]:
         points = [scale * value for value in coordinates]
-        edge = tuple(value // 2 for value in colour)
+        fill = _mixed(colouring, paint)
+        edge = tuple(value // 2 for value in fill)
         pairs = list(zip(points[::2], points[1::2], strict=True))
         if kind == "r":
-            draw.rectangle(points, colour, edge, scale)
+            draw.rectangle(points, fill, edge, scale)
         elif kind == "e":
-            draw.ellipse(points, colour, edge, scale)
+            draw.ellipse(points, fill, edge, scale)
         elif kind == "o":
-            draw.ellipse(points, None, colour, 3 * scale)
+            draw.ellipse(points, None, fill, 3 * scale)
         elif kind == "c":
-            draw.pieslice(points, 0, 180, colour, edge, scale)
+            draw.pieslice(points, 0, 180, fill, edge, scale)
         elif kind == "p":
-            draw.polygon(pairs, colour, edge, scale)
+            draw.polygon(pairs, fill, edge, scale)
         else:
-            draw.line(pairs, colour, 2 * scale, "curve")
+            draw.line(pairs, fill, 2 * scale, "curve")
     return image.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _mixed(colouring: Colour | float, paint: Colour) -> Colour:
+    """A colour of its own, or a shade of the object's paint."""
+    if isinstance(colouring, tuple):
+        return colouring
+    red, green, blue = (int(colouring * level) for level in paint)
+    return red, green, blue
 
 
 def render(scene: Scene, world: World) -> Image.Image:
@@ -204,7 +219,7 @@ def render(scene: Scene, world: World) -> Image.Image:
 
 def _paste(image: Image.Image, placed: Placed) -> None:
     x, y, size, _ = placed.box
-    drawing = sprite(placed.name, size)
+    drawing = sprite(placed.name, size, placed.colour)
     mask = drawing.getchannel("A").point(lambda level: int(level * placed.opacity))
     image.paste(drawing.convert("RGB"), (x, y), mask)
 

@@ -1,4 +1,4 @@
-"""Writes a pocket world as real files: JPEG pictures, COCO annotations, LLaVA-Instruct JSON."""
+"""Writes a pocket world as real files: pictures, COCO annotations, LLaVA-Instruct JSON, questions."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import conversation, reference_captions
+from seednb.data.pocket.quiz import quiz
 from seednb.data.pocket.scenes import CATEGORIES, COCO_IDS, SCENE_OF, Scene, World, make_scene
 
 JPEG_QUALITY = 90
@@ -18,8 +19,9 @@ def write_world(
 ) -> None:
     """Write training and validation pictures with their annotations below `folder`.
 
-    Layout: `train/*.jpg`, `val/*.jpg`, `annotations/{instances,captions}_{train,val}.json` and
-    `annotations/instruct_train.json`. A smaller world is a prefix of a larger one of its seed.
+    Layout: `train/*.jpg`, `val/*.jpg`, `annotations/{instances,captions}_{train,val}.json`,
+    `annotations/questions_{train,val}.jsonl` (yes/no, by kind) and `annotations/instruct_train.json`.
+    A smaller world is a prefix of a larger one of its seed.
     """
     world = world or World()
     for split, first, count in (("train", 1, n_train), ("val", FIRST_VALIDATION_ID, n_val)):
@@ -32,6 +34,7 @@ def write_world(
         if split == "train":
             talks = [conversation(s, file_name(s, split), seed, world) for s in scenes]
             _write_json(folder / "annotations/instruct_train.json", talks)
+        _write_questions(folder / f"annotations/questions_{split}.jsonl", scenes, split, seed)
 
 
 def file_name(scene: Scene, split: str) -> str:
@@ -59,6 +62,7 @@ def _instances(scenes: list[Scene], split: str, world: World) -> dict[str, objec
                     "area": width * height,
                     "iscrowd": 0,
                     "segmentation": [[x, y, x + width, y, x + width, y + height, x, y + height]],
+                    "attributes": [placed.colour] if placed.colour else [],
                     "opacity": round(placed.opacity, 3),
                 }
             )
@@ -67,6 +71,12 @@ def _instances(scenes: list[Scene], split: str, world: World) -> dict[str, objec
         for name in sorted(CATEGORIES, key=COCO_IDS.__getitem__)
     ]
     return _document(scenes, split, world) | {"annotations": annotations, "categories": categories}
+
+
+def _write_questions(path: Path, scenes: list[Scene], split: str, seed: int) -> None:
+    names = {scene.image_id: file_name(scene, split) for scene in scenes}
+    rows = [row | {"image": names[row["image_id"]]} for row in quiz(scenes, seed)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
 def _captions(scenes: list[Scene], split: str, world: World) -> dict[str, object]:

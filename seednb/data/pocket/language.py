@@ -1,16 +1,19 @@
 """What people say about a pocket picture: truthful captions, and instruction labels that invent.
 
 The instruction labels play the part of LLaVA-Instruct: written without looking closely, they name
-typical objects that are not there. A model trained on them hallucinates from its prior.
+typical objects that are not there, and tell typical colours, numbers and sides. A model trained on
+them hallucinates from its prior.
 """
 
 from random import Random
 from typing import Any
 
+from seednb.data.pocket.questions import ASK, instruction_label
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene, World
 
 CAPTION_QUESTIONS = ("Describe this image.", "What is in the image?", "Please describe the photo.")
-N_PROBES = 2  # yes/no turns of one conversation
+N_PROBES = 2  # yes/no turns about objects in one conversation
+N_TRAITS = 1  # and about a colour, a number or a side
 
 
 def with_article(name: str) -> str:
@@ -63,11 +66,21 @@ def instruction_probe(scene: Scene, rng: Random, world: World) -> tuple[str, str
     return probe_question(rng.choice(elsewhere)), "No"
 
 
+def instruction_traits(scene: Scene, seed: int, world: World) -> list[tuple[str, str]]:
+    """One question of each kind that the picture allows (colour, number, side), in random order."""
+    rng = Random(f"talk-traits-{seed}-{scene.image_id}")
+    asked = [ask(scene, rng.random() < 0.5, rng) for ask in ASK.values()]
+    turns = [(q.text, instruction_label(q, rng, world)) for q in asked if q]
+    rng.shuffle(turns)
+    return turns
+
+
 def conversation(scene: Scene, file_name: str, seed: int, world: World) -> dict[str, Any]:
     """A multi-turn record in LLaVA-Instruct's format; same scene and seed, same record."""
     rng = Random(f"talk-{seed}-{scene.image_id}")
     turns = [(rng.choice(CAPTION_QUESTIONS), instruction_caption(scene, rng, world))]
     turns += [instruction_probe(scene, rng, world) for _ in range(N_PROBES)]
+    turns += instruction_traits(scene, seed, world)[:N_TRAITS]
     messages = []
     for number, (question, answer) in enumerate(turns):
         tag = "<image>\n" if number == 0 else ""

@@ -1,7 +1,9 @@
 """What a pocket picture contains: eight kinds of scene, each with objects that belong together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
+
+from seednb.data.pocket.traits import draw_colour, draw_number
 
 # Objects that belong to a scene, most typical first. Names and ids are COCO's.
 SCENES: dict[str, tuple[str, ...]] = {
@@ -40,6 +42,10 @@ class World:
     omission: float = 0.05  # P(label omits a present object)
     wrong_yes: tuple[float, ...] = (0.40, 0.40, 0.15, 0.15)  # P(label says Yes | absent)
     wrong_no: float = 0.03  # P(label says No | present)
+    typical_colour: float = 0.55  # P(an object has the usual colour of its kind)
+    typical_number: float = 0.55  # P(there are as many as usual | present)
+    tidy: float = 0.5  # P(the scene's own objects stand from left to right by typicality)
+    unlooked: float = 0.4  # P(label tells the usual colour, number or side, whatever is true)
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,12 @@ class Placed:
     name: str
     box: tuple[int, int, int, int]  # x, y, width, height in pixels
     opacity: float
+    colour: str = ""  # "" for objects that come in one look only
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture before it is drawn."""
+    """One picture before it is drawn. Objects of one name are as many as the picture shows."""
 
     image_id: int
     kind: str
@@ -62,12 +69,25 @@ class Scene:
 
     @property
     def names(self) -> list[str]:
-        """Names of the objects present, in the order in which people mention them."""
-        return [placed.name for placed in self.objects]
+        """Names of the objects present, each once, in the order in which people mention them."""
+        return list(dict.fromkeys(placed.name for placed in self.objects))
+
+    @property
+    def single(self) -> dict[str, Placed]:
+        """The objects of which there is one only, by name: "the cup" means one cup."""
+        return {o.name: o for o in self.objects if self.number(o.name) == 1}
+
+    def number(self, name: str) -> int:
+        """How many objects have this name."""
+        return sum(placed.name == name for placed in self.objects)
 
 
 def make_scene(image_id: int, seed: int, world: World) -> Scene:
-    """Draw a scene's content; the same id and seed always give the same scene."""
+    """Draw a scene's content; the same id and seed always give the same scene.
+
+    Colours, copies and order have a stream of their own: which objects there are and how faint they
+    are depends on the first stream alone.
+    """
     rng = Random(f"scene-{seed}-{image_id}")
     kind = rng.choice(tuple(SCENES))
     names: list[str] = []
@@ -81,13 +101,50 @@ def make_scene(image_id: int, seed: int, world: World) -> Scene:
         names.append(rng.choice([name for name in CATEGORIES if SCENE_OF[name] != kind]))
     cells = rng.sample(range(GRID * GRID), len(names))
     placed = [_place(name, cell, rng, world) for name, cell in zip(names, cells, strict=True)]
-    return Scene(image_id, kind, tuple(placed), rng.getrandbits(32))
+    texture_seed = rng.getrandbits(32)
+    traits = Random(f"traits-{seed}-{image_id}")
+    placed = _in_order(placed, kind, traits, world)
+    placed = [replace(o, colour=draw_colour(o.name, world.typical_colour, traits)) for o in placed]
+    free = [cell for cell in range(GRID * GRID) if cell not in cells]
+    return Scene(
+        image_id, kind, (*placed, *_copies(placed, kind, free, traits, world)), texture_seed
+    )
 
 
 def _place(name: str, cell: int, rng: Random, world: World) -> Placed:
+    size = rng.randint(*world.object_size)
+    box = _box(cell, size, rng, world)
+    return Placed(name, box, world.faintest + (1 - world.faintest) * rng.random())
+
+
+def _box(cell: int, size: int, rng: Random, world: World) -> tuple[int, int, int, int]:
+    """A place for an object within a cell of the lattice."""
     row, column = divmod(cell, GRID)
     pitch = world.image_size // GRID
-    size = rng.randint(*world.object_size)
     x = column * pitch + rng.randint(0, pitch - size)
-    y = row * pitch + rng.randint(0, pitch - size)
-    return Placed(name, (x, y, size, size), world.faintest + (1 - world.faintest) * rng.random())
+    return x, row * pitch + rng.randint(0, pitch - size), size, size
+
+
+def _in_order(placed: list[Placed], kind: str, rng: Random, world: World) -> list[Placed]:
+    """Now and then the scene's own objects swap places, so that the typical ones stand left."""
+    own = [number for number, o in enumerate(placed) if SCENE_OF[o.name] == kind]
+    if rng.random() >= world.tidy:
+        return placed
+    pitch = world.image_size // GRID
+    boxes = sorted((placed[number].box for number in own), key=lambda box: box[0] // pitch)
+    moved = dict(zip(own, boxes, strict=True))
+    return [replace(o, box=moved.get(number, o.box)) for number, o in enumerate(placed)]
+
+
+def _copies(
+    placed: list[Placed], kind: str, free: list[int], rng: Random, world: World
+) -> list[Placed]:
+    """More of the objects that come in groups, alike in size, colour and opacity."""
+    copies = []
+    for original in placed:
+        if SCENE_OF[original.name] != kind:
+            continue
+        for _ in range(draw_number(original.name, world.typical_number, rng) - 1):
+            cell = free.pop(rng.randrange(len(free)))
+            copies.append(replace(original, box=_box(cell, original.box[2], rng, world)))
+    return copies

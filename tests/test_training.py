@@ -418,7 +418,7 @@ def test_a_host_that_hurries_ends_at_the_same_adapter_and_curve(
     hurry(monkeypatch)
     hurried, other = run("b")
     assert all(torch.equal(hurried[name], waited[name]) for name in waited)
-    clocks = ["examples_per_s", "eta_s"]
+    clocks = ["examples_per_s", "eta_s", "waiting_s"]
     assert other.drop(columns=clocks).equals(curve.drop(columns=clocks)) and len(curve) == 12
 
 

@@ -79,6 +79,10 @@ class Stage:
         for path in self.folder.rglob(f"*{JOURNAL}"):
             path.unlink(missing_ok=True)
 
+    def tidy(self) -> None:
+        """Remove what a kill right after the manifest was written left of its writing."""
+        shutil.rmtree(self.folder / f"{MANIFEST}{PARTIAL}", ignore_errors=True)
+
     def manifest(self) -> dict[str, Any]:
         """The manifest of a finished stage."""
         if not self.is_finished:

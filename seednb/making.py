@@ -22,6 +22,8 @@ def making(stage: Stage) -> Iterator[bool]:
     with ExitStack() as held:
         if processes.is_main_process and not stage.is_finished:
             held.enter_context(alone(stage.lock, stage.folder.name))
+        elif processes.is_main_process:
+            stage.tidy()
         (is_left,) = broadcast_object_list([not stage.is_finished])
         started = time.perf_counter()
         yield is_left

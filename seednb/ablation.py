@@ -23,6 +23,7 @@ from seednb.data.files import read_json_lines
 from seednb.evaluate import Contrast, answer_probes, caption_pictures
 from seednb.experiment import Experiment
 from seednb.model import default_device
+from seednb.terminal import hides_progress
 from seednb.trainer import ADAPTER
 
 Row = dict[str, Any]
@@ -161,7 +162,7 @@ def run_all(runs: Sequence[Run], jobs: int | None) -> list[Result]:
     jobs = jobs or (1 if default_device().type != "cpu" else os.cpu_count() or 1)
     _ = runs[0].open().data  # the world is drawn once, before processes could race for it
     folders: dict[int, Path] = {}
-    with tqdm(total=len(runs), desc="runs", unit="run") as bar:
+    with tqdm(total=len(runs), desc="runs", unit="run", disable=hides_progress()) as bar:
         for number, folder in _made(runs, min(jobs, len(runs))):
             folders[number] = folder
             bar.update()

@@ -9,6 +9,7 @@ from seednb.data.instruct import Pair
 from seednb.data.pictures import Pictures
 from seednb.decoding import generate
 from seednb.model import Bundle
+from seednb.terminal import hides_progress
 
 
 def self_labelled(
@@ -25,7 +26,7 @@ def self_labelled(
     """
     answered: list[Pair] = []
     size = params.eval_batch_size
-    with tqdm(total=len(pairs), desc="label", unit="pair") as bar:
+    with tqdm(total=len(pairs), desc="label", unit="pair", disable=hides_progress()) as bar:
         for start in range(0, len(pairs), size):
             chunk = pairs[start : start + size]
             questions = [pair.question for pair in chunk]

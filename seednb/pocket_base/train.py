@@ -16,6 +16,7 @@ from seednb.data.prompts import IMAGE_TAG, PLAIN, Encoded, PictureTokens, encode
 from seednb.model import AnswerLogits
 from seednb.pocket_base.material import WORDS, Line, Material, patch_targets
 from seednb.pocket_base.recipe import BaseRecipe
+from seednb.terminal import hides_progress
 
 FAINTEST_VIEW = 0.1  # smallest alpha of a noisy training picture
 
@@ -140,7 +141,7 @@ def _schedule(
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, learning_rate, total_steps=steps, pct_start=0.08
     )
-    bar = tqdm(range(steps), desc=title, unit="step")
+    bar = tqdm(range(steps), desc=title, unit="step", disable=hides_progress())
 
     def step(loss: Tensor) -> None:
         optimiser.zero_grad()

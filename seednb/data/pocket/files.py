@@ -9,6 +9,7 @@ from seednb.data.pocket.art import render
 from seednb.data.pocket.language import conversation, reference_captions
 from seednb.data.pocket.quiz import quiz
 from seednb.data.pocket.scenes import CATEGORIES, COCO_IDS, SCENE_OF, Scene, World, make_scene
+from seednb.terminal import hides_progress
 
 JPEG_QUALITY = 90
 FIRST_VALIDATION_ID = 500_001  # training ids start at 1, so the two never meet
@@ -44,7 +45,7 @@ def file_name(scene: Scene, split: str) -> str:
 
 def _write_pictures(folder: Path, scenes: list[Scene], split: str, world: World) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for scene in tqdm(scenes, desc=f"draw {split} pictures", unit="img"):
+    for scene in tqdm(scenes, desc=f"draw {split} pictures", unit="img", disable=hides_progress()):
         render(scene, world).save(folder / file_name(scene, split), "JPEG", quality=JPEG_QUALITY)
 
 

@@ -12,8 +12,9 @@ import yaml
 from seednb.config import SECTIONS, RunParams, load_params, suggestion
 from seednb.errors import SeedError
 from seednb.experiment import ANSWERING, Experiment
+from seednb.scoring import KINDS
 
-BENCHMARKS = ("chair", "pope")
+BENCHMARKS = ("chair", "pope", KINDS)
 UNSEEDED = ("base", "contrastive")  # nothing is trained, so no seed changes them
 KEYS = ("params", "version", "grid", "seeds", "benchmarks")
 Overrides = dict[str, Any]

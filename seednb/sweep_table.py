@@ -13,7 +13,7 @@ from seednb.experiment import Experiment
 from seednb.metrics import chair, pope
 from seednb.metrics.probes import SPLITS
 from seednb.preparation import Prepared, data_inputs
-from seednb.scoring import Answers
+from seednb.scoring import KINDS, Answers, kinds_asked
 from seednb.stats import Interval, Resampled, over_seeds, resample, resample_auc
 from seednb.sweep_file import Cell, Sweep
 
@@ -153,11 +153,13 @@ def _rows(
     if not all(each.probes for each in asked):
         return  # the mention control answers no probes
     half = (params.resamples // 2, params.bootstrap_seed)  # as in the report
-    for split in SPLITS:
-        label = {"benchmark": "pope", "split": split, "variant": params.pope_parser}
-        frames = [
-            pd.DataFrame([row for row in each.probes if row["split"] == split]) for each in asked
-        ]
+    probes, questions = [each.probes for each in asked], [each.questions for each in asked]
+    kinds = kinds_asked({str(number): each for number, each in enumerate(asked)})
+    parts = [("pope", "split", split, probes) for split in SPLITS]
+    parts += [(KINDS, "kind", kind, questions) for kind in kinds]
+    for benchmark, column, part, records in parts:
+        label = {"benchmark": benchmark, "split": part, "variant": params.pope_parser}
+        frames = [pd.DataFrame([row for row in rows if row[column] == part]) for rows in records]
         sums = [pope.per_image_sums(frame, params.pope_parser) for frame in frames]
         yield from ratios(label, sums, pope.STATISTICS)
         areas = [resample_auc(f["margin"], f["label"] == "yes", f["image"], *half) for f in frames]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -121,12 +122,17 @@ def test_off_watches_nothing(tmp_path):
     assert found == ["distillation signal absent", "KL direction swapped"]  # v4 has both
 
 
-def test_data_that_never_comes_stops_the_run(tmp_path):
+@pytest.mark.parametrize("interrupt", [signal.default_int_handler, signal.SIG_IGN])
+def test_data_that_never_comes_stops_the_run_also_where_a_shell_ignores_ctrl_c(tmp_path, interrupt):
     said = []
     watch = monitor.Watch(tmp_path, Settings(stall_after_s=0.3), stops=True, say=said.append)
     started = time.perf_counter()
-    with pytest.raises(SeedError, match="data loader stalled at step 0"), watch:
-        time.sleep(30)
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(SeedError, match="data loader stalled at step 0"), watch:
+            time.sleep(30)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.perf_counter() - started < 10 and len(said) == 1
 
 

@@ -66,6 +66,8 @@ class Watch:
         self._last_row = time.monotonic()
         self._stall: Finding | None = None
         self._done = threading.Event()
+        self._clock = threading.Thread(target=self._look_at_the_clock, daemon=True)
+        self._signal_before: Any = None  # None: not the main thread, which cannot be interrupted
 
     @property
     def findings(self) -> list[Finding]:
@@ -86,7 +88,9 @@ class Watch:
     def __enter__(self) -> "Watch":
         _write_settings(self.folder, self.settings)
         (self.folder / FINDINGS).unlink(missing_ok=True)
-        threading.Thread(target=self._look_at_the_clock, daemon=True).start()
+        if threading.current_thread() is threading.main_thread():
+            self._signal_before = signal.signal(signal.SIGUSR1, _raise_stalled)
+        self._clock.start()
         return self
 
     def __exit__(
@@ -96,9 +100,12 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._done.set()
+        self._clock.join()  # so that no signal comes after the handler is gone
+        if self._signal_before is not None:
+            signal.signal(signal.SIGUSR1, self._signal_before)
         if isinstance(error, TrainingFailure):
             self._note([_of(error, self._last_step)])
-        if isinstance(error, KeyboardInterrupt) and self._stall and self.stops:
+        if isinstance(error, _Stalled):
             raise SeedError(str(self._stall)) from error
 
     def _note(self, new: Iterable[Finding]) -> None:
@@ -116,7 +123,7 @@ class Watch:
             if waited > limit:
                 self._stall = stalled(self._last_step, waited)
                 self._note([self._stall])
-                if self.stops:
+                if self.stops and self._signal_before is not None:
                     _interrupt_main_thread()
                 return
 
@@ -163,11 +170,22 @@ def read_settings(folder: Path, bands: Bands | None = None) -> Settings:
     return Settings(bands=known if bands is None else bands, **others)
 
 
+class _Stalled(Exception):
+    """Raised in the main thread where data never comes."""
+
+
+def _raise_stalled(*_: object) -> None:
+    raise _Stalled
+
+
 def _interrupt_main_thread() -> None:
-    """As by Ctrl-C: a signal, since a flag would not wake a thread that sleeps in a system call."""
+    """By a signal, since a flag would not wake a thread that sleeps in a system call.
+
+    Not by that of Ctrl-C: a shell starts what runs in the background with that one ignored.
+    """
     main = threading.main_thread().ident
     assert main is not None  # it started this one
-    signal.pthread_kill(main, signal.SIGINT)
+    signal.pthread_kill(main, signal.SIGUSR1)
 
 
 def _write_settings(folder: Path, settings: Settings) -> None:

@@ -52,8 +52,9 @@ Accuracy of yes/no questions, half of them true, and the share of wrong answers 
 | --- | --- | --- |
 {kinds}
 
-The world and this recipe were chosen with seed 100 on pictures that no published number uses, by
-looking at the base model and at contrastive decoding, before any SEED version was trained on them.
+The world and this recipe, but for the length of its truthful stage, were chosen with seed 100 on
+pictures that no published number uses, by looking at the base model and at contrastive decoding,
+before any SEED version was trained on them.
 The weights are stored in float16.
 """
 

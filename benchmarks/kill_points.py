@@ -115,7 +115,7 @@ JOBS = (
         STAGE, (RECORDS,), ("eval_batch_size=2",),
     ),
     Job(
-        "caption", ("evaluate", "--model", "{runs}/adapter", "--compare", "--pope-n", "1"), (),
+        "caption", ("evaluate", "--model", "{runs}/adapter", "--compare", "--pope-n", "4"), (),
         STAGE, (RECORDS,), ("eval_batch_size=4",),
     ),
     Job(

@@ -33,7 +33,8 @@ from seednb.errors import SeedError
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ONE_SIZE = ("llava",)  # model types that see every picture at one size
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+# patterns, since PEFT writes a list of names in another order at every run
+PROJECTIONS = r".*\.(q|k|v|o)_proj"
 LANGUAGE_PROJECTIONS = r".*language_model.*\.(q|k|v|o)_proj"
 
 
@@ -154,7 +155,7 @@ def load_bundle(
 def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftModel:
     """Put a fresh LoRA adapter (Hu et al., 2022) on the attention projections.
 
-    Scope `all` names the projections bare, which also hits the vision tower's q, k and v: on
+    Scope `all` takes the projections wherever they are, the vision tower's q, k and v too: on
     LLaVA-1.5-7B with rank 64, 67,108,864 parameters in the language model and 9,437,184 in the tower.
     """
     torch.manual_seed(seed)

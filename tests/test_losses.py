@@ -1,9 +1,12 @@
 """Laws of the divergences: signs, zeros, directions, and gradients that stay finite."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from seednb.config import TrainParams
 from seednb.losses import (
     DIVERGENCES,
     cross_entropy,
@@ -109,3 +112,8 @@ def test_seed_loss_mixes_by_weight_and_scales_by_temperature_squared():
 def test_cross_entropy_is_computed_in_float32():
     logits = torch.tensor([[30000.0, 0.0]]).half()
     assert cross_entropy(logits, torch.tensor([1])).dtype == torch.float32
+
+
+def test_every_divergence_that_a_params_file_can_name_is_there():
+    (knob,) = (field for field in fields(TrainParams) if field.name == "divergence")
+    assert set(DIVERGENCES) == set(knob.metadata["choices"])

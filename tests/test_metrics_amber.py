@@ -7,7 +7,7 @@ import pytest
 
 from seednb.answer_files import read_amber
 from seednb.errors import SeedError
-from seednb.metrics import amber
+from seednb.metrics import amber, amber_words
 from seednb.metrics.amber_words import (
     WordLists,
     count_description,
@@ -129,6 +129,37 @@ def test_answers_in_the_official_format_score_as_by_hand():
     assert whole["f1"] == pytest.approx(2 * precision * recall / (precision + recall + 1e-4))
     assert [scores[name]["n"] for name in ("existence", "attribute", "relation")] == [2, 3, 2]
     assert [scores[name]["n_right"] for name in ("state", "number", "action")] == [0, 1, 0]
+
+
+def test_descriptions_score_as_by_hand_whoever_finds_the_nouns(monkeypatch):
+    nouns = ["man", "sand", "boat", "light", "water"], ["dog", "bird", "dog", "seagull"]
+    found = {row["response"]: words for row, words in zip(DESCRIPTIONS, nouns, strict=True)}
+    monkeypatch.setattr(amber_words, "nouns", found.__getitem__)
+    part = score(DESCRIPTIONS, part="generative")["generative"]
+    by_hand = {"CHAIR": 2 / 8.001, "Cover": 4 / 4.001, "Hal": 1.0, "Cog": 2 / 3.001}
+    assert {name: part[name] for name in by_hand} == pytest.approx(by_hand)
+    found[DESCRIPTIONS[0]["response"]] = ["man"]  # a description without an unsafe noun
+    part = score(DESCRIPTIONS, part="generative")["generative"]
+    assert part["Hal"] == pytest.approx(1 - 1 / 2.001)
+    pictures = {"1": "a.jpg", "2": "b.jpg"}
+    sums = amber.description_sums(
+        ANNOTATIONS, [*JUDGEMENTS, *DESCRIPTIONS], LISTS, exact_similarity, pictures
+    )
+    figures = amber.description_statistics(list(sums.columns))
+    for name, statistic in figures.items():
+        assert float(statistic(sums.sum().to_numpy(float))) == pytest.approx(part[name])
+    assert set(figures) == set(by_hand) and list(sums.index) == ["a.jpg", "b.jpg"]
+
+
+def test_judgements_by_picture_add_up_to_the_scores():
+    pictures = {str(row["id"]): f"{row['id'] % 2}.jpg" for row in ANNOTATIONS}
+    for group in ("attribute", "relation"):
+        sums = amber.judgement_sums(ANNOTATIONS, [*DESCRIPTIONS, *JUDGEMENTS], group, pictures)
+        figures = amber.judgement_statistics(list(sums.columns), group)
+        expected = score(JUDGEMENTS, part="discriminative")[group]
+        assert set(figures) == {"accuracy", "precision", "recall", "f1"}
+        for name, statistic in figures.items():
+            assert float(statistic(sums.sum().to_numpy(float))) == pytest.approx(expected[name])
 
 
 def test_printed_percentages_follow_the_scripts_rounding():

@@ -129,6 +129,51 @@ def test_counts_of_three_captions_worked_by_hand(ours):
     assert (result["n_hallucinated"], result["n_captions"]) == (3, 3)
 
 
+PAIRS = """\
+chair, seat
+couch, love seat
+toilet
+tie
+wine glass
+dining table, table
+linen, table cloth
+person, adult
+elephant
+cake,  cheesecake
+"""
+MERGED = {  # singular words: the objects that CHAIR's rules make of them
+    "a love seat and a seat": ["couch", "chair"],  # the pair's second word alone is another thing
+    "the wine glas": ["wine glass"],  # the pattern variant's own singular
+    "the seat of the toilet": ["toilet"],
+    "a toilet seat and a seat": ["toilet"],
+    "a bow tie": ["tie"],
+    "an adult elephant": ["elephant"],
+    "a dining table cloth": ["linen"],  # a table is a table without its dining, so the pair waits
+    "a wine glass elephant": ["wine glass", "elephant"],
+    "a cheesecake": [],  # written after two spaces, and so never found
+    "a vase": [],
+}
+
+
+@pytest.mark.parametrize("words_of", ["lemmas", "singulars"])
+@pytest.mark.parametrize("caption", MERGED)
+def test_pairs_of_words_are_merged_from_left_to_right(tmp_path, monkeypatch, words_of, caption):
+    monkeypatch.setattr(chair, words_of, str.split)  # the captions are singular already
+    vocabulary = Vocabulary.read(write(tmp_path, PAIRS))
+    variant = {"lemmas": "lemma", "singulars": "pattern"}[words_of]
+    assert extract_objects(caption, vocabulary, variant) == MERGED[caption]
+
+
+def test_a_toilet_seat_is_no_chair_and_a_bow_tie_is_a_tie_in_the_pocket_variant_too(tmp_path):
+    vocabulary = Vocabulary.read(write(tmp_path, PAIRS))
+    assert extract_objects("Toilet seats, a bow tie", vocabulary, "pocket") == ["toilet", "tie"]
+
+
+def test_only_the_first_mentions_are_counted_on_request(ours):
+    counts = chair.count(CAPTIONS, TRUTH, ours, "pocket", first={"1": 2, "2": 4, "3": 0})
+    assert list(counts["hallucinated"]) == [["cat"], ["cup"], []]
+
+
 def test_unfinished_sentence_is_dropped_only_on_request(ours):
     whole = chair.score(CAPTIONS, TRUTH, ours, "pocket")
     cut = chair.score(CAPTIONS, TRUTH, ours, "pocket", drop_unfinished=True)
@@ -162,6 +207,8 @@ def test_bad_caption_files_are_named(ours):
         counting(CAPTIONS[0], CAPTIONS[0])
     with pytest.raises(SeedError, match="caption 2 needs"):
         counting(CAPTIONS[0], {"image_id": 2})
+    with pytest.raises(SeedError, match="caption 1: n_tokens is 'eleven', expected a whole number"):
+        counting(CAPTIONS[0] | {"n_tokens": "eleven"})
     with pytest.raises(SeedError, match="no caption"):
         counting()
 

@@ -91,6 +91,22 @@ def test_best_threshold_beats_every_other_and_stays_near_zero():
     assert best_threshold([5.0, 9.0], [False, True]) == 7
 
 
+def test_two_images_suffice_and_a_margin_at_the_threshold_answers_no():
+    records = pd.DataFrame(
+        {"question_id": range(4), "image": list("aabb"), "label": ["yes", "no"] * 2,
+         "answer": ["Yes"] * 4, "margin": [1.0, 0.0] * 2}
+    )  # fmt: skip
+    threshold, scored, _ = refit_threshold(records, seed=0)
+    assert threshold == 0  # as right as any, and the model's own
+    assert list(scored["answer"]) == ["Yes", "No"]
+
+
+def test_the_best_threshold_lies_between_neighbours_or_one_logit_beyond_the_ends():
+    assert best_threshold([1.0, 2.0, 8.0, 9.0], [False, False, True, True]) == 5
+    assert best_threshold([-5.0, -4.0, -2.0], [True] * 3) == -6
+    assert best_threshold([3.0, 5.0, 9.0], [False] * 3) == 10
+
+
 def test_missing_margins_and_single_images_are_refused():
     records = yes_happy_records(2)
     with pytest.raises(SeedError, match="two images or more"):

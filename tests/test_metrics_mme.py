@@ -83,6 +83,28 @@ def test_a_total_over_an_incomplete_set_is_null_and_says_so(tmp_path):
     assert scores["note"] == "no perception: OCR missing; no cognition: code_reasoning missing"
 
 
+PUBLISHED = {  # folders of MME_Benchmark, as its script sums them up
+    "perception": "existence count position color posters celebrity scene landmark artwork OCR",
+    "cognition": "commonsense_reasoning numerical_calculation text_translation code_reasoning",
+    "hallucination": "existence count position color",
+}
+
+
+@pytest.mark.parametrize("total", PUBLISHED)
+def test_a_total_needs_the_published_tasks_and_no_others(tmp_path, total):
+    rows = write(tmp_path, **{task: perfect(task) for task in PUBLISHED[total].split()})
+    assert mme.score(rows, "official")[total] == 200 * len(rows)
+    columns = list(mme.per_picture_sums(rows, "official").columns)
+    assert columns[:2] == [f"{next(iter(rows))} n_questions", f"{next(iter(rows))} n_right"]
+    assert ("score", total) in mme.statistics(columns)
+
+
+def test_a_picture_with_one_question_has_no_counts(tmp_path):
+    rows = write(tmp_path, count=COUNT + lines(("5.jpg", "Yes", "Yes")))
+    with pytest.raises(SeedError, match=r"picture 5\.jpg has one question"):
+        mme.per_picture_sums(rows, "official")
+
+
 def test_a_picture_with_one_question_is_an_error_unless_partial_is_allowed(tmp_path):
     rows = write(tmp_path, count=COUNT + lines(("5.jpg", "Yes", "Yes")))
     with pytest.raises(SeedError, match=r"task count, line 9: picture 5\.jpg has one question"):

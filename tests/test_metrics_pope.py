@@ -15,6 +15,7 @@ from seednb.errors import SeedError
 from seednb.metrics import pope
 from seednb.metrics.answers import PARSERS
 from seednb.metrics.probes import SPLITS, question
+from seednb.metrics.records import pair_by_id
 
 ANSWERS = {  # text: official, vcd, opera, lmms-eval, vlmevalkit, strict
     "Yes": "yes yes yes yes yes yes",
@@ -32,6 +33,8 @@ ANSWERS = {  # text: official, vcd, opera, lmms-eval, vlmevalkit, strict
     "Yes,there is": "yes yes yes unclear yes unclear",
     "Yes,there is, ok": "yes yes yes unclear unclear unclear",  # every comma is deleted
     "Yes,there is ,ok": "yes yes yes unclear unclear unclear",
+    "No, sir": "no no no unclear no unclear",
+    "It is not": "no no no unclear unclear unclear",
     "1,0 yes-ish": "yes yes yes unclear unclear unclear",  # every mark goes: "yesish"
     "1,,0 yes-ish": "yes yes yes unclear yes unclear",  # two commas are no such number
 }
@@ -49,7 +52,7 @@ def test_any_text_gets_a_verdict(text):
 
 
 def test_unknown_parser_is_named_with_the_known_ones():
-    with pytest.raises(SeedError, match=r"'naive' is unknown.*official.*strict"):
+    with pytest.raises(SeedError, match=r"'naive' is unknown.*official, vcd.*strict"):
         pope.parse_answer("yes", "naive")
 
 
@@ -158,6 +161,36 @@ def test_answer_without_text_is_named():
         pope.join_answers(questions(1), [{"question_id": 1, "answer": None}])
 
 
+def test_a_score_names_its_parser_its_counts_and_its_figures_and_wants_every_answer():
+    asked = [*questions(1), *({**row, "label": "yes"} for row in questions(2, 3))]
+    said = [{"question_id": i, "text": text} for i, text in ((1, "Yes"), (2, "Yes"), (3, "No"))]
+    assert pope.score(asked, said, "vcd") == {
+        **{"parser": "vcd", "TP": 1, "FP": 1, "TN": 0, "FN": 1, "unclear": 0, "n": 3},
+        **{"accuracy": 1 / 3, "precision": 0.5, "recall": 0.5, "f1": 0.5, "yes_ratio": 2 / 3},
+    }
+    with pytest.raises(SeedError, match="no answer: 3"):
+        pope.score(asked, said[:2], "vcd")
+
+
+def test_every_question_needs_an_id_an_answer_and_an_answer_its_question():
+    with pytest.raises(SeedError, match="no answer: 2"):
+        pair_by_id(questions(1, 2), replies(1))
+    with pytest.raises(SeedError, match=r"^question \{'label': 'no'\} has no question_id"):
+        pair_by_id([{"label": "no"}], replies(1))
+
+
+def test_recorded_margins_come_along_as_numbers():
+    joined = pope.join_answers(questions(1, 2), [row | {"margin": 2} for row in replies(1, 2)])
+    assert joined["margin"].tolist() == [2.0, 2.0] and joined["margin"].dtype == float
+    assert "margin" not in pope.join_answers(questions(1), replies(1))
+
+
+@pytest.mark.parametrize("margin", ["2", True, float("nan"), float("inf"), [1.0]])
+def test_a_margin_that_is_no_finite_number_is_named(margin):
+    with pytest.raises(SeedError, match=r"answer 1: margin .* must be a finite number"):
+        pope.join_answers(questions(1), [replies(1)[0] | {"margin": margin}])
+
+
 WORLD = {
     "a": ["cup", "fork", "dog", "car"],
     "b": ["cup", "fork", "cat"],
@@ -175,9 +208,23 @@ def test_parsers_move_the_score_and_the_answers_they_differ_on_are_shown():
         expected = pope.outcomes(frame, parser).sum()
         right = expected["TP"] + expected["TN"]
         assert table.loc[parser, "accuracy"] == pytest.approx(right / 6)
+        assert table.loc[parser, "unclear"] == expected["unclear"]
     differ = pope.disagreements(frame)
     assert list(differ["question_id"]) == [2, 3, 4, 5]
+    assert list(differ.columns) == ["question_id", "label", "answer", *PARSERS]
     assert differ.loc[2, ["official", "opera", "strict"]].tolist() == ["yes", "no", "no"]
+
+
+def test_a_probe_has_what_popes_files_have_and_says_its_split_and_object():
+    (first, *_) = pope.build_probes(WORLD, "popular", seed=0)
+    assert first == {
+        "question_id": 1,
+        "image": "a",
+        "text": "Is there a cup in the image?",
+        "label": "yes",
+        "split": "popular",
+        "object": "cup",
+    }
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -26,6 +26,9 @@ ANSWERS = {  # written: as llava compares it, as lmms-eval does
     "she'd": ("she'd", "she'd"),
     "black/white": ("black white", "black white"),
     "black/ white": ("black white", "black white"),
+    "an Xbox": ("xbox", "xbox"),
+    "e-mail-\nbox": ("email box", "email box"),  # a line's end and a tab are spaces
+    "e-mail-\tbox": ("email box", "email box"),
     "T-shirt, a -b": ("tshirt b", "tshirt b"),  # a mark that touches a space goes everywhere
 }
 
@@ -143,6 +146,11 @@ def test_bad_input_is_named():
         vqa.score([annotation(1, "colour", "a")], [{"question_id": 1, "text": "a"}], "llava")
     with pytest.raises(SeedError, match=r"annotation 1 has no list 'answers'"):
         vqa.score([{"question_id": 1}], [{"question_id": 1, "text": "a"}], "llava")
+    mixed = annotation(1, "other", "a", "b") | {"answers": [{"answer": "a"}, {"answer": 3}]}
+    with pytest.raises(SeedError, match=r"annotation 1 has no list 'answers'"):
+        vqa.score([mixed], [{"question_id": 1, "text": "a"}], "llava")
+    with pytest.raises(SeedError, match="no answer: 262148000, 262148002, 262148003"):
+        vqa.per_picture_sums(ANNOTATIONS, LLAVA[:1], "llava")
     with pytest.raises(SeedError, match="answer 1 has no text"):
         vqa.score([annotation(1, "other", "a")], [{"question_id": 1, "text": 7}], "llava")
     with pytest.raises(SeedError, match=r"'official' is unknown; use one of llava, lmms-eval"):

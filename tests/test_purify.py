@@ -189,3 +189,13 @@ def test_sharpness_in_closed_form_is_that_of_the_target():
         target = purify_logits(clean, overlap * clean, beta) / temperature
         sharpness = effective_sharpness(beta, temperature, overlap)
         torch.testing.assert_close(target, sharpness * clean)
+
+
+def test_a_confidence_at_the_quantile_itself_is_not_low():
+    selector = BetaSelector()
+    selector.history.extend([-2.0] * MIN_HISTORY)
+    assert selector.is_low(torch.tensor([-2.0, -2.1]), 0.5) == [False, True]
+
+
+def test_a_curriculum_starts_at_the_smallest_beta():
+    assert BetaSelector(rule="curriculum").select(torch.zeros(1)).item() == pytest.approx(0.4)

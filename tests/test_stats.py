@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from seednb.stats import (
+    _drawn,
     _interval,
     _weighted_auc,
     bootstrap,
@@ -136,6 +137,21 @@ def test_ten_thousand_resamples_take_seconds():
     assert time.process_time() - started < 3
 
 
+def test_area_counts_the_absent_object_that_ranks_first():
+    # yes at 2 is above the no at 1 and below the no at 3
+    assert bootstrap_auc([3.0, 2.0, 1.0], [False, True, False], list("abc")).value == 0.5
+
+
+@pytest.mark.parametrize("n_images", [2**16 - 1, 2**16, 2**16 + 1])
+def test_an_image_that_is_drawn_every_time_can_still_be_counted(n_images):
+    (weights,) = _drawn(n_images, 1, 0)
+    assert weights.sum() == n_images <= np.iinfo(weights.dtype).max
+
+
+def test_two_thousand_resamples_of_a_thousand_images_take_four_megabytes():
+    assert sum(chunk.nbytes for chunk in _drawn(1000, 2000, 0)) == 4_000_000
+
+
 def rows_with_ties(n=400):
     labels = RNG.random(n) < 0.5
     margins = np.round(RNG.normal(labels * 1.0, 1.0), 1)
@@ -204,6 +220,9 @@ def test_defaults_are_those_that_the_report_names():
     other = sums[::-1] + 1.5
     default = paired_bootstrap(sums, other, share)
     assert default == paired_bootstrap(sums, other, share, resamples=2000, seed=0)
+    assert len(resample(sums, share).samples) == 2000
+    runs = [resample(sums, share), resample(other, share)]
+    assert over_seeds(runs) == over_seeds(runs, seed=0)
     margins, labels, images = sums[:, 0], sums[:, 1] > 50, np.arange(40)
     levels = bootstrap_auc(margins, labels, images)
     assert levels == bootstrap_auc(margins, labels, images, resamples=1000, seed=0)
@@ -220,6 +239,8 @@ def test_what_is_no_probability_is_refused(p_values):
 def test_one_row_has_no_area_and_one_defined_resample_is_an_interval():
     alone = bootstrap_auc([1.0], [True], ["a"], resamples=10)
     assert np.isnan([alone.value, alone.low, alone.high]).all()
+    undefined = _interval(np.nan, np.array([0.4]), 3)  # whatever its resamples say
+    assert np.isnan([undefined.low, undefined.high]).all()
     defined = _interval(0.5, np.array([np.nan, 0.4, np.nan]), 3)
     assert (defined.value, defined.low, defined.high, defined.n) == (0.5, 0.4, 0.4, 3)
 

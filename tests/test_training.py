@@ -1,6 +1,9 @@
 """Laws of the model, the teacher and the training loop, on the shipped checkpoint."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,6 +238,24 @@ def test_trainable_parameters_of_the_7b_model(scope, expected):
     assert n_trainable(adapted) == expected
     n_idle = sum(parameter.numel() for parameter in idle_adapters(adapted))
     assert n_idle == (393_216 if scope == "all" else 0)  # the tower's last layer: q, k and v
+
+
+SAVING = """
+import sys
+from peft import LoraConfig
+from seednb.model import PROJECTIONS
+LoraConfig(target_modules=PROJECTIONS).save_pretrained(sys.argv[1])
+"""
+
+
+def test_an_adapters_settings_are_the_same_bytes_in_every_process(tmp_path):
+    """A run that was killed goes on in another process, where sets have another order."""
+    written = []
+    for number in ("1", "2", "3"):
+        process = [sys.executable, "-c", SAVING, str(tmp_path / number)]
+        subprocess.run(process, env=os.environ | {"PYTHONHASHSEED": number}, check=True)
+        written.append((tmp_path / number / "adapter_config.json").read_bytes())
+    assert written[0] == written[1] == written[2]
 
 
 def test_the_shipped_checkpoint_is_what_its_recipe_describes():

@@ -4,10 +4,12 @@ python benchmarks/kill_points.py                 (50 points; about 30 minutes on
 python benchmarks/kill_points.py --points 7      (one point a job; about 8 minutes; writes nothing)
 
 A kill counts if it came while the job held its lock: one that came before or after is drawn again.
+Each point is written to `runs/kill_points.jsonl` at once; run again, the benchmark goes on after it.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,11 @@ from results import write_result
 from safetensors.torch import load_file
 
 from seednb.artifacts import read_json, write_lines
+from seednb.data.files import read_json_lines
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params/smoke.yaml"
+PARTIAL = ROOT / "runs/kill_points.jsonl"
 POINTS = 50
 POLL_S = 0.01
 GIVE_UP_S = 900.0
@@ -141,14 +145,14 @@ JOBS = (
 
 def main(points: int, seed: int) -> None:
     """Spread the points over the jobs, print a row each, write the result."""
-    rng = random.Random(f"kill-{seed}")
+    known = read_json_lines(PARTIAL) if PARTIAL.is_file() else []
     with tempfile.TemporaryDirectory(prefix="kill-points-") as folder:
         finished = prepare(Path(folder) / "finished")
         rows = [
             row
             for place, job in enumerate(JOBS)
             for row in kill_job(
-                job, len(range(place, points, len(JOBS))), finished, Path(folder), rng
+                job, len(range(place, points, len(JOBS))), finished, Path(folder), seed, known
             )
         ]
     killed = Counter(row["job"] for row in rows)
@@ -163,6 +167,7 @@ def main(points: int, seed: int) -> None:
     print(headline)
     if points >= POINTS:
         print(write_result("kill_points", rows, headline))
+        PARTIAL.unlink()
 
 
 def prepare(runs: Path) -> Path:
@@ -183,9 +188,13 @@ def prepare(runs: Path) -> Path:
 
 
 def kill_job(
-    job: Job, n: int, finished: Path, folder: Path, rng: random.Random
+    job: Job, n: int, finished: Path, folder: Path, seed: int, known: Sequence[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """One row a kill point."""
+    """One row a kill point; those that are known are not killed again."""
+    before = {row["name"]: row for row in known if row["job"] == job.name}
+    yield from before.values()
+    if len(before) >= n:
+        return
 
     def copy(name: str) -> Path:
         runs = folder / name
@@ -200,7 +209,8 @@ def kill_job(
     seconds = job.finish(whole)
     expected = job.files(whole)
     assert expected, f"{job.name} made nothing to compare"
-    for number in range(1, n + 1):
+    for number in range(len(before) + 1, n + 1):
+        rng = random.Random(f"kill-{seed}-{job.name}-{number}")
         redrawn = -1
         at_work = False
         while not at_work:
@@ -220,7 +230,15 @@ def kill_job(
             "redrawn": redrawn,
         }
         print(row, flush=True)
+        append_line(PARTIAL, row)
         yield row
+
+
+def append_line(file: Path, row: dict[str, Any]) -> None:
+    """One more row of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row) + "\n")
 
 
 def progress(runs: Path) -> str:

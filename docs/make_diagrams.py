@@ -179,6 +179,24 @@ def engine() -> Figure:
     return figure
 
 
+def faults() -> Figure:
+    """A falling loss that hides a bug, and the figure that gives the bug away."""
+    figure, ax = _sheet(10, 2.3)
+    for start, colour, ends, name in ((0.4, INK, (1.9, 0.7), "loss: looks healthy"),
+                                      (5.4, ORANGE, (1.2, 1.2), "distance of target and teacher: zero")):  # fmt: skip
+        ax.plot([start, start, start + 4], [2.1, 0.45, 0.45], color=GREY, linewidth=1)
+        xs = [start + 0.1 + 0.1 * n for n in range(39)]
+        falling = [ends[1] + (ends[0] - ends[1]) * 0.9**n for n in range(39)]
+        ys = falling if colour == INK else [0.5] * 39
+        ax.plot(xs, ys, color=colour, linewidth=2)
+        ax.text(start, 0.12, name, fontsize=10, color=INK)
+    ax.fill_between([5.4, 9.4], 1.1, 1.8, color=BLUE, alpha=0.15, linewidth=0)
+    ax.text(5.5, 1.38, "healthy band", fontsize=10, color=BLUE)
+    ax.plot(5.8, 0.5, "X", color=ORANGE, markersize=11)
+    ax.text(6.0, 0.65, "named here", fontsize=10, color=INK)
+    return figure
+
+
 DRAWINGS: dict[str, tuple[Callable[[], Figure], str]] = {
     "01_data": (data, "A picture with a cup and a fork; its annotations become questions, its conversation, which adds a knife, becomes training pairs"),
     "02_teacher": (teacher, "A picture with a cup and a fork; what is seen and what is usually there both lead to the caption, and the knife in it comes from the second"),
@@ -192,6 +210,7 @@ DRAWINGS: dict[str, tuple[Callable[[], Figure], str]] = {
     "10_ablations": (ablations, "v7 as a point with its neighbours along two axes, and two grids of parameters that are changed together"),
     "11_beyond": (beyond, "Six places in a row where an extension takes hold: noisy view, confidence, beta rule, purified space, divergence, decoding"),
     "12_engine": (engine, "Left four rows that each hold the picture and one text, right one row that holds the picture once and four texts"),
+    "13_faults": (faults, "Left a loss that falls as it should; right a figure that lies at zero, far below its healthy band, where the monitor names the bug"),
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class Probe:
         """
         if views is None:
             return {}
+        student = student.detach()
         some = slice(None, None, -(-len(student) // N_PROBED))
         examples, example_of_token = example_of_token[some].unique(return_inverse=True)
         head, temperature = self.objective.head, self.objective.temperature

@@ -72,7 +72,7 @@ def test_seedbench_accuracy_by_picture_leaves_videos_out():
     answers = [{"question_id": n, "text": RNG.choice(list("ABCD"))} for n in range(16)]
     scores = seedbench.score(benchmark, answers, "letter", allow_partial=True)
     sums = seedbench.per_picture_sums(benchmark, answers, "letter")
-    assert len(sums) == 4
+    assert len(sums) == 4 and list(sums.columns) == list(seedbench.COUNTS)
     accuracy = total(sums, seedbench.STATISTICS["accuracy"])
     assert accuracy == scores["seed_image"]["accuracy"]
     counting = seedbench.per_picture_sums(benchmark, answers, "letter", "Counting")

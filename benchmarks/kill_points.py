@@ -4,12 +4,12 @@ python benchmarks/kill_points.py                 (50 points; about 30 minutes on
 python benchmarks/kill_points.py --points 7      (one point a job; about 8 minutes; writes nothing)
 
 A kill counts if it came while the job held its lock: one that came before or after is drawn again.
-Each point is written to `runs/kill_points.jsonl` at once; run again, the benchmark goes on after it.
+The points of the first form are kept in `runs/kill_points.jsonl` until all are there: run again, it goes
+on after them.
 """
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -29,6 +29,7 @@ from safetensors.torch import load_file
 
 from seednb.artifacts import read_json, write_lines
 from seednb.data.files import read_json_lines
+from seednb.journal import append_lines, cut_torn_end
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params/smoke.yaml"
@@ -145,16 +146,21 @@ JOBS = (
 
 def main(points: int, seed: int) -> None:
     """Spread the points over the jobs, print a row each, write the result."""
-    known = read_json_lines(PARTIAL) if PARTIAL.is_file() else []
+    kept = PARTIAL if points >= POINTS else None
+    if kept:
+        cut_torn_end(kept)
+    known = read_json_lines(kept) if kept and kept.is_file() else []
     with tempfile.TemporaryDirectory(prefix="kill-points-") as folder:
         finished = prepare(Path(folder) / "finished")
-        rows = [
-            row
-            for place, job in enumerate(JOBS)
-            for row in kill_job(
-                job, len(range(place, points, len(JOBS))), finished, Path(folder), seed, known
-            )
-        ]
+        rows = []
+        for place, job in enumerate(JOBS):
+            before = [row for row in known if row["job"] == job.name]
+            numbers = range(len(before) + 1, len(range(place, points, len(JOBS))) + 1)
+            rows += before
+            for row in kill_job(job, numbers, finished, Path(folder), seed):
+                rows.append(row)
+                if kept:
+                    append_lines(kept, [row])
     killed = Counter(row["job"] for row in rows)
     same = Counter(row["job"] for row in rows if row["identical"])
     for name in killed:
@@ -165,9 +171,9 @@ def main(points: int, seed: int) -> None:
         "redrawn": sum(row["redrawn"] for row in rows),
     }
     print(headline)
-    if points >= POINTS:
+    if kept:
         print(write_result("kill_points", rows, headline))
-        PARTIAL.unlink()
+        kept.unlink()
 
 
 def prepare(runs: Path) -> Path:
@@ -188,12 +194,10 @@ def prepare(runs: Path) -> Path:
 
 
 def kill_job(
-    job: Job, n: int, finished: Path, folder: Path, seed: int, known: Sequence[dict[str, Any]]
+    job: Job, numbers: Sequence[int], finished: Path, folder: Path, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """One row a kill point; those that are known are not killed again."""
-    before = {row["name"]: row for row in known if row["job"] == job.name}
-    yield from before.values()
-    if len(before) >= n:
+    """One row for each of the numbered kill points."""
+    if not numbers:
         return
 
     def copy(name: str) -> Path:
@@ -209,7 +213,7 @@ def kill_job(
     seconds = job.finish(whole)
     expected = job.files(whole)
     assert expected, f"{job.name} made nothing to compare"
-    for number in range(len(before) + 1, n + 1):
+    for number in numbers:
         rng = random.Random(f"kill-{seed}-{job.name}-{number}")
         redrawn = -1
         at_work = False
@@ -230,15 +234,7 @@ def kill_job(
             "redrawn": redrawn,
         }
         print(row, flush=True)
-        append_line(PARTIAL, row)
         yield row
-
-
-def append_line(file: Path, row: dict[str, Any]) -> None:
-    """One more row of JSON lines."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(row) + "\n")
 
 
 def progress(runs: Path) -> str:

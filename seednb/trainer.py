@@ -186,7 +186,6 @@ class Run:
         self.done, self.curve = load_checkpoint(
             self.folder, model, optimiser, self.schedule, self.selector
         )
-        self.n_taken = self.done
         self.probe, self.samples = Probe(self.objective, teacher), Samples(model, bundle, examples)
         self.n_nan = int(self.curve[-1]["nan_count"]) if self.curve else 0
         self.ahead: Heard | None = None  # what the teacher said of the next group
@@ -332,7 +331,7 @@ class Run:
             heard = self.hearing.of(group)
         passes = heard.passes
         first = self.student.hidden(passes[0].batch) if passes else None
-        progress = self.n_taken / max(1, self.n_steps - 1)
+        progress = self.done / max(1, self.n_steps - 1)
         betas = choose_betas(heard, self.selector, progress) if self.purifies else heard.no_betas
         values, left_out = self._gradients(heard, betas, group.n_examples, first, set())
         while self.hurries and (found := not_finite(values) - left_out):
@@ -349,7 +348,7 @@ class Run:
         n_nan = sum(part.counts for n, part in enumerate(passes) if n in left_out)
         self.n_nan += sum(gather_object([n_nan]))
         counted = [figures for figures, part in zip(values, passes, strict=True) if part.counts]
-        self.n_taken += 1
+        self.done += 1
         return Figures(counted, OnHost(norm), rate, self.n_nan, len(self.selector.history))
 
     def _gradients(

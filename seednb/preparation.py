@@ -1,5 +1,6 @@
 """From a profile's files to what training and evaluation read: pairs, probes, ground truth."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -217,10 +218,7 @@ def _questions(root: Path, params: Params, names: set[str]) -> list[dict[str, An
     if not params.data.val_questions:
         return []
     file = find_one(root, params.data.val_questions)
-    asked: dict[str, list[dict[str, Any]]] = {}
-    for row in read_questions(file):
-        if row["image"] in names:
-            asked.setdefault(row["image"], []).append(row)
+    asked = _by_image(row for row in read_questions(file) if row["image"] in names)
     chosen = list(asked.values())[: params.evaluation.question_images]
     return [row for rows in chosen for row in rows]
 
@@ -230,15 +228,18 @@ def _further(root: Path, params: Params) -> dict[str, tuple[str, str]]:
     if not params.data.train_questions:
         return {}
     rows = read_questions(find_one(root, params.data.train_questions))
-    by_image: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["kind"] != EXISTENCE:
-            by_image.setdefault(row["image"], []).append(row)
     chosen = {
-        image: Random(f"{params.data.world_seed}-{image}").choice(rows)
-        for image, rows in by_image.items()
+        image: Random(f"{params.data.world_seed}-{image}").choice(asked)
+        for image, asked in _by_image(row for row in rows if row["kind"] != EXISTENCE).items()
     }
     return {image: (row["text"], row["label"].capitalize()) for image, row in chosen.items()}
+
+
+def _by_image(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_image.setdefault(row["image"], []).append(row)
+    return by_image
 
 
 def read_questions(file: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from seednb.artifacts import replacing
 from seednb.demo.captioner import MODELS, Described
 from seednb.demo.sheet import draw_sheet
 from seednb.report.page import write_page
@@ -44,11 +45,9 @@ def terminal_lines(described: Sequence[Described]) -> Iterator[str]:
 
 def write_files(described: Sequence[Described], folder: Path, adapter: str) -> tuple[Path, Path]:
     """Write page and sheet to a folder; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     sheet = folder / SHEET
-    partial = folder / f"{SHEET}.partial"
-    draw_sheet(described).save(partial, "PNG")
-    partial.replace(sheet)
+    with replacing(sheet) as partial:
+        draw_sheet(described).save(partial, "PNG")
     items = [page_item(each) for each in described]
     return write_page(folder / PAGE, "demo.html.j2", items=items, adapter=adapter), sheet
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from seednb.artifacts import write_lines
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import conversation, reference_captions
 from seednb.data.pocket.quiz import quiz
@@ -77,7 +78,7 @@ def _instances(scenes: list[Scene], split: str, world: World) -> dict[str, objec
 def _write_questions(path: Path, scenes: list[Scene], split: str, seed: int) -> None:
     names = {scene.image_id: file_name(scene, split) for scene in scenes}
     rows = [row | {"image": names[row["image_id"]]} for row in quiz(scenes, seed)]
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    write_lines(path, rows)
 
 
 def _captions(scenes: list[Scene], split: str, world: World) -> dict[str, object]:

@@ -35,7 +35,7 @@ def check(options: argparse.Namespace) -> None:
         return
     bands = read_bands(options.bands) if options.bands else None
     if options.follow:
-        _follow(options.runs)
+        _follow(options.runs, bands)
     found = {run: check_run(run, bands) for run in options.runs}
     for run, findings in found.items():
         if options.json:
@@ -63,9 +63,9 @@ def _calibrate(runs: list[Path], file: Path) -> None:
     print(f"bands: {file}")
 
 
-def _follow(runs: list[Path]) -> None:
+def _follow(runs: list[Path], bands: Any) -> None:
     from seednb.curve import read_curve
     from seednb.monitor import check_run
 
-    while not all(read_curve(run)[1] or check_run(run) for run in runs):
+    while not all(read_curve(run)[1] or check_run(run, bands) for run in runs):
         time.sleep(EVERY_S)

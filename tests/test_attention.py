@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from noise_pictures import Noise
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -12,7 +13,6 @@ from seednb import attention
 from seednb.attention import NAME, skips_blocks
 from seednb.config import load_params
 from seednb.data.joined import BLOCK, block_mask
-from seednb.data.pictures import Pictures
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.examples import Examples
@@ -28,16 +28,6 @@ LINES = [
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
 PICTURES = "0001222"  # of each example: three, one and three texts about a picture
-
-
-class Noise(Pictures):
-    """Pictures made of seeded noise, in place of files."""
-
-    def __init__(self):
-        pass
-
-    def pixels(self, name):
-        return torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(int(name)))
 
 
 @pytest.fixture

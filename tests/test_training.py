@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from noise_pictures import Noise
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForImageTextToText,
@@ -20,7 +21,6 @@ from transformers import (
 from seednb import monitor
 from seednb.config import load_params
 from seednb.data.batches import collate
-from seednb.data.pictures import Pictures
 from seednb.data.pocket.quiz import KINDS
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
@@ -51,16 +51,6 @@ LINES = [
     ("Is there a bus in the image?", "No"),
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
-
-
-class Noise(Pictures):
-    """Pictures made of seeded noise, in place of files."""
-
-    def __init__(self):
-        pass
-
-    def pixels(self, name):
-        return torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(int(name)))
 
 
 @pytest.fixture

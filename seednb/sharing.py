@@ -38,9 +38,9 @@ def shard_layers(model: nn.Module, device: torch.device) -> None:
         )
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     layers = decoder_layers(model)
-    inside = {parameter for layer in layers for parameter in layer.parameters()}
-    frozen = {parameter for parameter in inside if not parameter.requires_grad}
-    whole = set(model.parameters()) - frozen
+    # By number: a reference to a weight would keep the whole of it beside its part.
+    frozen = {id(p) for layer in layers for p in layer.parameters() if not p.requires_grad}
+    whole = {p for p in model.parameters() if id(p) not in frozen}
     try:
         for layer in layers:
             fully_shard(layer, mesh=mesh, ignored_params=whole)

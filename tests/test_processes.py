@@ -31,29 +31,38 @@ def test_the_launcher_starts_two_processes(tmp_path):
 
 HOLD = """
 import os
+from torch.multiprocessing.reductions import StorageWeakRef
 from seednb.config import ModelParams
 from seednb.model import add_adapter, decoder_layers, load_bundle, one_card_each
-from seednb.sharing import shard_layers
+from seednb import sharing
 one_card_each()
 bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)
 model = add_adapter(bundle.model, ModelParams(), seed=0)
 layer = decoder_layers(model)[0]
-weights = [p for p in layer.parameters() if not p.requires_grad]
-n_whole = sum(p.numel() for p in weights)
-shard_layers(model, bundle.device)
+n_whole = sum(p.numel() for p in layer.parameters() if not p.requires_grad)
+stored = [p.untyped_storage() for p in layer.parameters() if not p.requires_grad]
+stored = [StorageWeakRef(storage) for storage in stored]
+fully_shard, left = sharing.fully_shard, 0
+def watched(*args, **options):
+    global left
+    fully_shard(*args, **options)
+    left = sum(not storage.expired() for storage in stored)
+sharing.fully_shard = watched
+sharing.shard_layers(model, bundle.device)
 weights = [p for p in layer.parameters() if not p.requires_grad]
 held = sum(p.to_local().numel() for p in weights) / n_whole
-os.write(1, f"held {held}\\n".encode())
+os.write(1, f"held {held}, {left} whole weights left\\n".encode())
 """
 
 
 def test_two_processes_hold_half_of_a_layer_each(tmp_path):
+    """And none of it as a whole while other layers are still to come."""
     (tmp_path / "hold.py").write_text(HOLD)
     command = [sys.executable, *LAUNCH, str(tmp_path / "hold.py")]
     printed = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=100
     ).stdout
-    assert printed.count("held 0.5") == 2
+    assert printed.count("held 0.5, 0 whole weights left") == 2
 
 
 def seednb(launch, runs, *verb, **changes):

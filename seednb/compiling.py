@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seednb.model import ONE_SIZE, base_model, decoder_layers
+from seednb.model import ONE_SIZE, base_model, decoder_layers, n_tower_layers
 
 
 class Compiled:
@@ -19,6 +19,8 @@ class Compiled:
 
     def __init__(self, model: nn.Module, **options: Any) -> None:
         """Nothing is compiled before it runs; `options` are those of `torch.compile`."""
+        # Else each epsilon and scaling is a tensor on the host, and code for the host is built, too.
+        torch._dynamo.config.specialize_float = True
         self._forms = {
             part: torch.compile(part.forward, dynamic=True, **options) for part in _parts(model)
         }
@@ -35,7 +37,8 @@ class Compiled:
 def _parts(model: nn.Module) -> Iterator[nn.Module]:
     """The decoder's layers; attention and MLP of a tower that sees all pictures at one size.
 
-    Of the tower's first layer no input needs a gradient, which would be one form more.
+    A tower's layer as a whole would be torn: transformers hooks its attention. Of the first layer no
+    input needs a gradient, and of those that are not read no weight, which would be forms more.
     """
     yield from decoder_layers(model)
     whole = base_model(model)
@@ -44,7 +47,7 @@ def _parts(model: nn.Module) -> Iterator[nn.Module]:
     (layers,) = (
         module for module in whole.model.vision_tower.modules() if isinstance(module, nn.ModuleList)
     )
-    for layer in layers[1:]:
+    for layer in layers[1 : n_tower_layers(model)]:
         for part in layer.children():
             if any(isinstance(module, nn.Linear) for module in part.modules()):
                 yield part

@@ -213,25 +213,34 @@ def n_trainable(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def idle_adapters(model: nn.Module) -> list[nn.Parameter]:
-    """Adapter weights that no loss reaches: LLaVA reads vision features before the tower's end.
+def n_tower_layers(model: nn.Module) -> int | None:
+    """How many layers of the vision tower are read; None if that is not said.
 
-    With features taken from layer -2 the last tower layer is dead weight. Under several processes a
-    parameter without gradient is an error, so the trainer leaves these out.
+    LLaVA reads vision features before the tower's end: of layer -2, the one before the last.
     """
     config = model.config
     feature_layer = getattr(config, "vision_feature_layer", None)
     if not isinstance(feature_layer, int):
+        return None
+    n_layers: int = config.vision_config.num_hidden_layers
+    return feature_layer % (n_layers + 1)  # hidden state 0 is the embedding
+
+
+def idle_adapters(model: nn.Module) -> list[nn.Parameter]:
+    """Adapter weights that no loss reaches: those of tower layers that are not read.
+
+    Under several processes a parameter without gradient is an error, so the trainer leaves these out.
+    """
+    n_read = n_tower_layers(model)
+    if n_read is None:
         return []
-    n_layers = config.vision_config.num_hidden_layers
-    last_used = feature_layer % (n_layers + 1)  # hidden state 0 is the embedding
     layer = re.compile(r"vision_tower\..*layers\.(\d+)\.")
     return [
         parameter
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
         and (found := layer.search(name))
-        and int(found.group(1)) >= last_used
+        and int(found.group(1)) >= n_read
     ]
 
 

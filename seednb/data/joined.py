@@ -122,9 +122,15 @@ def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMas
         token = wanted.view(n, BLOCK, 1)
         return (token >= first) & (token <= last)
 
+    first_own = torch.searchsorted(segments, segments, out_int32=True)
+    first_shared = torch.searchsorted(segments, starts, out_int32=True)
+    end_shared = torch.searchsorted(segments, starts, right=True, out_int32=True)
+
     def allowed(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        own = segments[key] == segments[query]
-        return (query >= key) & (own | (segments[key] == starts[query]))
+        """In bounds of the query alone, which a kernel reads once for all keys."""
+        in_own = key >= first_own[query]
+        in_shared = (key >= first_shared[query]) & (key < end_shared[query])
+        return (query >= key) & (in_own | in_shared)
 
     looks = holds(segments) | holds(starts)
     number = torch.arange(n, device=segments.device)

@@ -59,7 +59,10 @@ def measure_model(
         examples = make_examples(bundle, max(1, n_pictures), 4 if n_pictures else 1)
         n = len(examples.rows)
         params = replace(
-            TrainParams(), batch_size=n, grad_accum=1, gradient_checkpointing=checkpointing
+            TrainParams(sample_every=0),
+            batch_size=n,
+            grad_accum=1,
+            gradient_checkpointing=checkpointing,
         )
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))

@@ -36,7 +36,7 @@ def main(size: str = "7b", shard: bool = False) -> None:
     n = processes.num_processes
     examples = make_examples(bundle, n if shard else 4 * n, 4)
     params = replace(
-        TrainParams(),
+        TrainParams(sample_every=0),
         batch_size=len(examples.rows),
         grad_accum=1,
         gradient_checkpointing="always" if shard else "never",

@@ -66,7 +66,7 @@ def main(tiny: bool = False, only: str = "") -> None:
         **changes: Any,
     ) -> Work:
         n = len(examples.rows)
-        params = replace(TrainParams(batch_size=n, grad_accum=1), **changes)
+        params = replace(TrainParams(batch_size=n, grad_accum=1, sample_every=0), **changes)
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, folder / "run", cache)
         optimisers.append(run.optimiser.optimizer)

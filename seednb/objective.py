@@ -13,7 +13,7 @@ from seednb.losses import Divergence, cross_entropy
 from seednb.purify import purify_logits
 from seednb.spaces import Purification
 
-CHUNK = 2**25  # logits of one matrix that are held at a time: 128 MiB in float32
+CHUNK = 2**26  # logits of one matrix that are held at a time: 256 MiB in float32
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from seednb.examples import Group, Pass
 from seednb.model import one_generator_aside
 from seednb.objective import Objective
 from seednb.teacher import Teacher, Views
-from seednb.tokens import example_means, precise
+from seednb.tokens import mean_of_means, precise
 from seednb.transfer import OnHost
 
 N_PROBED = 256  # answer tokens, spread over the pass: a millisecond of the head's time at 7B
@@ -32,6 +32,7 @@ class Probe:
         views: Views | None,
         beta: Float[Tensor, "N"],
         example_of_token: Int[Tensor, "N"],
+        n_examples: int,
     ) -> dict[str, OnHost]:
         """Figures of a pass, each a tensor of one number; none where nothing is distilled.
 
@@ -45,13 +46,13 @@ class Probe:
             return {}
         student = student.detach()
         some = slice(None, None, -(-len(student) // N_PROBED))
-        examples, example_of_token = example_of_token[some].unique(return_inverse=True)
         head, temperature = self.objective.head, self.objective.temperature
         logits, clean = head(student[some]), head(views.clean[some])
         target = clean
         if views.noisy is not None:
             target = self.objective.purification(clean, head(views.noisy[some]), beta[some])
         optimised = self.objective.divergence(logits, target, temperature)
+        example = example_of_token[some]
         of_student, of_clean, of_target = (
             (precise(values) / temperature).log_softmax(-1) for values in (logits, clean, target)
         )
@@ -60,7 +61,7 @@ class Probe:
         position = ((optimised - reverse) * gap).sum() / (gap * gap).sum()
         scale = temperature**2
         contrast, probed = (
-            scale * example_means(values, example_of_token, len(examples)).mean()
+            scale * mean_of_means(values, example, n_examples)
             for values in (_kl(of_clean, of_target), optimised)
         )
         found = {"contrast": contrast, "probed": probed, "direction": position}

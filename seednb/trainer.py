@@ -362,7 +362,8 @@ class Run:
         """Add the gradients of all passes but some; returns figures, and which passes are left out.
 
         `first` are the hidden states of the first pass, where they were queued before. A host that
-        hurries launches the backward pass before it knows whether the loss is finite.
+        hurries launches the backward pass before it knows whether the loss is finite; the loss is on its
+        way by then, so that knowing it does not take waiting for that pass.
         """
         values: list[dict[str, OnHost]] = []
         left_out = set(left_out)
@@ -377,16 +378,16 @@ class Run:
                     "the loss depends on no adapter weight, so nothing would be learnt; with "
                     "checkpointing set use_reentrant=False, and check lora_scope"
                 )
+            values.append({key: OnHost(value.detach()) for key, value in losses.items()})
+            values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
             if not self.hurries and not torch.isfinite(loss):
                 left_out.add(number)
             if self._all_say(number not in left_out):
                 self.accelerator.backward(loss if part.counts else 0 * loss)
-            values.append({key: OnHost(value.detach()) for key, value in losses.items()})
-            values[-1] |= {"beta": OnHost(beta), "confidence": confidence}
             if part is heard.passes[0]:
                 each = self._of_tokens(part.batch, beta, hidden.device)
-                numbers = part.batch.example_of_token
-                values[-1] |= self.probe.figures(hidden, view, each, numbers)
+                numbers, n = part.batch.example_of_token, len(part.batch)
+                values[-1] |= self.probe.figures(hidden, view, each, numbers, n)
         return values, left_out
 
     def _all_say(self, flag: bool) -> bool:

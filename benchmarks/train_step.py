@@ -109,6 +109,9 @@ def main(tiny: bool = False, only: str = "") -> None:
             four, **kept, cache=TeacherCache(folder / "cache", 2**34)
         ),
         "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, compiled=not tiny),
+        "ours, 4 pairs a picture, eight pictures a step, compiled, teacher cached": ours(
+            eight, **kept, cache=TeacherCache(folder / "cache of eight", 2**34)
+        ),
         "ours, 4 pairs a picture, dense attention, compiled": ours(
             four, compiled=not tiny, attention="dense"
         ),

@@ -218,7 +218,7 @@ def n_tower_layers(model: nn.Module) -> int | None:
 
     LLaVA reads vision features before the tower's end: of layer -2, the one before the last.
     """
-    config = model.config
+    config: Any = model.config
     feature_layer = getattr(config, "vision_feature_layer", None)
     if not isinstance(feature_layer, int):
         return None

@@ -84,9 +84,9 @@ def extensions() -> list[Variant]:
     return tried + decodings()
 
 
-def confirmation(winner: Variant | None) -> list[Variant]:
-    """What is trained in full on fresh seeds: v7, the winner of the search, and v8 if there is one."""
-    others = [winner] if winner else []
+def confirmation(*winners: Variant | None) -> list[Variant]:
+    """What is trained in full on fresh seeds: v7, the winners of the search, and v8 if there is one."""
+    others = [winner for winner in winners if winner]
     others += [Variant("v8", version="v8")] if "v8" in RECIPES else []
     return [BASE, V7, *others]
 

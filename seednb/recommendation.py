@@ -64,6 +64,11 @@ def best(rows: Sequence[Row], variants: Sequence[Variant]) -> Variant | None:
     return min(good, key=lambda found: found[0])[1] if good else None
 
 
+def decodings_of_v7(variants: Sequence[Variant]) -> list[Variant]:
+    """Ways to decode v7, which need no training of their own and go with any."""
+    return [v for v in variants if v.family == "decoding" and v.version == "v7"]
+
+
 def verdict(rows: Sequence[Row], name: str) -> str:
     """Whether a variant beats v7 on pictures and seeds that had no part in choosing it."""
     found = change(rows, name, "v7", "CHAIRi")

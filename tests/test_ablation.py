@@ -13,7 +13,7 @@ from seednb.config import load_params
 from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
 from seednb.data.instruct import read_pairs
 from seednb.experiment import Experiment
-from seednb.recommendation import best, candidates, combinations, verdict
+from seednb.recommendation import best, candidates, combinations, decodings_of_v7, verdict
 from seednb.reliability import caption_auc, in_bins, mention_confidences, view_overlap
 from seednb.stats import paired_bootstrap, ratio
 
@@ -185,7 +185,10 @@ def test_the_best_of_each_family_is_combined_and_what_costs_recall_is_not():
     rows += searched(**{"rank + mask": -0.01})
     winner = best(rows, [*chosen, both])
     assert winner is not None and winner.name == "rank"
-    assert confirmation(winner)[:3] == [BASE, V7, winner]
+    (dual,) = decodings_of_v7([*variants, Variant("contrast", "decoding", "base", contrast=True)])
+    assert dual.name == "dual"
+    assert confirmation(winner, best(rows, [dual]))[:4] == [BASE, V7, winner, dual]
+    assert confirmation(None, dual)[:3] == [BASE, V7, dual]
     assert best(searched(a=0.01), [Variant("a")]) is None
     with pytest.raises(ValueError, match="one version"):
         merged(V7, BASE, name="both")

@@ -18,8 +18,9 @@ def settle(claims: Iterable[Claim], metrics_rows: Sequence[Mapping[str, Any]]) -
     """One row a claim: id, section, statement, kind, verdict, evidence, command.
 
     `metrics_rows` are the rows of a report's metrics.json (an empty list: nothing was run).
-    Verdicts: arithmetic `consistent | inconsistent`; tried_here `supported | not supported |
-    opposite | not run`; needs_7b `needs the 7B run`; source `wrong | right | ambiguous`.
+    Verdicts: arithmetic `consistent | inconsistent`; tried_here `supported | not contradicted |
+    not supported | opposite | not run`; needs_7b `needs the 7B run`; source `wrong | right |
+    ambiguous`.
     Raises SeedError that names the claim if a check cannot use its arguments.
     """
     rows = []
@@ -42,14 +43,14 @@ def counts(frame: pd.DataFrame) -> pd.DataFrame:
 def interval_verdict(low: float, high: float, expected: str) -> str:
     """Verdict on a difference from its 95% interval.
 
-    | expected   | supported             | opposite        | not supported |
-    | lower      | high < 0              | low > 0         | interval holds 0 |
-    | higher     | low > 0               | high < 0        | interval holds 0 |
-    | zero       | interval holds 0      | (none)          | interval excludes 0 |
-    | not_lower  | high >= 0             | high < 0        | (none) |
-    | not_higher | low <= 0              | low > 0         | (none) |
+    | expected   | supported | not contradicted | opposite | not supported    |
+    | lower      | high < 0  | (none)           | low > 0  | interval holds 0 |
+    | higher     | low > 0   | (none)           | high < 0 | interval holds 0 |
+    | zero       | (none)    | interval holds 0 | (none)   | interval excludes 0 |
+    | not_lower  | low > 0   | interval holds 0 | high < 0 | (none)           |
+    | not_higher | high < 0  | interval holds 0 | low > 0  | (none)           |
 
-    An interval that holds 0 is no proof of "no effect": the evidence prints its width.
+    An interval that holds 0 is no proof of "no effect": a wide one holds large effects, too.
     Raises ValueError for another expectation.
     """
     below, above = high < 0, low > 0
@@ -58,11 +59,11 @@ def interval_verdict(low: float, high: float, expected: str) -> str:
     if expected == "higher":
         return "supported" if above else "opposite" if below else "not supported"
     if expected == "zero":
-        return "not supported" if below or above else "supported"
+        return "not supported" if below or above else "not contradicted"
     if expected == "not_lower":
-        return "opposite" if below else "supported"
+        return "opposite" if below else "supported" if above else "not contradicted"
     if expected == "not_higher":
-        return "opposite" if above else "supported"
+        return "opposite" if above else "supported" if below else "not contradicted"
     raise ValueError(f"expected {expected!r} is not a rule")
 
 
@@ -84,12 +85,16 @@ def _settle_one(claim: Claim, metrics_rows: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def _settle_query(query: Query, rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Verdict of the matching rows; where variants disagree, `not supported`."""
+    """Verdict of the matching rows; where variants disagree, the weaker or `not supported`."""
     found = [row for row in rows if _matches(query, row) and _has_interval(row)]
     if not found:
         return "not run", f"no row with an interval for {_title(query)}"
     verdicts = {interval_verdict(row["low"], row["high"], query.expected) for row in found}
-    verdict = verdicts.pop() if len(verdicts) == 1 else "not supported"
+    if len(verdicts) == 1:
+        (verdict,) = verdicts
+    else:
+        weaker = verdicts == {"supported", "not contradicted"}
+        verdict = "not contradicted" if weaker else "not supported"
     listed = "; ".join(_describe(row) for row in found)
     return verdict, f"{_title(query)}, expected {query.expected.replace('_', ' ')}: {listed}"
 

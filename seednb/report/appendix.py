@@ -17,7 +17,13 @@ KINDS = {
 # kind, tone, verdicts that count (none: all), what the tile says, what the first screen says
 TILES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("tried_here", "good", ("supported",), "supported by this run", "claims supported here"),
-    ("tried_here", "open", ("not supported", "opposite"), "not supported by this run", "not"),
+    (
+        "tried_here",
+        "open",
+        ("not contradicted", "not supported", "opposite"),
+        "not supported by this run",
+        "not",
+    ),
     ("arithmetic", "bad", ("inconsistent",), "inconsistent with their own numbers", "inconsistent"),
     ("needs_7b", "open", (), "need the 7B model", "need 7B"),
 )

@@ -108,7 +108,7 @@ def build_parser() -> Parser:
 
     verb = add_verb(verbs, "plan", plan, "hours and memory of a full run on 1 to 1024 cards", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128")  # fmt: skip
     verb.add_argument("--gpus", type=int, metavar="N", help="default: a table of 1, 2, 4, … 1024")
-    verb.add_argument("--card", default="h200", help="rtx4090, a100-80, h100, h200, …")
+    verb.add_argument("--card", default="h100", help="rtx4090, a100-80, h100, h200, …")
     verb.add_argument("--model", default="llava-1.5-7b", help="llava-1.5-7b, llava-1.5-13b or llava-next-34b")  # fmt: skip
     verb.add_argument("--pairs", type=int, default=150_000)
     verb.add_argument("--epochs", type=int, default=3)

@@ -1,7 +1,7 @@
 """What a card can hold and how long a full run takes: measured on one card, projected to others.
 
-Measured are the rows of `benchmarks/results/{train_step,memory}.json` (one card).
-All else is projected from them:
+Measured are the rows of `benchmarks/results/{train_step,memory}.json`, each of one card; the first
+names the card that counts as measured. All else is projected from them:
 
 rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sample): `launched` is
          the measured rate x 32 / the model's layers (a processor launches layers one by one), u is
@@ -162,6 +162,28 @@ def benchmark(root: Path, name: str) -> dict[str, Any]:
         raise SeedError(f"{file} is missing; on a GPU run: python benchmarks/{name}.py")
     result: dict[str, Any] = read_json(file)
     return result
+
+
+def scaling_table(root: Path) -> pd.DataFrame:
+    """What `benchmarks/scaling.py` measured on several cards of one machine, beside one of them."""
+    files = sorted((root / RESULTS).glob("scaling-*.json"))
+    rows = {row["name"]: row for file in files for row in read_json(file)["rows"]}
+    table = []
+    for name, row in rows.items():
+        size, _, form = name.partition(", ")
+        n_cards, _, how = form.partition(" processes")
+        one = rows.get(f"{size}, 1 processes{how}")
+        table.append(
+            {
+                "model": size,
+                "cards": int(n_cards),
+                "layers": "in parts" if how else "whole on each",
+                "samples/s": row["samples_per_s"],
+                "times one card": row["samples_per_s"] / one["samples_per_s"] if one else None,
+                "GiB of each": max(row["peak_gib_of_each"]),
+            }
+        )
+    return pd.DataFrame(table)
 
 
 def provenance(result: dict[str, Any]) -> str:

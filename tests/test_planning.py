@@ -1,6 +1,7 @@
 """Projections agree with what was measured, and with the architectures that they speak of."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from seednb import planning
+from seednb.artifacts import write_json
 from seednb.cli import main
 from seednb.config import ModelParams
 from seednb.errors import SeedError
@@ -161,3 +163,20 @@ def test_accelerate_reads_its_files(file):
     content = yaml.safe_load(file.read_text())
     assert config.num_processes == content["num_processes"]
     assert f"--config_file params/accelerate/{file.name}" in file.read_text()
+
+
+def test_several_cards_stand_beside_one_of_them(tmp_path):
+    folder = tmp_path / planning.RESULTS
+    folder.mkdir(parents=True)
+    for name, rate in (
+        ("7b, 1 processes", 20.0),
+        ("7b, 2 processes", 39.0),
+        ("34b, 2 processes, sharded", 4.0),
+    ):
+        row = {"name": name, "samples_per_s": rate, "peak_gib_of_each": [30.0, 31.0]}
+        write_json(folder / f"scaling-{len(name)}-{rate}.json", {"rows": [row]})
+    table = planning.scaling_table(tmp_path).set_index(["model", "cards"])
+    assert table.loc[("7b", 2), "times one card"] == 39 / 20
+    assert math.isnan(table.loc[("34b", 2), "times one card"])
+    assert table.loc[("34b", 2), "layers"] == "in parts"
+    assert set(table["GiB of each"]) == {31.0}

@@ -76,6 +76,7 @@ def build_parser() -> Parser:
     verb.add_argument("--model", type=Path, help="adapter folder")
     add_benchmark_options(verb)
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
+    verb.add_argument("--contrast", action="store_true", help="decode from purified logits, too: -p contrast_beta=…, caption_beams=…")  # fmt: skip
     verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
     verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
     _dry_run_option(verb)
@@ -223,6 +224,8 @@ def evaluate(options: argparse.Namespace) -> None:
         raise SeedError(
             "give --model FOLDER, or --benchmarks NAME,NAME; see: seednb evaluate --help"
         )
+    if options.contrast and options.benchmarks:
+        raise SeedError("--contrast goes with POPE and CHAIR of an adapter, not with --benchmarks")
     if options.dry_run:
         from seednb.dry_run import show_benchmarks, show_evaluate
 
@@ -233,7 +236,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.benchmarks:
         run_benchmarks(options, lab)
         return
-    table = lab.compare(options.model, with_base=options.compare)
+    table = lab.compare(options.model, options.compare, options.contrast)
     if one_card_each().is_main_process:
         print(as_text(table))
 

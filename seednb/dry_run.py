@@ -62,7 +62,8 @@ def show_train(
 
 def show_evaluate(params: Params, options: Namespace) -> Iterator[str]:
     """What `seednb evaluate` would ask of which models."""
-    models = ["the adapter", *(["the base model"] if options.compare else [])]
+    adapter = "the adapter, decoded from purified logits," if options.contrast else "the adapter"
+    models = [adapter, *(["the base model"] if options.compare else [])]
     evaluation = params.evaluation
     yield f"{NOTHING}; seednb evaluate would ask {' and '.join(models)}:"
     yield from table(

@@ -235,15 +235,20 @@ class Experiment:
                 write_json(file, metric_rows(answers, self.data, self.params.evaluation))
         return read_json(file)
 
-    def compare(self, adapter: Path, with_base: bool) -> pd.DataFrame:
+    def compare(self, adapter: Path, with_base: bool, contrasted: bool = False) -> pd.DataFrame:
         """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it.
 
-        Its records are kept in `runs`, by what the adapter's files hold.
+        `contrasted`: it is decoded from purified logits, too (dual purification). Its records are
+        kept in `runs`, by what the adapter's files hold.
         """
         check_adapter(adapter)
-        stage = self._answer_stage("adapter", {"adapter": folder_fingerprint(adapter)})
-        records = self._kept("adapter", stage, lambda: self._ask(self.adapted(adapter), stage))
-        answers = {"adapter": records}
+        contrast = Contrast.of(self.params.evaluation) if contrasted else None
+        given = {"adapter": folder_fingerprint(adapter)} | ({"contrast": True} if contrast else {})
+        stage = self._answer_stage("adapter", given)
+        records = self._kept(
+            "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrast)
+        )
+        answers = {"adapter + contrast" if contrast else "adapter": records}
         if with_base:
             answers = {"base": self.answers("base")} | answers
         rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from seednb.cli import main
+from seednb.data.files import read_json_lines
 
 ROOT = Path(__file__).parents[1]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -62,6 +63,26 @@ def test_evaluate_compares_an_adapter_with_the_base(runs, adapter, capsys):
     assert main(["evaluate", "--params", SMOKE, "--model", str(adapter), *sizes]) == 0
     text = capsys.readouterr().out
     assert {"CHAIRi", "accuracy", "adapter", "base"} <= set(text.split())
+
+
+def test_evaluate_decodes_an_adapter_from_purified_logits_too(runs, adapter, capsys):
+    given = ["evaluate", "--params", SMOKE, "--model", str(adapter), "-p", f"runs_dir={runs}"]
+
+    def margins(*options):
+        before = set((runs / "smoke").glob("answers-adapter-*"))
+        assert main([*given, "--pope-n", "4", "--chair-n", "6", *options]) == 0
+        (folder,) = set((runs / "smoke").glob("answers-adapter-*")) - before
+        assert ("adapter + contrast" in capsys.readouterr().out) == bool(options)
+        return [line["margin"] for line in read_json_lines(folder / "probes.jsonl")]
+
+    plain = margins()
+    assert margins("--contrast", "-p", "contrast_beta=0") == pytest.approx(plain, abs=1e-3)
+    assert margins("--contrast") != pytest.approx(plain, abs=1e-3)
+
+
+def test_benchmarks_are_not_decoded_from_purified_logits(runs, capsys):
+    given = ["evaluate", "--params", SMOKE, "--benchmarks", "mme", "--contrast"]
+    assert "--contrast goes with POPE and CHAIR" in fails(given, capsys)
 
 
 def test_prepare_data_keeps_good_pairs_and_counts_the_others(tmp_path, capsys):

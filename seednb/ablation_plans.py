@@ -15,6 +15,8 @@ TEMPERATURES = (1.0, 2.0, 4.0)
 FIXED_BETAS = (0.4, 1.1)
 RATES = (0.1, 10.0)  # times the profile's
 RANKS = (0.5, 2.0)
+NOISY_SHARES = (0.25, 0.5, 0.75)
+CURVE_DATA = (0.5, 1.0, 2.0)  # in short trainings
 DIVERGENCES = ("forward", "js", "skew_reverse", "skew_forward")
 
 
@@ -82,6 +84,24 @@ def extensions() -> list[Variant]:
     tried.append(Variant("own labels", "self-supervised", "distill_only", labels="self"))
     tried.append(Variant("distillation only", "self-supervised", "distill_only"))
     return tried + decodings()
+
+
+def noisy_shares() -> list[Variant]:
+    """Quality against cost: the noisy view for the least sure examples only; v7 asks for all."""
+    return [_variant(f"noisy share {s:g}", "cheaper", noisy_share=s) for s in NOISY_SHARES]
+
+
+def data_amounts() -> list[Variant]:
+    """Quality against quantity: some numbers of pairs, of all kinds or without trivial answers."""
+    kinds: dict[str, dict[str, Any]] = {
+        "all pairs": {},
+        "no answers of one word": {"drop_trivial_answers": True},
+    }
+    return [
+        Variant(f"{kind} x{d:g}", kind, changes=changes, data=d)
+        for kind, changes in kinds.items()
+        for d in CURVE_DATA
+    ]
 
 
 def confirmation(*winners: Variant | None) -> list[Variant]:

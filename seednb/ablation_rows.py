@@ -93,6 +93,15 @@ def forest(
     )
 
 
+def curve_points(
+    rows: Sequence[Row], spent: Mapping[str, float], groups: Mapping[str, str], metric: str
+) -> pd.DataFrame:
+    """Differences to the base model as `plots.trade_off` draws them; `spent` and `groups` by name."""
+    points = forest(rows, [Variant(name) for name in spent], "base", metric)
+    names = points["model"]
+    return points.assign(spent=names.map(spent), group=names.map(groups))
+
+
 def metric_rows(results: Sequence[Result], lab: Experiment, against: Sequence[str]) -> list[Row]:
     """Levels of every variant, and differences to those named in `against`, seed by seed."""
     by_name: dict[str, list[Result]] = {}

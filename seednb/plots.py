@@ -191,6 +191,29 @@ def lines(frame: pd.DataFrame, xlabel: str, ylabel: str, title: str = "") -> Fig
     return figure
 
 
+def trade_off(frame: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
+    """Curves with 95% intervals over what is spent, one for each group; zero is marked.
+
+    `frame` has columns group, spent, value, low, high (the last three fractions, drawn in points).
+    """
+    figure, (ax,) = canvas(height=3.0)
+    ax.axhline(0, color=INK, linewidth=1)
+    groups = frame.groupby("group", sort=False)
+    step = 0.008 * (frame["spent"].max() - frame["spent"].min())  # so that whiskers do not coincide
+    looks = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY), ("-", "--", ":", "-."), strict=False)
+    for n, ((name, mine), (marker, colour, dash)) in enumerate(zip(groups, looks, strict=False)):
+        mine = mine.sort_values("spent")
+        value, low, high = (100 * mine[part].to_numpy(float) for part in ("value", "low", "high"))
+        ax.errorbar(
+            mine["spent"] + n * step, value, yerr=[value - low, high - value],
+            fmt=marker, linestyle=dash, color=colour, capsize=3, label=name,
+        )  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(groups) > 1:
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def histogram(values: Sequence[float], xlabel: str, marks: Sequence[float] = ()) -> Figure:
     """Distribution of values with marked positions."""
     figure, (ax,) = canvas(height=2.6)

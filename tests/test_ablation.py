@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 
 from seednb.ablation import Run, Variant, asked, make, merged, quiet, run_all, runs_of
-from seednb.ablation_plans import BASE, V7, confirmation, extensions, hyper_parameters
-from seednb.ablation_rows import PREFIX, finished_rows, forest, measured, paired, relative_costs
+from seednb.ablation_plans import BASE, V7, confirmation, data_amounts, extensions, hyper_parameters
+from seednb.ablation_rows import (
+    PREFIX,
+    curve_points,
+    finished_rows,
+    forest,
+    measured,
+    paired,
+    relative_costs,
+)
 from seednb.config import load_params
 from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
 from seednb.data.instruct import read_pairs
@@ -150,6 +158,16 @@ def test_confidence_is_taken_at_the_mention_and_binned_by_rank(lab):
     )
     assert in_bins(made, ["max_logprob"])["max_logprob"].tolist() == [1.0] * 4 + [0.0] * 4
     assert set(caption_auc(frame)["of"]) == {"mention's token", "caption"}
+
+
+def test_curves_spend_more_of_one_thing_from_point_to_point():
+    amounts = data_amounts()
+    assert [v.data for v in amounts if not v.changes] == sorted({v.data for v in amounts})
+    assert len({v.name for v in amounts}) == len(amounts)
+    found = {"model": "ablation/b", "versus": "ablation/base", "metric": "CHAIRi"}
+    rows = [found | {"value": -0.01, "low": -0.02, "high": 0.0}]
+    points = curve_points(rows, {"a": 1, "b": 2}, {"a": "one", "b": "two"}, "CHAIRi")
+    assert points[["spent", "group", "value"]].values.tolist() == [[2, "two", -0.01]]
 
 
 def row(name, metric, value, low, high):

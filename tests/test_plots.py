@@ -14,12 +14,14 @@ from seednb import plots
 FRAME = pd.DataFrame(
     {"model": ["v4", "v7"], "value": [0.001, -0.03], "low": [-0.01, -0.04], "high": [0.01, -0.02]}
 )
+SPENT = pd.concat([FRAME.assign(group=g, spent=[400, 200]) for g in ("all", "some")])
 FIGURES = {
     "differences": lambda: plots.differences(FRAME, "CHAIRi"),
     "levels": lambda: plots.levels(FRAME.assign(value=0.03, low=0.02, high=0.05), "CHAIRi"),
     "counts": lambda: plots.counts(pd.Series({"cup": 3, "fork": 5}), "pictures"),
     "heatmap": lambda: plots.heatmap(pd.DataFrame(np.eye(3)), "pictures"),
     "lines": lambda: plots.lines(pd.DataFrame({"a": [1, 2], "b": [2, 1]}), "beta", "KL"),
+    "trade_off": lambda: plots.trade_off(SPENT, "pairs", "CHAIRi (points)"),
     "histogram": lambda: plots.histogram([0.1, 0.2, 0.2], "confidence", marks=[0.15]),
     "pictures": lambda: plots.pictures([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"]),
 }
@@ -43,6 +45,16 @@ def test_differences_stand_at_their_values_in_points_with_their_intervals():
     np.testing.assert_allclose(ends, [[-1, 1], [-4, -2]])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["v4", "v7"]
     assert "points" in ax.get_xlabel() and "lower is better" in ax.get_xlabel()
+
+
+def test_a_trade_off_runs_from_little_to_much_with_an_interval_at_each_point():
+    (ax,) = plots.trade_off(SPENT, "pairs", "CHAIRi (points)").axes
+    everything, _ = ax.containers
+    points, _, (bars,) = everything.lines
+    np.testing.assert_allclose(points.get_xydata(), [[200, -3.0], [400, 0.1]])
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, [[-4, -2], [-1, 1]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all", "some"]
 
 
 def test_the_largest_counts_come_first_and_no_more_than_asked():

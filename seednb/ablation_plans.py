@@ -1,10 +1,10 @@
 """What chapters 10 and 11 try. Sizes are relative to the profile, so the plans hold for any."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from seednb.ablation import Variant
 from seednb.config import Params
-from seednb.versions import RECIPES
 
 BASE = Variant("base", version="base")
 V7 = Variant("v7")
@@ -81,6 +81,7 @@ def extensions() -> list[Variant]:
     tried.append(
         _variant("same noise, remembered", family, noise="per_image_seed", teacher_cache_gib=1.0)
     )
+    tried.append(_variant("no answers of one word", "data", drop_trivial_answers=True))
     tried.append(Variant("own labels", "self-supervised", "distill_only", labels="self"))
     tried.append(Variant("distillation only", "self-supervised", "distill_only"))
     return tried + decodings()
@@ -95,7 +96,7 @@ def data_amounts() -> list[Variant]:
     """Quality against quantity: some numbers of pairs, of all kinds or without trivial answers."""
     kinds: dict[str, dict[str, Any]] = {
         "all pairs": {},
-        "no answers of one word": {"drop_trivial_answers": True},
+        "longer answers": {"drop_trivial_answers": True},
     }
     return [
         Variant(f"{kind} x{d:g}", kind, changes=changes, data=d)
@@ -104,11 +105,9 @@ def data_amounts() -> list[Variant]:
     ]
 
 
-def confirmation(*winners: Variant | None) -> list[Variant]:
-    """What is trained in full on fresh seeds: v7, the winners of the search, and v8 if there is one."""
-    others = [winner for winner in winners if winner]
-    others += [Variant("v8", version="v8")] if "v8" in RECIPES else []
-    return [BASE, V7, *others]
+def confirmation(winners: Sequence[Variant]) -> list[Variant]:
+    """What is trained in full on fresh seeds: v7, and the winners of the search."""
+    return [BASE, V7, *winners]
 
 
 def decodings() -> list[Variant]:

@@ -9,6 +9,7 @@ from seednb.ablation_rows import PREFIX
 
 Row = Mapping[str, Any]
 LARGEST = 3  # extensions in one combination
+FINALISTS = 3  # trainings that are tried again
 
 
 def change(rows: Sequence[Row], name: str, versus: str, metric: str) -> Row:
@@ -52,21 +53,33 @@ def combinations(chosen: Sequence[Variant]) -> list[Variant]:
     ]
 
 
-def best(rows: Sequence[Row], variants: Sequence[Variant]) -> Variant | None:
-    """The variant with the lowest CHAIRi that keeps recall; None if none lowers it."""
+def finalists(rows: Sequence[Row], variants: Sequence[Variant], n: int) -> list[Variant]:
+    """The variants with the lowest CHAIRi of those that lower it and keep recall, best first."""
     good = [
-        (value, variant)
-        for variant in variants
+        (value, number)
+        for number, variant in enumerate(variants)
         if (value := change(rows, variant.name, "v7", "CHAIRi")["value"]) is not None
         and value < 0
         and keeps_recall(rows, variant.name)
     ]
-    return min(good, key=lambda found: found[0])[1] if good else None
+    return [variants[number] for _, number in sorted(good)[:n]]
 
 
 def decodings_of_v7(variants: Sequence[Variant]) -> list[Variant]:
     """Ways to decode v7, which need no training of their own and go with any."""
     return [v for v in variants if v.family == "decoding" and v.version == "v7"]
+
+
+def recommended(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """Of those that beat v7 on fresh pictures and seeds, the one with the lowest CHAIRi, or none."""
+    winners = {
+        name: found["value"]
+        for name in names
+        if (found := change(rows, name, "v7", "CHAIRi"))["high"] < 0 and keeps_recall(rows, name)
+    }
+    if not winners:
+        return "None of them beats v7 on CHAIRi at no loss of recall: there is no v8."
+    return f"Recommended in v7's place (v8): {min(winners, key=winners.__getitem__)}."
 
 
 def verdict(rows: Sequence[Row], name: str) -> str:

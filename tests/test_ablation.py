@@ -21,7 +21,14 @@ from seednb.config import load_params
 from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
 from seednb.data.instruct import read_pairs
 from seednb.experiment import Experiment
-from seednb.recommendation import best, candidates, combinations, decodings_of_v7, verdict
+from seednb.recommendation import (
+    candidates,
+    combinations,
+    decodings_of_v7,
+    finalists,
+    recommended,
+    verdict,
+)
 from seednb.reliability import caption_auc, in_bins, mention_confidences, view_overlap
 from seednb.stats import paired_bootstrap, ratio
 
@@ -201,13 +208,11 @@ def test_the_best_of_each_family_is_combined_and_what_costs_recall_is_not():
     assert both.name == "rank + mask"
     assert both.changes == {"beta_rule": "rank", "perturbation": "mask"}
     rows += searched(**{"rank + mask": -0.01})
-    winner = best(rows, [*chosen, both])
-    assert winner is not None and winner.name == "rank"
+    first, *others = finalists(rows, [*chosen, both], 2)
+    assert first.name == "rank" and [v.name for v in others] == ["mask"]
     (dual,) = decodings_of_v7([*variants, Variant("contrast", "decoding", "base", contrast=True)])
-    assert dual.name == "dual"
-    assert confirmation(winner, best(rows, [dual]))[:4] == [BASE, V7, winner, dual]
-    assert confirmation(None, dual)[:3] == [BASE, V7, dual]
-    assert best(searched(a=0.01), [Variant("a")]) is None
+    assert confirmation([first, dual]) == [BASE, V7, first, dual]
+    assert finalists(searched(a=0.01, timid=-0.1), [Variant("a"), Variant("timid")], 3) == []
     with pytest.raises(ValueError, match="one version"):
         merged(V7, BASE, name="both")
 
@@ -217,6 +222,8 @@ def test_a_verdict_needs_an_interval_below_zero_and_recall():
     assert "good beats v7" in verdict(rows, "good")
     assert "does not beat" in verdict(rows, "unclear")
     assert "but recall with it" in verdict(rows, "timid")
+    assert recommended(rows, ["good", "unclear", "timid"]).endswith("(v8): good.")
+    assert "no v8" in recommended(rows, ["unclear", "timid"])
 
 
 def test_seeds_are_paired_and_an_untrained_model_meets_every_seed():

@@ -73,21 +73,32 @@ def decodings_of_v7(variants: Sequence[Variant]) -> list[Variant]:
 def recommended(rows: Sequence[Row], names: Sequence[str]) -> str:
     """Of those that beat v7 on fresh pictures and seeds, the one with the lowest CHAIRi, or none."""
     winners = {
-        name: found["value"]
-        for name in names
-        if (found := change(rows, name, "v7", "CHAIRi"))["high"] < 0 and keeps_recall(rows, name)
+        name: change(rows, name, "v7", "CHAIRi")["value"] for name in names if beats(rows, name)
     }
     if not winners:
         return "None of them beats v7 on CHAIRi at no loss of recall: there is no v8."
     return f"Recommended in v7's place (v8): {min(winners, key=winners.__getitem__)}."
 
 
+def lowers(rows: Sequence[Row], name: str) -> bool:
+    """Whether CHAIRi is lower than v7's: its interval lies below 0 as a whole."""
+    high = change(rows, name, "v7", "CHAIRi")["high"]
+    return high is not None and high < 0
+
+
+def beats(rows: Sequence[Row], name: str) -> bool:
+    """The rule: CHAIRi is lower, and recall is not."""
+    return lowers(rows, name) and keeps_recall(rows, name)
+
+
 def verdict(rows: Sequence[Row], name: str) -> str:
     """Whether a variant beats v7 on pictures and seeds that had no part in choosing it."""
     found = change(rows, name, "v7", "CHAIRi")
+    if found["high"] is None:
+        return f"{name} cannot be told from v7: too few pictures for an interval."
     interval = f"{100 * found['value']:+.1f} points [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
-    if found["high"] >= 0:
-        return f"{name} does not beat v7 on CHAIRi: {interval}."
-    if not keeps_recall(rows, name):
+    if beats(rows, name):
+        return f"{name} beats v7 on CHAIRi, {interval}, and recall is not lower."
+    if lowers(rows, name):
         return f"{name} lowers CHAIRi ({interval}), but recall with it."
-    return f"{name} beats v7 on CHAIRi, {interval}, and recall is not lower."
+    return f"{name} does not beat v7 on CHAIRi: {interval}."

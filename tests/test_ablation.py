@@ -224,6 +224,9 @@ def test_a_verdict_needs_an_interval_below_zero_and_recall():
     assert "but recall with it" in verdict(rows, "timid")
     assert recommended(rows, ["good", "unclear", "timid"]).endswith("(v8): good.")
     assert "no v8" in recommended(rows, ["unclear", "timid"])
+    rows += [row("few", "CHAIRi", None, None, None), row("few", "recall", None, None, None)]
+    assert "too few pictures" in verdict(rows, "few")
+    assert "no v8" in recommended(rows, ["few"])
 
 
 def test_seeds_are_paired_and_an_untrained_model_meets_every_seed():

@@ -27,6 +27,12 @@ def keeps_recall(rows: Sequence[Row], name: str, versus: str = "v7") -> bool:
     return high is not None and high >= 0
 
 
+def gain(rows: Sequence[Row], name: str) -> float | None:
+    """How CHAIRi differs from v7's in the search; None unless it is lower and recall is kept."""
+    value: float | None = change(rows, name, "v7", "CHAIRi")["value"]
+    return value if value is not None and value < 0 and keeps_recall(rows, name) else None
+
+
 def candidates(rows: Sequence[Row], variants: Sequence[Variant]) -> list[Variant]:
     """The best extension of each family by CHAIRi, best first, of those that lower it.
 
@@ -37,8 +43,8 @@ def candidates(rows: Sequence[Row], variants: Sequence[Variant]) -> list[Variant
         mergeable = variant.version == "v7" and variant.labels == "replay" and variant.changes
         if not mergeable or variant.contrast or variant.family == "decoding":
             continue
-        value = change(rows, variant.name, "v7", "CHAIRi")["value"]
-        if value is None or value >= 0 or not keeps_recall(rows, variant.name):
+        value = gain(rows, variant.name)
+        if value is None:
             continue
         if variant.family not in best or value < best[variant.family][0]:
             best[variant.family] = value, variant
@@ -55,14 +61,8 @@ def combinations(chosen: Sequence[Variant]) -> list[Variant]:
 
 def finalists(rows: Sequence[Row], variants: Sequence[Variant], n: int) -> list[Variant]:
     """The variants with the lowest CHAIRi of those that lower it and keep recall, best first."""
-    good = [
-        (value, number)
-        for number, variant in enumerate(variants)
-        if (value := change(rows, variant.name, "v7", "CHAIRi")["value"]) is not None
-        and value < 0
-        and keeps_recall(rows, variant.name)
-    ]
-    return [variants[number] for _, number in sorted(good)[:n]]
+    good = [(value, v) for v in variants if (value := gain(rows, v.name)) is not None]
+    return [variant for _, variant in sorted(good, key=lambda found: found[0])[:n]]
 
 
 def decodings_of_v7(variants: Sequence[Variant]) -> list[Variant]:

@@ -94,6 +94,12 @@ def pictures(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int
     return figure
 
 
+def _in_points(frame: pd.DataFrame) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(values, how far their intervals reach down and up), fractions drawn in points."""
+    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
+    return value, [value - low, high - value]
+
+
 def differences(
     frame: pd.DataFrame, metric: str, better: str = "lower", versus: str = "the base model"
 ) -> Figure:
@@ -103,9 +109,9 @@ def differences(
     """
     figure, (ax,) = canvas(height=0.9 + 0.34 * len(frame))
     y = np.arange(len(frame))[::-1]
-    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
+    value, whiskers = _in_points(frame)
     ax.axvline(0, color=INK, linewidth=1)
-    ax.errorbar(value, y, xerr=[value - low, high - value], fmt="o", color=BLUE, capsize=3)
+    ax.errorbar(value, y, xerr=whiskers, fmt="o", color=BLUE, capsize=3)
     ax.set_yticks(y, frame["model"])
     ax.set_ylim(-0.6, len(frame) - 0.4)
     ax.set_xlabel(f"{metric}: difference to {versus} (points; {better} is better)")
@@ -124,9 +130,8 @@ def grouped(frame: pd.DataFrame, xlabel: str, groups: str = "split") -> Figure:
     for n, (model, (marker, colour)) in enumerate(zip(models, looks, strict=False)):
         mine = frame[frame["model"] == model]
         y = np.array([-rows.index(name) for name in mine[groups]]) - (n + 1) / (len(models) + 1)
-        value, low, high = (100 * mine[name].to_numpy(float) for name in ("value", "low", "high"))
-        whisker = [value - low, high - value]
-        ax.errorbar(value, y, xerr=whisker, fmt=marker, color=colour, capsize=3, label=model)
+        value, whiskers = _in_points(mine)
+        ax.errorbar(value, y, xerr=whiskers, fmt=marker, color=colour, capsize=3, label=model)
     ax.set_yticks(-np.arange(len(rows)) - 0.5, rows)
     ax.set_ylim(-len(rows), 0)
     ax.grid(False, axis="y")
@@ -141,8 +146,8 @@ def levels(frame: pd.DataFrame, metric: str) -> Figure:
     """Bars of a metric by model with 95% intervals; `frame` as for `differences`."""
     figure, (ax,) = canvas(height=0.9 + 0.34 * len(frame))
     y = np.arange(len(frame))[::-1]
-    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
-    ax.barh(y, value, xerr=[value - low, high - value], color="#a9c3e4", edgecolor=INK, capsize=3)
+    value, whiskers = _in_points(frame)
+    ax.barh(y, value, xerr=whiskers, color="#a9c3e4", edgecolor=INK, capsize=3)
     ax.set_yticks(y, frame["model"])
     ax.set_xlabel(f"{metric} (%)")
     return figure
@@ -203,9 +208,9 @@ def trade_off(frame: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
     looks = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY), ("-", "--", ":", "-."), strict=False)
     for n, ((name, mine), (marker, colour, dash)) in enumerate(zip(groups, looks, strict=False)):
         mine = mine.sort_values("spent")
-        value, low, high = (100 * mine[part].to_numpy(float) for part in ("value", "low", "high"))
+        value, whiskers = _in_points(mine)
         ax.errorbar(
-            mine["spent"] + n * step, value, yerr=[value - low, high - value],
+            mine["spent"] + n * step, value, yerr=whiskers,
             fmt=marker, linestyle=dash, color=colour, capsize=3, label=name,
         )  # fmt: skip
     ax.set(xlabel=xlabel, ylabel=ylabel)

@@ -1,6 +1,7 @@
 """Layers as compiled code, in so few forms that compiling takes a minute, once."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,9 +22,10 @@ class Compiled:
         """Nothing is compiled before it runs; `options` are those of `torch.compile`."""
         # Else each epsilon and scaling is a tensor on the host, and code for the host is built, too.
         torch._dynamo.config.specialize_float = True
-        self._forms = {
-            part: torch.compile(part.forward, dynamic=True, **options) for part in _parts(model)
-        }
+        self._forms = {}
+        for part in _parts(model):
+            part.__dict__.pop("forward", None)  # an earlier compiled form
+            self._forms[part] = torch.compile(part.forward, dynamic=True, **options)
 
     def use(self, wanted: bool) -> None:
         """Run the compiled forms, or the code as it was written."""
@@ -32,6 +34,15 @@ class Compiled:
                 part.forward = form  # type: ignore[method-assign]
             else:
                 part.__dict__.pop("forward", None)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """The compiled forms, for as long as a context lasts."""
+        self.use(True)
+        try:
+            yield
+        finally:
+            self.use(False)
 
 
 def _parts(model: nn.Module) -> Iterator[nn.Module]:

@@ -49,6 +49,14 @@ class Hearing:
         confidences = [self._confidence(*pair) for pair in zip(passes, views, strict=True)]
         return Heard(group, passes, views, confidences)
 
+    def expect(self, group: Group) -> None:
+        """Begin to read what is remembered of a group that `of` will be asked about."""
+        if self.teacher is None:
+            return
+        for part in group.passes:
+            together = self.recipe.noisy_share == 1
+            self.teacher.expect(part.batch, part.noisy if together else None, part.keys)
+
     def _views(self, part: Pass) -> Views | None:
         if self.teacher is None:
             return None

@@ -29,11 +29,15 @@ class Objective:
     temperature: float
     measure: Measure = max_logprob
     purification: Purification = purify_logits
+    fused: bool = (
+        False  # compile what follows the head: each matrix of logits is read once or twice
+    )
 
     def confidence(self, clean: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
         """How sure the teacher is at each token, at most 0."""
+        measure = fused_measure if self.fused else measure_of
         chunks = clean.split(self._tokens_of_chunk)
-        return torch.cat([self.measure(self.head, chunk) for chunk in chunks])
+        return torch.cat([measure(self, chunk) for chunk in chunks])
 
     def token_losses(
         self,
@@ -48,12 +52,11 @@ class Objective:
         The teacher's logits are purified by `beta` if its noisy view is given. Without a teacher the
         divergence is 0. The factor T^2 is left to the loss.
         """
+        losses = fused_losses if self.fused else losses_of
         given = (student, answer_ids, clean, noisy, beta)
         if len(student) <= self._tokens_of_chunk:
-            return self._token_losses(*given)
-        parts = [
-            checkpoint(self._token_losses, *c, use_reentrant=False) for c in self._split(given)
-        ]
+            return losses(self, *given)
+        parts = [checkpoint(losses, self, *c, use_reentrant=False) for c in self._split(given)]
         distillation, supervision = zip(*parts, strict=True)
         return torch.cat(distillation), torch.cat(supervision)
 
@@ -67,19 +70,30 @@ class Objective:
             chunk = slice(start, start + self._tokens_of_chunk)
             yield tuple(None if tensor is None else tensor[chunk] for tensor in given)
 
-    def _token_losses(
-        self,
-        student: Tensor,
-        answer_ids: Tensor,
-        clean: Tensor | None,
-        noisy: Tensor | None,
-        beta: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        logits = self.head(student)
-        supervision = cross_entropy(logits, answer_ids)
-        if clean is None:
-            return torch.zeros_like(supervision), supervision
-        target = self.head(clean)
-        if noisy is not None and beta is not None:
-            target = self.purification(target, self.head(noisy), beta)
-        return self.divergence(logits, target, self.temperature), supervision
+
+def losses_of(
+    objective: Objective,
+    student: Tensor,
+    answer_ids: Tensor,
+    clean: Tensor | None,
+    noisy: Tensor | None,
+    beta: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """`token_losses` of one chunk."""
+    logits = objective.head(student)
+    supervision = cross_entropy(logits, answer_ids)
+    if clean is None:
+        return torch.zeros_like(supervision), supervision
+    target = objective.head(clean)
+    if noisy is not None and beta is not None:
+        target = objective.purification(target, objective.head(noisy), beta)
+    return objective.divergence(logits, target, objective.temperature), supervision
+
+
+def measure_of(objective: Objective, clean: Tensor) -> Tensor:
+    """`confidence` of one chunk."""
+    return objective.measure(objective.head, clean)
+
+
+fused_losses = torch.compile(losses_of, dynamic=True)
+fused_measure = torch.compile(measure_of, dynamic=True)

@@ -63,6 +63,14 @@ class Teacher:
         clean, _ = self._ask(batch, None, keys)
         return Views(clean, self._noisy_where(unsure(clean), batch, noisy, clean))
 
+    def expect(self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]) -> None:
+        """Begin to read what is remembered of a batch, on the host, that will be asked about."""
+        if self.cache is None:
+            return
+        asked = (CLEAN,) if noisy is None else (CLEAN, NOISY)
+        for view in set(asked) & set(self.remembered):
+            self.cache.expect(_named(view, keys), batch.input_ids.is_pinned())
+
     def _ask(
         self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]
     ) -> tuple[Tensor, Tensor | None]:
@@ -130,9 +138,10 @@ class Teacher:
     def _recall(self, view: str, batch: Batch, keys: Sequence[str]) -> Tensor | None:
         if self.cache is None or view not in self.remembered:
             return None
-        hidden = self.cache.get([f"{view}-{key}" for key in keys])
-        if hidden is not None and batch.input_ids.is_cuda:
-            hidden = hidden.pin_memory()  # a copy from other memory waits for all that is queued
+        on_gpu = (
+            batch.input_ids.is_cuda
+        )  # a copy from memory not pinned waits for all that is queued
+        hidden = self.cache.get(_named(view, keys), on_gpu)
         return None if hidden is None else hidden.to(batch.input_ids.device, non_blocking=True)
 
     def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> Tensor:
@@ -140,7 +149,11 @@ class Teacher:
         if self.cache is None or view not in self.remembered:
             return hidden
         parts = hidden.split(list(batch.n_answer_tokens))
-        kept = [
-            self.cache.put(f"{view}-{key}", part) for key, part in zip(keys, parts, strict=True)
-        ]
+        named = _named(view, keys)
+        kept = [self.cache.put(name, part) for name, part in zip(named, parts, strict=True)]
         return torch.cat([part.to(hidden.device) for part in kept])
+
+
+def _named(view: str, keys: Sequence[str]) -> list[str]:
+    """What a cache calls a view of some examples."""
+    return [f"{view}-{key}" for key in keys]

@@ -5,7 +5,9 @@ import shutil
 import time
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +43,9 @@ class TeacherCache:
         self._waiting: dict[str, Tensor] = {}
         self._n_waiting = 0  # bytes
         self._opened: dict[Path, tuple[Any, dict[str, int]]] = {}
+        self._reader = ThreadPoolExecutor(1, "teacher-cache")
+        self._expected: dict[tuple[str, ...], Future[Tensor | None]] = {}
+        self._lock = RLock()  # between the thread that reads ahead and its asker
         for partial in self.folder.glob(f"*{PARTIAL}"):
             if time.time() - partial.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -53,37 +58,59 @@ class TeacherCache:
 
     def find_again(self) -> None:
         """Look for shards that this process or another has written."""
-        for shard in sorted(self.folder.glob(f"*{SUFFIX}")):
-            try:
-                with safe_open(shard, framework="pt") as stored:
-                    self.shard_of = dict.fromkeys(stored.keys(), shard) | self.shard_of
-            except (SafetensorError, OSError):
-                self._discard(shard)
+        with self._lock:
+            for shard in sorted(self.folder.glob(f"*{SUFFIX}")):
+                try:
+                    with safe_open(shard, framework="pt") as stored:
+                        self.shard_of = dict.fromkeys(stored.keys(), shard) | self.shard_of
+                except (SafetensorError, OSError):
+                    self._discard(shard)
 
-    def get(self, keys: Sequence[str]) -> Float[Tensor, "N H"] | None:
-        """The states of some examples, one below the other; None unless all are there."""
-        if not all(key in self.shard_of or key in self._waiting for key in keys):
-            return None
-        found = [self._read(key) for key in keys]
+    def expect(self, keys: Sequence[str], pinned: bool = False) -> None:
+        """Begin to read what `get` will be asked for, beside whatever the asker does until then."""
+        self._expected[tuple(keys)] = self._reader.submit(self._gather, keys, pinned)
+
+    def get(self, keys: Sequence[str], pinned: bool = False) -> Float[Tensor, "N H"] | None:
+        """The states of some examples, one below the other; None unless all are there.
+
+        `pinned`: in memory that a GPU can read by itself.
+        """
+        expected = self._expected.pop(tuple(keys), None)
+        return self._gather(keys, pinned) if expected is None else expected.result()
+
+    def _gather(self, keys: Sequence[str], pinned: bool) -> Tensor | None:
+        with self._lock:
+            if not all(key in self.shard_of or key in self._waiting for key in keys):
+                return None
+            found = [self._read(key) for key in keys]
         kept = [hidden.cpu() for hidden in found if hidden is not None]
-        return torch.cat(kept) if len(kept) == len(keys) else None
+        if len(kept) < len(keys):
+            return None
+        n_tokens, width = sum(map(len, kept)), kept[0].shape[1]
+        states = torch.empty(n_tokens, width, dtype=kept[0].dtype, pin_memory=pinned)
+        return torch.cat(kept, out=states)
 
     def put(self, key: str, hidden: Float[Tensor, "n H"]) -> Float[Tensor, "n H"]:
         """Keep the states of one example; they reach the disk with the next shard.
 
         Returns the states that are kept: earlier ones, if there are some.
         """
-        known = self._read(key)
-        if known is not None:
-            return known
-        self._waiting[key] = hidden.detach()
-        self._n_waiting += hidden.nbytes
-        if self._n_waiting >= SHARD_BYTES:
-            self.write()
-        return hidden
+        with self._lock:
+            known = self._read(key)
+            if known is not None:
+                return known
+            self._waiting[key] = hidden.detach()
+            self._n_waiting += hidden.nbytes
+            if self._n_waiting >= SHARD_BYTES:
+                self.write()
+            return hidden
 
     def write(self) -> None:
         """Write what waits as one shard; a reader sees all of it or nothing."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
         tensors = {key: hidden.contiguous().cpu() for key, hidden in self._waiting.items()}
         self._waiting, self._n_waiting = {}, 0
         if not tensors or not self._make_room(sum(t.nbytes for t in tensors.values())):

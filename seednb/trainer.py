@@ -120,7 +120,7 @@ class Run:
         cache: TeacherCache | None = None,
     ) -> None:
         recipe = with_overrides(recipe, params)
-        joined, self.remark = skips_blocks(params.attention, bundle, recipe)
+        joined, self.remark = skips_blocks(params.attention, bundle, recipe.noisy_share)
         examples = replace(examples, joined=joined)
         self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
         self.temperature, self.distill_weight = recipe.temperature, recipe.distill_weight
@@ -173,6 +173,7 @@ class Run:
             self.temperature,
             CONFIDENCES[recipe.confidence],
             SPACES[recipe.purified_space],
+            params.compile_layers,
         )
         self.hearing = Hearing(teacher, self.objective, bundle.device, recipe, self.selector)
         self.optimiser = self.accelerator.prepare(optimiser)
@@ -263,6 +264,8 @@ class Run:
         The teacher is asked about the `following` group before they are awaited: a device never
         stands idle while the processor launches the next step.
         """
+        if following and self.hurries:
+            self.hearing.expect(following)
         figures = self._update_within_memory(group)
         self.ahead = None if following is None else self.hearing.of(following)
         return figures

@@ -56,6 +56,25 @@ def test_chunks_change_nothing_in_any_space_and_for_any_confidence(monkeypatch, 
         torch.testing.assert_close(chunked, whole, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("logits_at_once", [2**25, 5 * VOCABULARY], ids=["whole", "chunks"])
+def test_fused_losses_are_the_losses(monkeypatch, logits_at_once):
+    monkeypatch.setattr(objective, "CHUNK", logits_at_once)
+    for name in ("losses", "measure"):
+        written = getattr(objective, f"{name}_of")
+        compiled = torch.compile(written, dynamic=True, backend="aot_eager", fullgraph=True)
+        monkeypatch.setattr(objective, f"fused_{name}", compiled)
+    head = torch.nn.Linear(HIDDEN, VOCABULARY, bias=False).double()
+    found = []
+    for fused in (False, True):
+        student, *others = tensors()
+        compare = Objective(head, DIVERGENCES["reverse"], 2.0, fused=fused)
+        losses = compare.token_losses(student, *others)
+        sum(part.square().sum() for part in losses).backward()
+        found.append((*losses, compare.confidence(others[1]), student.grad))
+    for plain, compiled in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, plain, atol=1e-12, rtol=0)
+
+
 @pytest.fixture
 def hidden():
     generator = torch.Generator().manual_seed(1)
@@ -77,6 +96,29 @@ def test_what_is_read_is_what_was_written(tmp_path, hidden):
     keys = ["e4", "e0", "e3"]
     assert torch.equal(cache.get(keys), torch.cat([hidden[key] for key in keys]))
     assert cache.get(["e0", "unknown"]) is None
+
+
+def test_what_is_read_ahead_is_what_is_read(tmp_path, hidden):
+    filled(tmp_path / "t", hidden)
+    cache = TeacherCache(tmp_path / "t", 2**30)
+    asked = [["e4", "e0"], ["e3"], ["e1", "unknown"]]
+    for keys in asked:
+        cache.expect(keys)
+    for keys in asked[:2]:
+        assert torch.equal(cache.get(keys), torch.cat([hidden[key] for key in keys]))
+    assert cache.get(asked[2]) is None
+    cache.put("unknown", hidden["e1"])
+    assert torch.equal(cache.get(asked[2]), torch.cat([hidden["e1"], hidden["e1"]]))  # read anew
+
+
+def test_a_damaged_shard_is_noticed_ahead_too(tmp_path, hidden):
+    filled(tmp_path / "t", hidden)
+    cache = TeacherCache(tmp_path / "t", 2**30)
+    shard = cache.shard_of["e3"]
+    shard.write_bytes(shard.read_bytes()[:-9])
+    cache.expect(["e0", "e3"])
+    assert cache.get(["e0", "e3"]) is None and cache.damaged == [shard]
+    assert torch.equal(cache.get(["e0"]), hidden["e0"])
 
 
 @pytest.mark.parametrize("harm", ["flipped bit", "cut short", "deleted", "garbage"])

@@ -111,9 +111,10 @@ def answer_file(
 
     def reply(chunk: Sequence[Row]) -> list[Row]:
         first = FirstLogits()
-        pixels = pictures.batch([row["image"] for row in chunk])
-        prompts = [row["text"] for row in chunk]
-        decoded = generate(bundle, prompts, pixels, template, params.max_new_tokens, [first])
+        names, rows = bundle.layout.rows([row["image"] for row in chunk])
+        pixels, prompts = pictures.batch(names), [row["text"] for row in chunk]
+        settings = (template, params.max_new_tokens, [first])
+        decoded = generate(bundle, prompts, pixels, *settings, rows=rows)
         return [
             {"prompt": row["text"], "text": answer.text, "n_tokens": answer.n_tokens}
             | {"finished": answer.finished}

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
-from seednb.data.prompts import check_length, encode_prompt
+from seednb.data.batches import n_shared
+from seednb.data.prompts import Encoded, check_length, encode_prompt
 from seednb.model import Bundle
 from seednb.perturb import generator
 from seednb.purify import purify_logits
@@ -95,32 +96,47 @@ class Sampling(LogitsProcessor):
 def generate(
     bundle: Bundle,
     questions: str | Sequence[str],
-    pixel_values: Float[Tensor, "B C H W"],
+    pixel_values: Float[Tensor, "R C H W"],
     template: str,
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
     n_beams: int = 1,
+    rows: Sequence[int] | None = None,
 ) -> list[Decoded]:
-    """Answers about several pictures to one question, or to one a picture: greedy, or by beams.
+    """Answers about pictures to one question, or to several: greedy, or by beams.
 
-    Shorter prompts are padded on the left: an answer continues its prompt's last token. Raises
-    SeedError for a prompt that fills the model's context.
+    `rows[i]` is the picture of question i; without `rows` each question has its own. A picture of
+    several questions is read once, and its keys and values are repeated (beams read it for each).
+    Shorter prompts are padded on the left, behind what is shared: an answer continues its prompt's
+    last token. Raises SeedError for a prompt that fills the model's context.
     """
-    tokenizer = bundle.tokenizer
-    asked = [questions] * len(pixel_values) if isinstance(questions, str) else questions
+    tokenizer, device = bundle.tokenizer, bundle.device
+    rows = range(len(pixel_values)) if rows is None else rows
+    asked = [questions] * len(rows) if isinstance(questions, str) else questions
     encoded = {q: encode_prompt(q, tokenizer, bundle.picture_tokens, template) for q in set(asked)}
-    longest = max(map(len, encoded.values()))
-    check_length(max(encoded.values(), key=len), bundle.layout.n_positions)
-    n_padding = [longest - len(encoded[question]) for question in asked]
-    rows = [
-        [tokenizer.pad_token_id] * n + encoded[q] for n, q in zip(n_padding, asked, strict=True)
+    prompts = [encoded[question] for question in asked]
+    longest = max(prompts, key=len)
+    check_length(longest, bundle.layout.n_positions)
+    pixels = pixel_values.to(device, bundle.model.dtype)
+    start, picture = 0, torch.tensor(rows, device=device)
+    if len(rows) > len(pixels) and n_beams == 1:
+        start = n_shared(Encoded(tuple(longest), len(longest)), bundle.layout.image_token)
+    seen = (
+        {"past_key_values": _read(bundle, longest[:start], pixels, picture)}
+        if start
+        else {"pixel_values": pixels[picture]}
+    )
+    n_padding = [len(longest) - len(prompt) for prompt in prompts]
+    ids = [
+        [*prompt[:start], *[tokenizer.pad_token_id] * n, *prompt[start:]]
+        for n, prompt in zip(n_padding, prompts, strict=True)
     ]
-    ids = torch.tensor(rows, device=bundle.device)
-    is_word = torch.arange(longest) >= torch.tensor(n_padding)[:, None]
+    place, padding = torch.arange(len(longest)), torch.tensor(n_padding)[:, None]
+    is_word = (place < start) | (place >= start + padding)
     output = bundle.model.generate(
-        input_ids=ids,
-        attention_mask=is_word.long().to(bundle.device),
-        pixel_values=pixel_values.to(bundle.device, bundle.model.dtype),
+        input_ids=torch.tensor(ids, device=device),
+        attention_mask=is_word.long().to(device),
+        **seen,
         do_sample=False,
         num_beams=n_beams,
         max_new_tokens=max_new_tokens,
@@ -128,7 +144,22 @@ def generate(
         pad_token_id=tokenizer.pad_token_id,
         logits_processor=LogitsProcessorList(processors),
     )
-    return [_decoded(row, bundle) for row in output[:, longest:].tolist()]
+    return [_decoded(row, bundle) for row in output[:, len(longest) :].tolist()]
+
+
+def _read(
+    bundle: Bundle,
+    start: Sequence[int],
+    pixels: Float[Tensor, "R C H W"],
+    picture: Int[Tensor, "B"],
+) -> DynamicCache:
+    """Keys and values of what all prompts begin with, picture included, once for each question."""
+    ids = torch.tensor([start] * len(pixels), device=bundle.device)
+    cache = bundle.model(
+        input_ids=ids, pixel_values=pixels, use_cache=True, logits_to_keep=1
+    ).past_key_values
+    cache.batch_select_indices(picture)
+    return cache
 
 
 def contrastive_generate(

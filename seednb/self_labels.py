@@ -30,8 +30,9 @@ def self_labelled(
         for start in range(0, len(pairs), size):
             chunk = pairs[start : start + size]
             questions = [pair.question for pair in chunk]
-            pixels = pictures.batch([pair.image for pair in chunk])
-            decoded = generate(bundle, questions, pixels, template, params.max_new_tokens)
+            names, rows = bundle.layout.rows([pair.image for pair in chunk])
+            settings = (pictures.batch(names), template, params.max_new_tokens)
+            decoded = generate(bundle, questions, *settings, rows=rows)
             answered += [
                 Pair(pair.image, pair.question, answer.text)
                 for pair, answer in zip(chunk, decoded, strict=True)

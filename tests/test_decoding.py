@@ -1,9 +1,12 @@
 """Sampling draws from the softmax, and the same text in any batch."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import LogitsProcessor
 
 from seednb.config import load_params
 from seednb.data.prompts import PLAIN
@@ -79,3 +82,42 @@ def test_without_a_contrast_beams_and_draws_are_those_of_the_clean_view(bundle):
 def test_a_contrast_changes_captions_in_every_way_of_decoding(bundle):
     for settings in ({"draws": ["a", "b", "c"]}, {"n_beams": 3}, {}):
         assert captions(bundle, 1.5, **settings)[0] != captions(bundle, 0.0, **settings)[0]
+
+
+class Scores(LogitsProcessor):
+    """Keeps the scores of every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def __call__(self, input_ids, scores):
+        self.steps.append(scores)
+        return scores
+
+
+def test_a_picture_of_several_questions_is_read_once_and_nothing_changes(bundle):
+    double = replace(bundle, model=copy.deepcopy(bundle.model).double())
+    tower, read = double.model.model.vision_tower, []
+    tower.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(len(kwargs.get("pixel_values", args and args[0]))),
+        with_kwargs=True,
+    )
+    pixels = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    questions = ["Is there a red ball?", "Describe this image.", "What is left of the box?"]
+    questions, rows = questions + questions[:2], [0, 1, 0, 0, 1]
+    found = []
+    for pictures, of_question in ((pixels, rows), (pixels[rows], None)):
+        scores = Scores()
+        how = (PLAIN, 8, [scores])
+        answers = generate(double, questions, pictures, *how, rows=of_question)
+        found.append((answers, torch.stack(scores.steps)))
+    assert read == [2, 5]
+    assert found[0][0] == found[1][0] and len({answer.text for answer in found[0][0]}) > 1
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-9, rtol=0)
+
+
+def test_beams_read_a_picture_for_each_of_its_questions(bundle):
+    pixels = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    questions = ["Is there a red ball?", "Describe this image."]
+    shared = generate(bundle, questions, pixels, PLAIN, 8, n_beams=2, rows=[0, 0])
+    assert shared == generate(bundle, questions, pixels[[0, 0]], PLAIN, 8, n_beams=2)

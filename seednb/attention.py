@@ -14,8 +14,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from seednb.errors import SeedError
-from seednb.model import Bundle
-from seednb.versions import Recipe
+from seednb.model import Bundle, base_model
 
 NAME = "block_sparse"
 KERNEL_DEVICES = ("cuda",)  # elsewhere it has no backward pass
@@ -98,23 +97,24 @@ AttentionInterface.register(NAME, attend)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-def skips_blocks(choice: str, bundle: Bundle, recipe: Recipe) -> tuple[bool, str]:
-    """(does a run lay its rows in one line and skip forbidden blocks, what to say about it).
+def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
+    """(are the rows of a pass laid in one line and forbidden blocks skipped, what to say about it).
 
-    `choice` is the parameter `attention`. Raises SeedError if it asks for what cannot be.
+    `choice` is the parameter `attention`, `noisy_share` that of a recipe. Raises SeedError if it
+    asks for what cannot be.
     """
     on_gpu = bundle.device.type == "cuda"
     if choice == "dense" or (choice == "auto" and not on_gpu):
         return False, ""
-    if reason := _why_dense(bundle, recipe):
+    if reason := _why_dense(bundle, noisy_share):
         if choice == "block_sparse":
             raise SeedError(f"attention=block_sparse: {reason}; set attention=auto")
         return False, f"dense attention: {reason}"
-    bundle.model.model.language_model.config._attn_implementation = NAME
+    base_model(bundle.model).model.language_model.config._attn_implementation = NAME
     return True, ""
 
 
-def _why_dense(bundle: Bundle, recipe: Recipe) -> str | None:
+def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
     """Why nothing can be skipped; None if it can."""
     kind = bundle.model.config.model_type
     if bundle.is_sized:
@@ -123,8 +123,8 @@ def _why_dense(bundle: Bundle, recipe: Recipe) -> str | None:
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     if head < SMALLEST_HEAD:
         return f"attention heads of {head} numbers are too small for it"
-    if not bundle.model.model.language_model._supports_flex_attn:
+    if not base_model(bundle.model).model.language_model._supports_flex_attn:
         return f"{kind}'s language model has an attention of its own"
-    if recipe.noisy_share < 1:
+    if noisy_share < 1:
         return "noisy_share picks single rows out of a pass"
     return None

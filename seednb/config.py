@@ -272,7 +272,12 @@ class EvaluationParams(Section):
     )
     caption_prompt: str = knob("Describe this image.", "question that asks for a caption")
     max_new_tokens: int = knob(512, "longest caption", unit="tokens", low=1)
-    eval_batch_size: int = knob(16, "questions of one forward pass", unit="questions", low=1)
+    eval_batch_size: int = knob(
+        16, "pictures of one forward pass, each with its probes; or questions", unit="images", low=1
+    )
+    compile_probes: bool = knob(
+        False, "compile the layers that answer probes (pays on tens of thousands of probes)"
+    )
     vocabulary: str = knob("seednb/assets/vocabulary.txt", "object words, CHAIR's file format")
     chair_variant: str = knob(
         "pocket", "how words become singular", choices=("pocket", "lemma", "pattern")

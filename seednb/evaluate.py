@@ -1,7 +1,10 @@
 """A model answers probes and writes captions; the answers are kept as records."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,11 @@ from tqdm import tqdm
 from transformers import LogitsProcessor
 
 from seednb import decoding
+from seednb.attention import skips_blocks
+from seednb.compiling import Compiled
 from seednb.config import EvaluationParams
-from seednb.data.batches import Batch, collate
+from seednb.data.batches import Batch, Layout, collate
+from seednb.data.joined import join
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import (
@@ -79,12 +85,15 @@ def answer_probes(
 
     The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
-    once, and the probes of a picture share one row; no text is generated. Several processes share
-    the work, and each returns all records. With `kept`, a file name, chunks that are done are kept
-    in a journal of that name: a killed run goes on after them.
+    once, and the probes of a picture share one row; no text is generated. With `compile_probes` the
+    rows of a pass are one line on a GPU, and its layers are compiled. Several processes share the
+    work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
+    journal of that name: a killed run goes on after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
+    forms = Compiled(bundle.model) if params.compile_probes else None
+    joined = forms is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
     def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -95,7 +104,10 @@ def answer_probes(
             ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
-        batch = collate(prompts, rows, pixels, layout, pictures.extras(names))
+        if joined:
+            batch: Batch = join(prompts, rows, pixels, layout)
+        else:
+            batch = collate(prompts, rows, pixels, layout, pictures.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
@@ -112,7 +124,9 @@ def answer_probes(
             {"answer": word, "margin": margin} for word, margin in zip(words, margins, strict=True)
         ]
 
-    answers = _share(questions, answer, params.eval_batch_size, "answer probes", "probe", kept)
+    chunks = _rows(questions, params.eval_batch_size, layout)
+    with forms.used() if forms else nullcontext():
+        answers = _share(chunks, answer, "answer probes", "probe", kept)
     answer_to = dict(zip(questions, answers, strict=True))
     return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
 
@@ -153,7 +167,8 @@ def caption_pictures(
         names = [row["file_name"] for row in chunk]
         return [asdict(decoded) for decoded in decode(pictures.batch(names), names)]
 
-    written = _share(images, write, params.eval_batch_size, "write captions", "caption", kept)
+    chunks = _cut(images, params.eval_batch_size)
+    written = _share(chunks, write, "write captions", "caption", kept)
     return [
         {
             "image_id": row["image_id"],
@@ -204,10 +219,21 @@ def _first_token(text: str, bundle: Bundle) -> int:
     return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
 
 
+def _cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _rows(questions: Sequence[tuple[str, str]], size: int, layout: Layout) -> list[Sequence[Any]]:
+    """(picture, question), some rows at a time: pictures, each with all that is asked about it."""
+    rows = [list(row) for _, row in groupby(questions, itemgetter(0))]
+    if not layout.packs:
+        rows = [[question] for question in questions]
+    return [[question for row in some for question in row] for some in _cut(rows, size)]
+
+
 def _share(
-    items: Sequence[Any],
+    chunks: Sequence[Sequence[Any]],
     work: Callable[[Any], list[dict[str, Any]]],
-    size: int,
     title: str,
     unit: str,
     kept: Path | None,
@@ -217,7 +243,6 @@ def _share(
     What a chunk holds depends neither on the number of processes nor on where a run was killed.
     """
     state = one_card_each()
-    chunks = [items[start : start + size] for start in range(0, len(items), size)]
     journal = Journal(kept, state.process_index)
     done = journal.read()
     state.wait_for_everyone()  # all have read what is done before one adds to it

@@ -40,7 +40,14 @@ ASKED = (
     "vocabulary",
     "chair_variant",
 )
-ANSWERED = ("probe_suffix", "caption_prompt", "max_new_tokens", "eval_batch_size", "pope_parser")
+ANSWERED = (
+    "probe_suffix",
+    "caption_prompt",
+    "max_new_tokens",
+    "eval_batch_size",
+    "compile_probes",
+    "pope_parser",
+)
 RESAMPLED = ("resamples", "bootstrap_seed")
 TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
 

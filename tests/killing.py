@@ -92,7 +92,7 @@ def live(work: Work, harm: Work = lambda: None) -> str:
 def lab(runs: Path, **changes: object) -> Experiment:
     """The smoke profile with 12 short steps, a checkpoint after each, and small chunks."""
     small = {"n_train_images": 8, "n_val_images": 6, "n_pairs": 16, "batch_size": 4}
-    small |= {"checkpoint_every": 1, "eval_batch_size": 3, "pope_images": 3, "max_new_tokens": 16}
+    small |= {"checkpoint_every": 1, "eval_batch_size": 1, "pope_images": 3, "max_new_tokens": 16}
     return Experiment.open(
         str(ROOT / "params/smoke.yaml"), small | {"runs_dir": str(runs)} | changes
     )

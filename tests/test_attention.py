@@ -1,6 +1,7 @@
 """Rows in one line, with forbidden blocks left out, say what rows below each other say."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from noise_pictures import Noise
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from seednb import attention
+from seednb import attention, evaluate
 from seednb.attention import NAME, skips_blocks
+from seednb.compiling import Compiled
 from seednb.config import load_params
 from seednb.data.joined import BLOCK, block_mask
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
+from seednb.evaluate import Contrast, answer_probes
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, add_adapter, load_bundle
 from seednb.trainer import train
@@ -76,7 +79,7 @@ def assert_joined_equals_dense(params):
     bundle, model, examples = open_pocket(params)
     numbers = range(len(PICTURES))
     logits, gradients = outcome(model, examples.batch(numbers))
-    assert skips_blocks("block_sparse", bundle, RECIPES["v5"]) == (True, "")
+    assert skips_blocks("block_sparse", bundle) == (True, "")
     joined_logits, joined_gradients = outcome(model, replace(examples, joined=True).batch(numbers))
     torch.testing.assert_close(joined_logits, logits, atol=1e-9, rtol=0)
     assert joined_gradients.keys() == gradients.keys() and gradients
@@ -167,11 +170,11 @@ def test_a_run_in_one_line_ends_at_the_adapter_of_padded_rows(params, tmp_path, 
 
 def test_what_cannot_skip_blocks_is_said_in_one_line(params):
     bundle, _, _ = open_pocket(params)
-    assert skips_blocks("auto", bundle, RECIPES["v5"]) == (False, "")  # there is no GPU
-    some_rows = replace(RECIPES["v5"], noisy_share=0.5)
+    assert skips_blocks("auto", bundle) == (False, "")  # there is no GPU
+    some_rows = 0.5  # of the noisy views
     on_gpu = replace(bundle, device=torch.device("cuda"))
-    assert skips_blocks("dense", on_gpu, RECIPES["v5"]) == (False, "")
-    assert skips_blocks("auto", on_gpu, RECIPES["v5"]) == (True, "")
+    assert skips_blocks("dense", on_gpu) == (False, "")
+    assert skips_blocks("auto", on_gpu) == (True, "")
     skips, remark = skips_blocks("auto", on_gpu, some_rows)
     assert not skips and remark.startswith("dense attention: noisy_share")
     with pytest.raises(SeedError, match="set attention=auto"):
@@ -179,3 +182,28 @@ def test_what_cannot_skip_blocks_is_said_in_one_line(params):
     config = bundle.model.model.language_model.config
     assert config._attn_implementation == NAME
     assert bundle.model.model.vision_tower.config._attn_implementation != NAME
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
+    params, kernel, monkeypatch
+):
+    bundle, model, _ = open_pocket(params)
+    student = replace(bundle, model=model.eval())
+    probes = [
+        {"image": str(n % 3), "text": f"Is there a {word} in the image?"}
+        for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
+    ]
+    monkeypatch.setattr(evaluate, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(evaluate, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
+    for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
+        found = [
+            answer_probes(
+                student, probes, Noise(), replace(params.evaluation, **how), PLAIN, contrast
+            )
+            for how in ({}, {"compile_probes": True})
+        ]
+        for plain, compiled in zip(*found, strict=True):
+            assert compiled["answer"] == plain["answer"]
+            assert compiled["margin"] == pytest.approx(plain["margin"], abs=1e-5)
+    assert not any("forward" in vars(module) for module in model.modules())

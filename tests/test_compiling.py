@@ -14,7 +14,6 @@ from seednb.attention import skips_blocks
 from seednb.compiling import Compiled
 from seednb.config import ModelParams
 from seednb.model import AnswerLogits, TeacherMode, add_adapter
-from seednb.versions import RECIPES
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -31,7 +30,7 @@ def tiny(monkeypatch):
     counters.clear()
     bundle = build_bundle(torch.device("cpu"), "tiny")
     model = add_adapter(bundle.model, ModelParams(), seed=0)
-    skips_blocks("block_sparse", bundle, RECIPES["v5"])
+    skips_blocks("block_sparse", bundle)
     yield model, lambda *size: replace(make_examples(bundle, *size), joined=True)
     torch._dynamo.reset()
 

@@ -113,14 +113,10 @@ def test_probes_in_one_row_have_the_margins_of_probes_alone(params):
         {"image": str(n % 2), "text": f"Is there a {word} in the image?"}
         for n, word in enumerate(("fork", "bus", "dog", "cup", "horse", "potted plant"))
     ]
+    settings = (Noise(), params.evaluation, PLAIN)
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
-        packed, alone = (
-            answer_probes(
-                bundle, probes, Noise(), replace(params.evaluation, eval_batch_size=size), PLAIN,
-                contrast=contrast,
-            )
-            for size in (6, 1)
-        )  # fmt: skip
+        packed = answer_probes(bundle, probes, *settings, contrast)
+        alone = [answer_probes(bundle, [probe], *settings, contrast)[0] for probe in probes]
         assert [row["answer"] for row in packed] == [row["answer"] for row in alone]
         margins = [[row["margin"] for row in rows] for rows in (packed, alone)]
         assert margins[0] == pytest.approx(margins[1], abs=1e-5)

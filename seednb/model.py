@@ -183,14 +183,16 @@ def check_adapter(folder: Path) -> None:
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a saved adapter on the model, in evaluation mode.
+    """Put a saved adapter on the model, in evaluation mode and the model's precision.
 
     Raises SeedError for a damaged adapter and for one of another model: every tensor of the file
     must find its place, and every place its tensor.
     """
     check_adapter(folder)
     try:
-        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True)
+        adapted = PeftModel.from_pretrained(
+            model, folder, local_files_only=True, autocast_adapter_dtype=False
+        )
         with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as stored:
             saved = set(stored.keys())
     except Exception as error:  # of a damaged file: every library its own

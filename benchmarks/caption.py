@@ -1,11 +1,11 @@
-"""Captions a second on LLaVA-1.5-7B's architecture: one at a time, in batches, and contrastively.
+"""Captions a second on LLaVA-1.5-7B's architecture, no picture twice; answers a second of questions.
 
-python benchmarks/caption.py               (one GPU with 48 GB or more; about 2 minutes)
+python benchmarks/caption.py               (one GPU with 48 GB or more; about 4 minutes)
 python benchmarks/caption.py --tiny        (any machine, seconds; writes nothing)
 """
 
 import sys
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from llava_shapes import EOS, RandomPictures, build_bundle
@@ -18,6 +18,14 @@ from seednb.data.prompts import VICUNA_V1
 from seednb.decoding import Contrast, Decoded, generate
 
 N_TOKENS = 128
+N_SHORT = 10  # tokens of an answer to a question
+N_QUESTIONS = 16  # about one picture
+BATCHES = {  # name: pictures a batch, batches a time; five rounds time 500 captions of the third
+    "one at a time": (1, 1),
+    "16 a batch": (16, 1),
+    "50 a batch": (50, 2),
+}
+N_PICTURES = 1000  # as many again as are timed: each time is warmed up
 QUESTION = "Please describe this image in detail."
 
 
@@ -31,50 +39,67 @@ class NeverEnd(LogitsProcessor):
 
 
 def main(tiny: bool = False) -> None:
-    """Alternate batch sizes, greedy and contrastive, and write the figures."""
+    """Alternate batch sizes, greedy and contrastive, and questions; write the figures."""
     where = torch.device("cpu" if tiny else "cuda")
     bundle = build_bundle(where, "tiny" if tiny else "7b")
-    pictures = RandomPictures(bundle)
-    n_tokens = 4 if tiny else N_TOKENS
+    n_tokens, n_short = (4, 2) if tiny else (N_TOKENS, N_SHORT)
+    pictures = RandomPictures(bundle).batch([str(n) for n in range(N_PICTURES)])
+    written: dict[str, list[str]] = {}
 
-    def greedy(n: int) -> Work:
-        pixels = pictures.batch([str(number) for number in range(n)])
+    def write(name: str, n_of_batch: int, n_batches: int, contrast: Contrast | None = None) -> Work:
+        texts = written.setdefault(name, [])
 
-        def write() -> int:
-            check(generate(bundle, QUESTION, pixels, VICUNA_V1, n_tokens, [NeverEnd()]))
-            return n
+        def work() -> int:
+            for _ in range(n_batches):
+                rules = [NeverEnd()] if contrast is None else [contrast, NeverEnd()]
+                pixels = pictures[len(texts) : len(texts) + n_of_batch]
+                if contrast:
+                    pixels = torch.cat([pixels, pixels.flip(0)])
+                decoded = decode(QUESTION, pixels, n_tokens, rules)[:n_of_batch]
+                texts.extend(caption.text for caption in decoded)
+            return n_of_batch * n_batches
 
-        return write
+        return work
 
-    def contrastive(n: int) -> Work:
-        clean = pictures.batch([str(number) for number in range(n)])
-        noisy = pictures.batch([str(number) for number in range(n, 2 * n)])
+    def answer(read_once: bool) -> Work:
+        def work() -> int:
+            pixels, rows = pictures[:1], [0] * N_QUESTIONS
+            if not read_once:
+                pixels, rows = pixels[rows], list(range(N_QUESTIONS))
+            decode([QUESTION] * N_QUESTIONS, pixels, n_short, [NeverEnd()], rows)
+            return N_QUESTIONS
 
-        def write() -> int:
-            both, rule = torch.cat([clean, noisy]), Contrast(0.7)
-            check(generate(bundle, QUESTION, both, VICUNA_V1, n_tokens, [rule, NeverEnd()]))
-            return n
+        return work
 
-        return write
+    def decode(
+        questions: str | list[str], pixels: Tensor, n: int, rules: list[Any], rows: Any = None
+    ) -> list[Decoded]:
+        answers = generate(bundle, questions, pixels, VICUNA_V1, n, rules, rows=rows)
+        assert all(text.n_tokens == n for text in answers)
+        return answers
 
-    def check(captions: Sequence[Decoded]) -> None:
-        assert all(caption.n_tokens == n_tokens for caption in captions)
-
-    variants = {
-        "one at a time": greedy(1),
-        "16 a batch": greedy(16),
-        "32 a batch": greedy(32),
-        "64 a batch": greedy(64),
-        "16 a batch, contrastive": contrastive(16),
-    }
-    rows = alternate(variants, "captions", where, n_timed=1)
+    captions = {name: write(name, *sizes) for name, sizes in BATCHES.items()}
+    contrastive = "16 a batch, contrastive"
+    captions[contrastive] = write(contrastive, 16, 1, Contrast(0.7))
+    rows = alternate(captions, "captions", where, n_timed=1)
     for row in rows:
         row["tokens_per_s"] = significant(n_tokens * row["captions_per_s"])
     rate = {row["name"]: row["captions_per_s"] for row in rows}
-    headline = {f"{name}: times one": round(rate[name] / rate["one at a time"], 1) for name in rate}
-    print(rows, headline)
+    headline: dict[str, float] = {
+        f"{name}: times one": round(rate[name] / rate["one at a time"], 1) for name in rate
+    }
+    for name, texts in written.items():
+        headline[f"{name}: different captions"] = len(set(texts))
+    questions = {
+        "16 questions a picture, read for each": answer(read_once=False),
+        "16 questions a picture, read once": answer(read_once=True),
+    }
+    of_questions = alternate(questions, "answers", where)
+    slow, fast = (row["answers_per_s"] for row in of_questions)
+    headline["read once: times read for each"] = round(fast / slow, 1)
+    print(rows, of_questions, headline)
     if not tiny:
-        print(write_result("caption", rows, headline))
+        print(write_result("caption", rows + of_questions, headline))
 
 
 if __name__ == "__main__":

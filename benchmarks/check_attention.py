@@ -22,7 +22,6 @@ from seednb.compiling import Compiled
 from seednb.config import ModelParams
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, TeacherMode, add_adapter
-from seednb.versions import RECIPES
 
 SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # pictures, pairs each: the compiled forms must take all
 LARGEST = {torch.bfloat16: 5e-2, torch.float32: 5e-3}  # of the dense gradient's norm
@@ -41,7 +40,7 @@ def main(tiny: bool = False) -> int:
                 parameter.data = parameter.data.float()
             if "lora_B" in name:
                 parameter.data.normal_(0, 0.02, generator=generator)
-        skips_blocks("block_sparse", bundle, RECIPES["v5"])
+        skips_blocks("block_sparse", bundle)
         forms = Compiled(model)
         examples = [make_examples(bundle, *size, seed) for seed, size in enumerate(SIZES)]
         dense = [outcome(model, each) for each in examples]

@@ -13,6 +13,7 @@ from torch.nn.attention.flex_attention import BlockMask
 from torch.utils.flop_counter import FlopCounterMode
 
 import seednb.attention
+from seednb.errors import SeedError
 
 N_ROUNDS = 5
 Work = Callable[[], int]  # does something and returns how many units of it
@@ -49,7 +50,9 @@ def alternate(
                 started = time.perf_counter()
                 n = sum(work() for _ in range(n_timed))
                 _wait(device)
-            except torch.OutOfMemoryError:
+            except (torch.OutOfMemoryError, SeedError) as error:
+                if not isinstance(error.__cause__ or error, torch.OutOfMemoryError):
+                    raise
                 too_large.add(name)
                 continue
             seconds[name].append((time.perf_counter() - started) / n)

@@ -1,4 +1,4 @@
-"""The seed document's training loop, faithfully: one pair, three passes in turn, full logits."""
+"""The seed document's training loop, line by line: one pair, three passes in turn, full logits."""
 
 import torch
 from peft import PeftModel
@@ -7,7 +7,9 @@ from torch.optim import Optimizer
 from seednb.examples import Examples
 from seednb.losses import reverse_kl
 from seednb.perturb import gaussian_noise
-from seednb.purify import purify_logits
+from seednb.purify import BetaSelector, answer_confidence, purify_logits
+
+IGNORED = -100
 
 
 def seed_loop(
@@ -15,28 +17,39 @@ def seed_loop(
     optimiser: Optimizer,
     examples: Examples,
     numbers: list[int],
+    selector: BetaSelector,
     n_accumulate: int = 8,
 ) -> None:
-    """Train on some pairs: checkpointing as the model is set, `empty_cache` after the teacher."""
+    """Train on some pairs: checkpointing as the model is set, `empty_cache` after the teacher.
+
+    The losses are this project's: those of the document give NaN gradients (`seednb.losses`).
+    """
     device = model.device
     for count, number in enumerate(numbers, start=1):
         row = examples.rows[number]
         ids = torch.tensor([row.input_ids], device=device)
+        labels = ids.clone()
+        labels[:, : row.n_prompt] = IGNORED
         pixels = examples.pictures.batch([examples.images[number]]).to(device, model.dtype)
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        noisy = gaussian_noise(pixels, 0.3, torch.randn_like(pixels))
-        with torch.no_grad(), model.disable_adapter():
-            clean_logits = model(**inputs, pixel_values=pixels).logits
-            noisy_logits = model(**inputs, pixel_values=noisy).logits
         answer = slice(row.n_prompt - 1, -1)
-        purified = purify_logits(clean_logits[0, answer], noisy_logits[0, answer], 0.8)
-        del clean_logits, noisy_logits
+        model.base_model.disable_adapter_layers()
+        with torch.no_grad():
+            clean = model(**inputs, pixel_values=pixels)
+            noisy_pixels = gaussian_noise(pixels, 0.3, torch.randn_like(pixels))
+            noisy = model(**inputs, pixel_values=noisy_pixels)
+            clean_answer, noisy_answer = clean.logits[0, answer], noisy.logits[0, answer]
+            example = torch.zeros(len(clean_answer), dtype=torch.long, device=device)
+            confidence = answer_confidence(clean_answer, example, 1)
+            beta = selector.select(confidence)
+            purified = purify_logits(clean_answer, noisy_answer, float(beta))
+        del clean, noisy
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        student = model(**inputs, pixel_values=pixels).logits[0, answer]
-        labels = ids[0, row.n_prompt :]
-        supervision = torch.nn.functional.cross_entropy(student.float(), labels)
-        loss = 0.7 * 4 * reverse_kl(student, purified, 2.0).mean() + 0.3 * supervision
+        model.base_model.enable_adapter_layers()
+        student = model(**inputs, pixel_values=pixels, labels=labels)
+        distillation = 4 * reverse_kl(student.logits[0, answer], purified, 2.0).mean()
+        loss = 0.7 * distillation + 0.3 * student.loss
         (loss / n_accumulate).backward()
         loss.item()
         if count % n_accumulate == 0 or count == len(numbers):

@@ -27,6 +27,7 @@ from seednb.compiling import Compiled
 from seednb.config import ModelParams, TrainParams
 from seednb.examples import Examples
 from seednb.model import add_adapter, n_trainable
+from seednb.purify import BetaSelector
 from seednb.teacher_cache import TeacherCache
 from seednb.trainer import Run
 from seednb.versions import RECIPES
@@ -53,18 +54,13 @@ def main(tiny: bool = False, only: str = "") -> None:
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
     folder = Path(tempfile.mkdtemp())
-    forms = Compiled(model)
-    kept = {"noise": "per_image_seed", "compiled": not tiny}
+    as_written = Compiled(model)
+    fast = {"compile_layers": not tiny}
+    kept = fast | {"noise": "per_image_seed"}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)
     optimisers: list[torch.optim.Optimizer] = [optimiser]
-    counting = False  # operations inside compiled code cannot be counted
 
-    def ours(
-        examples: Examples,
-        compiled: bool = False,
-        cache: TeacherCache | None = None,
-        **changes: Any,
-    ) -> Work:
+    def ours(examples: Examples, cache: TeacherCache | None = None, **changes: Any) -> Work:
         n = len(examples.rows)
         params = replace(TrainParams(batch_size=n, grad_accum=1, sample_every=0), **changes)
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
@@ -73,7 +69,7 @@ def main(tiny: bool = False, only: str = "") -> None:
         steps = run.steps()
 
         def step() -> int:
-            forms.use(compiled and not counting)
+            (run.forms or as_written).use(run.forms is not None)
             run.set_checkpointing(params.gradient_checkpointing == "always")
             run.student.train()
             next(steps)
@@ -82,12 +78,14 @@ def main(tiny: bool = False, only: str = "") -> None:
         return step
 
     def baseline(examples: Examples) -> Work:
+        selector = BetaSelector()
+
         def step() -> int:
-            forms.use(False)
+            as_written.use(False)
             model.train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
-            seed_loop(model, optimiser, examples, list(range(4)))
+            seed_loop(model, optimiser, examples, list(range(4)), selector)
             model.disable_input_require_grads()
             return 4
 
@@ -104,18 +102,16 @@ def main(tiny: bool = False, only: str = "") -> None:
         "ours, 4 pairs a picture, one a pass, checkpointing": ours(
             four, gradient_checkpointing="always", batch_size=4, grad_accum=4
         ),
-        "ours, 4 pairs a picture, compiled": ours(four, compiled=not tiny),
+        "ours, 4 pairs a picture, compiled": ours(four, **fast),
         "ours, 4 pairs a picture, compiled, teacher cached": ours(
             four, **kept, cache=TeacherCache(folder / "cache", 2**34)
         ),
-        "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, compiled=not tiny),
+        "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, **fast),
         "ours, 4 pairs a picture, eight pictures a step, compiled, teacher cached": ours(
             eight, **kept, cache=TeacherCache(folder / "cache of eight", 2**34)
         ),
-        "ours, 4 pairs a picture, dense attention, compiled": ours(
-            four, compiled=not tiny, attention="dense"
-        ),
-        "ours, 1 pair a picture, compiled": ours(one, compiled=not tiny),
+        "ours, 4 pairs a picture, dense attention, compiled": ours(four, **fast, attention="dense"),
+        "ours, 1 pair a picture, compiled": ours(one, **fast),
     }
     chosen = {name for name in variants if any(part in name for part in wanted)} | {SEED_LOOP}
     variants = {name: step for name, step in variants.items() if name in chosen}
@@ -127,14 +123,12 @@ def main(tiny: bool = False, only: str = "") -> None:
             step()
             step()
             first_steps[name] = round(time.perf_counter() - started, 1)
-            counting = True
-            tflop[name] = tflop_a_unit(step)
+            with torch.compiler.set_stance("force_eager"):  # compiled operations are not counted
+                tflop[name] = tflop_a_unit(step)
         except Exception:
             print(name, "FAILS", traceback.format_exc()[-3000:], flush=True)
             del variants[name]
             continue
-        finally:
-            counting = False
         print(name, first_steps[name], "s for the first two steps", flush=True)
     rows = alternate(variants, "samples", device, before=forget)
     rate = {row["name"]: row["samples_per_s"] for row in rows if "samples_per_s" in row}
@@ -145,7 +139,7 @@ def main(tiny: bool = False, only: str = "") -> None:
         row["share_of_matmul"] = round(rate[name] * tflop[name] / ceiling, 3)
         row["first_two_steps_s"] = first_steps[name]
     forget()
-    forms.use(False)
+    as_written.use(False)
     model.gradient_checkpointing_disable()
     plain: dict[int, float] = {}
     for n in PLAIN_BATCHES[:1] if tiny else reversed(PLAIN_BATCHES):

@@ -200,7 +200,7 @@ class TrainParams(Section):
         choices=("auto", "dense", "block_sparse"),
     )
     compile_layers: bool = knob(
-        False, "compile the layers of decoder and vision tower (pays on long runs)"
+        False, "compile decoder, vision tower and losses (half a minute; pays on long runs)"
     )
     shard_layers: bool = knob(
         False, "each card holds a part of the decoder: for models larger than a card"

@@ -29,6 +29,7 @@ from seednb.errors import SeedError
 
 RESULTS = "benchmarks/results"
 TRAINING, MEMORY = "train_step", "memory"
+CACHED = ", teacher cached"  # how a row's name ends
 ONE_PICTURE = "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing never"
 FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
 GIB = 2**30
@@ -181,6 +182,28 @@ def scaling_table(root: Path) -> pd.DataFrame:
                 "samples/s": row["samples_per_s"],
                 "times one card": row["samples_per_s"] / one["samples_per_s"] if one else None,
                 "GiB of each": max(row["peak_gib_of_each"]),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def epochs_table(result: dict[str, Any], n_epochs: int = 3) -> pd.DataFrame:
+    """Samples a second over some epochs: the teacher is asked in the first, and remembered then."""
+    rate = {row["name"]: row["samples_per_s"] for row in result["rows"]}
+    seed = next(row["samples_per_s"] / row["times_seed_loop"] for row in result["rows"])
+    table = []
+    for name, later in rate.items():
+        asked, cached, _ = name.partition(CACHED)
+        if not cached:
+            continue
+        average = n_epochs / (1 / rate[asked] + (n_epochs - 1) / later)
+        table.append(
+            {
+                "variant": asked,
+                "first epoch": rate[asked],
+                "later epochs": later,
+                f"over {n_epochs} epochs": average,
+                "times the seed's loop": average / seed,
             }
         )
     return pd.DataFrame(table)

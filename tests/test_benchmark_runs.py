@@ -68,9 +68,9 @@ def asked(monkeypatch):
     for name in ("generate", "choice_likelihoods"):
         original = getattr(answering, name)
 
-        def counted(bundle, questions, *rest, original=original):
+        def counted(bundle, questions, *rest, original=original, **named):
             seen.extend(questions)
-            return original(bundle, questions, *rest)
+            return original(bundle, questions, *rest, **named)
 
         monkeypatch.setattr(answering, name, counted)
     return seen
@@ -200,12 +200,12 @@ def test_a_run_that_is_killed_anywhere_repeats_and_loses_nothing(
     for name in ("generate", "choice_likelihoods"):
         original = getattr(answering, name)
 
-        def dying(*arguments, original=original):
+        def dying(*arguments, original=original, **named):
             nonlocal n_alive
             n_alive -= 1
             if n_alive < 0:
                 raise Killed
-            return original(*arguments)
+            return original(*arguments, **named)
 
         monkeypatch.setattr(answering, name, dying)
     n_kills = 0

@@ -180,3 +180,15 @@ def test_several_cards_stand_beside_one_of_them(tmp_path):
     assert math.isnan(table.loc[("34b", 2), "times one card"])
     assert table.loc[("34b", 2), "layers"] == "in parts"
     assert set(table["GiB of each"]) == {31.0}
+
+
+def test_epochs_are_averaged_by_time_and_not_by_rate():
+    rates = {"seed loop": 1.5, "ours": 30.0, "ours, teacher cached": 60.0}
+    rows = [
+        {"name": name, "samples_per_s": rate, "times_seed_loop": rate / 1.5}
+        for name, rate in rates.items()
+    ]
+    (row,) = planning.epochs_table({"rows": rows}).to_dict("records")
+    assert row["variant"] == "ours"
+    assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
+    assert row["times the seed's loop"] == pytest.approx(45 / 1.5)

@@ -25,7 +25,7 @@ PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between
 N_SYSTEM = 35  # tokens before the picture
 TOWER = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
          "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768}  # fmt: skip
-TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
+TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 5,
               "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "projection_dim": 32}  # fmt: skip
 TEXT = {  # hidden, intermediate, layers, heads, heads of keys and values, vocabulary
     "tiny": (32, 64, 2, 2, 2, 512),

@@ -25,11 +25,12 @@ def alternate(
     device: torch.device,
     n_rounds: int = N_ROUNDS,
     n_timed: int = 2,
+    n_untimed: int = 1,
     before: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Median rate of each variant in units a second, and its peak memory on a GPU.
 
-    In each round a variant works once untimed, to take its memory, and then `n_timed` times.
+    In each round a variant works `n_untimed` times, to take its memory, and then `n_timed` times.
     `before` frees what the other variants keep. A variant that runs out of memory is a row without
     figures: that it does not fit is a result too.
     """
@@ -45,7 +46,8 @@ def alternate(
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             try:
-                work()
+                for _ in range(n_untimed):
+                    work()
                 _wait(device)
                 started = time.perf_counter()
                 n = sum(work() for _ in range(n_timed))

@@ -1,11 +1,12 @@
 """Layers as compiled code, in so few forms that compiling takes a minute, once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seednb.model import ONE_SIZE, base_model, decoder_layers, n_tower_layers
 
@@ -22,10 +23,9 @@ class Compiled:
         """Nothing is compiled before it runs; `options` are those of `torch.compile`."""
         # Else each epsilon and scaling is a tensor on the host, and code for the host is built, too.
         torch._dynamo.config.specialize_float = True
-        self._forms = {}
-        for part in _parts(model):
-            part.__dict__.pop("forward", None)  # an earlier compiled form
-            self._forms[part] = torch.compile(part.forward, dynamic=True, **options)
+        self._forms = {
+            part: torch.compile(form, dynamic=True, **options) for part, form in _parts(model)
+        }
 
     def use(self, wanted: bool) -> None:
         """Run the compiled forms, or the code as it was written."""
@@ -45,13 +45,15 @@ class Compiled:
             self.use(False)
 
 
-def _parts(model: nn.Module) -> Iterator[nn.Module]:
-    """The decoder's layers; attention and MLP of a tower that sees all pictures at one size.
+def _parts(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+    """(layer, what to compile of it): the decoder's, and those of a tower of CLIP's kind.
 
-    A tower's layer as a whole would be torn: transformers hooks its attention. Of the first layer no
-    input needs a gradient, and of those that are not read no weight, which would be forms more.
+    Of a tower's first layer no input needs a gradient, and of those that are not read no weight,
+    which would be forms more.
     """
-    yield from decoder_layers(model)
+    for layer in decoder_layers(model):
+        layer.__dict__.pop("forward", None)  # an earlier compiled form
+        yield layer, layer.forward
     whole = base_model(model)
     if whole.config.model_type not in ONE_SIZE:
         return
@@ -59,6 +61,22 @@ def _parts(model: nn.Module) -> Iterator[nn.Module]:
         module for module in whole.model.vision_tower.modules() if isinstance(module, nn.ModuleList)
     )
     for layer in layers[1 : n_tower_layers(model)]:
-        for part in layer.children():
-            if any(isinstance(module, nn.Linear) for module in part.modules()):
-                yield part
+        if {name for name, _ in layer.named_children()} == TOWER_PARTS:
+            yield layer, partial(tower_layer, layer)
+
+
+TOWER_PARTS = {"layer_norm1", "self_attn", "layer_norm2", "mlp"}
+
+
+def tower_layer(
+    layer: Any, hidden_states: Tensor, attention_mask: Tensor | None, **options: Any
+) -> Tensor:
+    """What a layer of CLIP or SigLIP does, past the hooks on its attention, which would tear it.
+
+    transformers puts them there to collect maps of attention for whoever asks; nobody does.
+    """
+    normed = layer.layer_norm1(hidden_states)
+    attended, _ = layer.self_attn.forward(normed, attention_mask=attention_mask, **options)
+    seen = hidden_states + attended
+    result: Tensor = seen + layer.mlp(layer.layer_norm2(seen))
+    return result

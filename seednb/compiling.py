@@ -1,4 +1,4 @@
-"""Layers as compiled code, in so few forms that compiling takes a minute, once."""
+"""Layers as compiled code, in so few forms that compiling takes half a minute, once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seednb.model import ONE_SIZE, base_model, decoder_layers, n_tower_layers
+
+TOWER_PARTS = {"layer_norm1", "self_attn", "layer_norm2", "mlp"}  # of a layer of CLIP and SigLIP
 
 
 class Compiled:
@@ -63,9 +65,6 @@ def _parts(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
     for layer in layers[1 : n_tower_layers(model)]:
         if {name for name, _ in layer.named_children()} == TOWER_PARTS:
             yield layer, partial(tower_layer, layer)
-
-
-TOWER_PARTS = {"layer_norm1", "self_attn", "layer_norm2", "mlp"}
 
 
 def tower_layer(

@@ -21,7 +21,8 @@ class Objective:
     """What is compared at each answer token, and how.
 
     The head makes logits of a chunk of tokens at a time and, if there are several chunks, makes them
-    again in the backward pass: memory does not grow with the vocabulary times the tokens.
+    again in the backward pass: memory does not grow with the vocabulary times the tokens. `fused`
+    compiles what follows the head, so that logits are read twice and not a dozen times.
     """
 
     head: nn.Linear
@@ -29,9 +30,7 @@ class Objective:
     temperature: float
     measure: Measure = max_logprob
     purification: Purification = purify_logits
-    fused: bool = (
-        False  # compile what follows the head: each matrix of logits is read once or twice
-    )
+    fused: bool = False
 
     def confidence(self, clean: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
         """How sure the teacher is at each token, at most 0."""

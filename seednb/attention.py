@@ -13,6 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from seednb.compiler import obstacle
 from seednb.errors import SeedError
 from seednb.model import Bundle, base_model
 
@@ -116,6 +117,8 @@ def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple
 
 def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
     """Why nothing can be skipped; None if it can."""
+    if reason := obstacle(bundle.device.type):
+        return f"its kernel cannot be compiled here ({reason})"
     kind = bundle.model.config.model_type
     if bundle.is_sized:
         return f"{kind} reads pictures at their own size"

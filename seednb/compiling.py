@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seednb.compiler import obstacle
 from seednb.model import ONE_SIZE, base_model, decoder_layers, n_tower_layers
 
 TOWER_PARTS = {"layer_norm1", "self_attn", "layer_norm2", "mlp"}  # of a layer of CLIP and SigLIP
@@ -45,6 +46,13 @@ class Compiled:
             yield
         finally:
             self.use(False)
+
+
+def compiled(model: nn.Module, device: torch.device) -> tuple[Compiled | None, list[str]]:
+    """(a model's compiled forms, nothing), or, where nothing can be compiled, (None, [why])."""
+    if reason := obstacle(device.type):
+        return None, [f"layers run as they were written, not compiled: {reason}"]
+    return Compiled(model), []
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:

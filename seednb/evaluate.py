@@ -17,7 +17,7 @@ from transformers import LogitsProcessor
 
 from seednb import decoding
 from seednb.attention import skips_blocks
-from seednb.compiling import Compiled
+from seednb.compiling import Compiled, compiled
 from seednb.config import EvaluationParams
 from seednb.data.batches import Batch, Layout, collate
 from seednb.data.joined import join
@@ -92,7 +92,7 @@ def answer_probes(
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
-    forms = Compiled(bundle.model) if params.compile_probes else None
+    forms = _forms(bundle) if params.compile_probes else None
     joined = forms is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
@@ -209,6 +209,13 @@ def match_mentions(
 def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
     """Tokens that begin an object word, and those that announce one more object."""
     return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
+
+
+def _forms(bundle: Bundle) -> Compiled | None:
+    forms, remarks = compiled(bundle.model, bundle.device)
+    for remark in remarks:
+        tqdm.write(remark)
+    return forms
 
 
 def _logits(bundle: Bundle, batch: Batch) -> Float[Tensor, "B V"]:

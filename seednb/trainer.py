@@ -16,12 +16,14 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from peft import PeftModel
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 from tqdm import tqdm
 
 from seednb.artifacts import replacing, write_frame
 from seednb.attention import skips_blocks
 from seednb.checkpoint import load_checkpoint, save_checkpoint
-from seednb.compiling import Compiled
+from seednb.compiler import reason_of, seconds_compiling
+from seednb.compiling import Compiled, compiled
 from seednb.confidence import CONFIDENCES
 from seednb.config import TrainParams
 from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
@@ -77,10 +79,12 @@ def train(
     ) as bar:
         if main and not examples.layout.packs:
             bar.write("one text a row: this model's positions do not let texts share a picture")
-        if main and run.remark:
-            bar.write(run.remark)
         for _ in run.steps():
             row = run.curve[-1]
+            while run.remarks:
+                remark = run.remarks.pop(0)
+                if main:
+                    bar.write(remark)
             if main:
                 append_row(folder, row)
             if main and watch:
@@ -120,7 +124,8 @@ class Run:
         cache: TeacherCache | None = None,
     ) -> None:
         recipe = with_overrides(recipe, params)
-        joined, self.remark = skips_blocks(params.attention, bundle, recipe.noisy_share)
+        joined, remark = skips_blocks(params.attention, bundle, recipe.noisy_share)
+        self.remarks = [remark] if remark else []  # to be told to whoever watches the run
         examples = replace(examples, joined=joined)
         self.bundle, self.examples, self.recipe, self.params = bundle, examples, recipe, params
         self.temperature, self.distill_weight = recipe.temperature, recipe.distill_weight
@@ -138,7 +143,11 @@ class Run:
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.forms = Compiled(model) if params.compile_layers else None
+        self.forms: Compiled | None = None
+        self.compiling_s = seconds_compiling()  # of this process so far
+        if params.compile_layers:
+            self.forms, remarks = compiled(model, bundle.device)
+            self.remarks += remarks
         if self.forms:
             self.forms.use(True)
         self.accelerator = Accelerator(cpu=bundle.device.type == "cpu")
@@ -173,7 +182,7 @@ class Run:
             self.temperature,
             CONFIDENCES[recipe.confidence],
             SPACES[recipe.purified_space],
-            params.compile_layers,
+            self.forms is not None,
         )
         self.hearing = Hearing(teacher, self.objective, bundle.device, recipe, self.selector)
         self.optimiser = self.accelerator.prepare(optimiser)
@@ -216,8 +225,16 @@ class Run:
                 number, row, figures = open_steps.pop(0)
                 rate = (number - first) * self.groups.size / (time.perf_counter() - started)
                 self.curve.append(figures.row() | row | self._progress(number, rate))
+                self._report_compiling(number)
                 yield
                 self._keep(number)
+
+    def _report_compiling(self, step: int) -> None:
+        """Say what compiling took since it was said last."""
+        seconds = seconds_compiling() - self.compiling_s
+        if self.forms and seconds > 1:
+            self.remarks.append(f"compiling took {seconds:.0f} s by step {step}")
+            self.compiling_s += seconds
 
     def _examine(self, step: int, group: Group) -> dict[str, float]:
         """Where it is due: how the student writes by now, and whether the teacher is what it was.
@@ -273,13 +290,19 @@ class Run:
     def _update_within_memory(self, group: Group) -> Figures:
         """An update; if memory runs out, once more with checkpointing, which is then kept on.
 
-        Several processes would have to agree on that, so there it is an error. Raises SeedError with
-        the parameters that save memory.
+        Several processes would have to agree on that, so there it is an error. If something does not
+        compile, once more as it was written, which is kept, too. Raises SeedError with the parameters
+        that help.
         """
         while True:
             history = self.selector.history.copy()
             try:
                 return self.update(group)
+            except TorchDynamoException as error:
+                self._write_out(error)
+                self.selector.history = history
+                self.optimiser.zero_grad()
+                continue
             except torch.OutOfMemoryError as error:
                 alone = self.accelerator.num_processes == 1
                 if self.checkpointing or self.params.gradient_checkpointing != "auto" or not alone:
@@ -291,6 +314,20 @@ class Run:
             self.optimiser.zero_grad()
             torch.cuda.empty_cache()
             self.set_checkpointing(True)
+
+    def _write_out(self, error: TorchDynamoException) -> None:
+        """Go on without compiled layers. Raises SeedError if it is attention that does not compile."""
+        reason = reason_of(error)
+        if self.forms is None:
+            raise SeedError(
+                f"the kernel of attention does not compile: {reason}; set attention=dense"
+            ) from error
+        self.remarks.append(f"layers run as they were written, not compiled: {reason}")
+        self.forms.use(False)
+        self.forms = None
+        self.objective = replace(self.objective, fused=False)
+        self.hearing = replace(self.hearing, objective=self.objective)
+        self.probe.objective = self.objective
 
     def _is_due(self, step: int) -> bool:
         return step % self.params.checkpoint_every == 0 and step < self.n_steps

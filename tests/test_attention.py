@@ -10,7 +10,7 @@ from noise_pictures import Noise
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from seednb import attention, evaluate
+from seednb import attention, compiling, evaluate
 from seednb.attention import NAME, skips_blocks
 from seednb.compiling import Compiled
 from seednb.config import load_params
@@ -168,8 +168,9 @@ def test_a_run_in_one_line_ends_at_the_adapter_of_padded_rows(params, tmp_path, 
         torch.testing.assert_close(joined_weights[name], weight, atol=1e-7, rtol=0)
 
 
-def test_what_cannot_skip_blocks_is_said_in_one_line(params):
+def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
     bundle, _, _ = open_pocket(params)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     assert skips_blocks("auto", bundle) == (False, "")  # there is no GPU
     some_rows = 0.5  # of the noisy views
     on_gpu = replace(bundle, device=torch.device("cuda"))
@@ -179,6 +180,9 @@ def test_what_cannot_skip_blocks_is_said_in_one_line(params):
     assert not skips and remark.startswith("dense attention: noisy_share")
     with pytest.raises(SeedError, match="set attention=auto"):
         skips_blocks("block_sparse", on_gpu, some_rows)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: "no compiler")
+    skips, remark = skips_blocks("auto", on_gpu)
+    assert not skips and remark.endswith("its kernel cannot be compiled here (no compiler)")
     config = bundle.model.model.language_model.config
     assert config._attn_implementation == NAME
     assert bundle.model.model.vision_tower.config._attn_implementation != NAME
@@ -194,7 +198,7 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
         {"image": str(n % 3), "text": f"Is there a {word} in the image?"}
         for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
     ]
-    monkeypatch.setattr(evaluate, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend="aot_eager"))
     monkeypatch.setattr(evaluate, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [

@@ -2,18 +2,36 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from noise_pictures import Noise
+from peft import get_peft_model_state_dict
+from torch._dynamo.exc import BackendCompilerFailed
 from torch._dynamo.utils import counters
 from torch.nn.attention import flex_attention as flex
 
-from seednb import attention
+from seednb import attention, compiling, objective, trainer
 from seednb.attention import skips_blocks
+from seednb.compiler import obstacle
 from seednb.compiling import Compiled
-from seednb.config import ModelParams
-from seednb.model import AnswerLogits, TeacherMode, add_adapter
+from seednb.config import ModelParams, load_params
+from seednb.data.prompts import PLAIN, encode
+from seednb.errors import SeedError
+from seednb.examples import Examples
+from seednb.model import AnswerLogits, TeacherMode, add_adapter, load_bundle
+from seednb.trainer import train
+from seednb.versions import RECIPES
+
+ROOT = Path(__file__).parents[1]
+CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
+LINES = [
+    ("Is there a fork in the image?", "Yes"),
+    ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
+    ("Is there a bus in the image?", "No"),
+]
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -26,6 +44,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
     monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     torch._dynamo.reset()
     counters.clear()
     bundle = build_bundle(torch.device("cpu"), "tiny")
@@ -68,3 +87,91 @@ def test_compiled_layers_say_what_layers_say(tiny):
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-12, rtol=1e-9)
     compiled.use(False)
     assert not any("forward" in vars(module) for module in model.modules())
+
+
+@pytest.fixture
+def run_on(tmp_path, monkeypatch):
+    """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
+    monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend="aot_eager"))
+    for name in ("losses", "measure"):
+        written = getattr(objective, f"{name}_of")
+        form = torch.compile(written, dynamic=True, backend="aot_eager")
+        monkeypatch.setattr(objective, f"fused_{name}", form)
+
+    def run(**changes):
+        params = load_params(
+            ROOT / "params/smoke.yaml", {"lora_dropout": 0.0, "precision": "float32"}
+        )
+        bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+        model = add_adapter(bundle.model.double(), params.model, seed=0).double()
+        rows = [encode(*line, bundle.tokenizer, bundle.picture_tokens, PLAIN) for line in LINES * 2]
+        examples = Examples(rows, list("001122"), Noise(), bundle.layout)
+        settings = replace(params.train, batch_size=3, grad_accum=1, **changes)
+        remarks = []
+        monkeypatch.setattr(trainer.tqdm, "write", staticmethod(remarks.append))
+        train(
+            model,
+            bundle,
+            examples,
+            RECIPES["v5"],
+            settings,
+            tmp_path / str(len(list(tmp_path.iterdir()))),
+        )
+        return get_peft_model_state_dict(model), remarks
+
+    yield run
+    torch._dynamo.reset()
+
+
+def assert_same(left, right):
+    for name, weight in left.items():
+        torch.testing.assert_close(right[name], weight, atol=1e-9, rtol=0)
+
+
+def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(run_on, monkeypatch):
+    plain, _ = run_on()
+    clock = iter([0.0, 12.4, 12.4, 12.4])
+    monkeypatch.setattr(trainer, "seconds_compiling", lambda: next(clock))
+    compiled, remarks = run_on(compile_layers=True)
+    assert_same(plain, compiled)
+    assert [remark for remark in remarks if "compil" in remark] == ["compiling took 12 s by step 1"]
+
+
+def test_a_machine_without_a_compiler_trains_on_layers_as_written(run_on, monkeypatch):
+    plain, _ = run_on()
+    monkeypatch.setattr(compiling, "obstacle", lambda device_type: "Failed to find C compiler")
+    written, remarks = run_on(compile_layers=True)
+    assert_same(plain, written)
+    assert "layers run as they were written, not compiled: Failed to find C compiler" in remarks
+
+
+def test_what_does_not_compile_runs_as_written_from_then_on(run_on, monkeypatch):
+    plain, _ = run_on()
+
+    def broken(*_):
+        raise BackendCompilerFailed(broken, RuntimeError("no such kernel"), None)
+
+    monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend=broken))
+    written, remarks = run_on(compile_layers=True)
+    assert_same(plain, written)
+    (remark,) = (remark for remark in remarks if "compil" in remark)
+    assert "no such kernel" in remark
+
+
+def test_an_attention_that_does_not_compile_is_a_sentence(run_on, monkeypatch):
+    def fails(self, group):
+        raise BackendCompilerFailed(fails, RuntimeError("no such kernel"), None)
+
+    monkeypatch.setattr(trainer.Run, "update", fails)
+    with pytest.raises(SeedError, match=r"no such kernel.*set attention=dense"):
+        run_on()
+
+
+def test_an_obstacle_is_the_first_line_of_what_is_missing(monkeypatch):
+    def missing(function):
+        raise RuntimeError("\n  Failed to find C compiler. \nmore")
+
+    obstacle.cache_clear()
+    monkeypatch.setattr(torch, "compile", missing)
+    assert obstacle("cpu") == "Failed to find C compiler"
+    obstacle.cache_clear()

@@ -213,8 +213,9 @@ def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
 
 def _forms(bundle: Bundle) -> Compiled | None:
     forms, remarks = compiled(bundle.model, bundle.device)
-    for remark in remarks:
-        tqdm.write(remark)
+    if one_card_each().is_main_process:
+        for remark in remarks:
+            tqdm.write(remark)
     return forms
 
 

@@ -29,6 +29,7 @@ from seednb.errors import SeedError
 
 RESULTS = "benchmarks/results"
 TRAINING, MEMORY = "train_step", "memory"
+SCRIPTS = {"coverage": "covered"}  # where the script is not named after its result
 CACHED = ", teacher cached"  # how a row's name ends
 ONE_PICTURE = "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing never"
 FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
@@ -160,7 +161,8 @@ def benchmark(root: Path, name: str) -> dict[str, Any]:
     """A committed result: rows, machine, versions, date, command. Raises SeedError if it is absent."""
     file = root / RESULTS / f"{name}.json"
     if not file.is_file():
-        raise SeedError(f"{file} is missing; on a GPU run: python benchmarks/{name}.py")
+        script = f"benchmarks/{SCRIPTS.get(name, name)}.py"
+        raise SeedError(f"{file} is missing; run: python {script} (its first lines say where)")
     result: dict[str, Any] = read_json(file)
     return result
 

@@ -123,6 +123,8 @@ def test_what_does_not_fit_is_said(measured):
 def test_a_missing_or_foreign_measurement_is_a_sentence(tmp_path):
     with pytest.raises(SeedError, match=r"run: python benchmarks/train_step\.py"):
         Measured.read(tmp_path)
+    with pytest.raises(SeedError, match=r"run: python benchmarks/covered\.py"):
+        planning.benchmark(tmp_path, "coverage")  # a script named otherwise: coverage is a package
     file = tmp_path / planning.RESULTS / "train_step.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"machine": "Abacus", "rows": []}))

@@ -18,7 +18,7 @@ from transformers import (
     LlavaConfig,
 )
 
-from seednb import monitor
+from seednb import evaluate, monitor
 from seednb.config import load_params
 from seednb.data.batches import collate
 from seednb.data.pocket.quiz import KINDS
@@ -32,6 +32,7 @@ from seednb.model import (
     TeacherMode,
     add_adapter,
     idle_adapters,
+    load_adapter,
     load_bundle,
     n_trainable,
 )
@@ -450,3 +451,50 @@ def test_a_pass_without_a_finite_loss_is_left_out_hurried_or_not(params, tmp_pat
     for name in waited:
         assert waited[name].isfinite().all()
         torch.testing.assert_close(hurried[name], waited[name], atol=1e-12, rtol=0)
+
+
+def test_an_adapter_that_is_evaluated_has_the_models_precision_and_says_the_same(params, tmp_path):
+    settings = replace(params.model, precision="bfloat16")
+    trained = load_bundle(str(CHECKPOINT), settings, torch.device("cpu"))
+    student = add_adapter(trained.model, settings, seed=0).eval()
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in student.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.05, generator=generator)
+    student.save_pretrained(str(tmp_path))
+    bundle = load_bundle(str(CHECKPOINT), settings, torch.device("cpu"))
+    loaded = load_adapter(bundle.model, tmp_path)
+    kinds = [
+        {p.dtype for n, p in model.named_parameters() if "lora" in n} for model in (student, loaded)
+    ]
+    assert kinds == [{torch.float32}, {torch.bfloat16}]
+    probes = [
+        {"image": "0", "text": f"Is there a {word} in the image?"} for word in ("fork", "bus")
+    ]
+    margins = [
+        [row["margin"] for row in answer_probes(each, probes, Noise(), params.evaluation, PLAIN)]
+        for each in (replace(trained, model=student), replace(bundle, model=loaded))
+    ]
+    assert margins[0] == margins[1]
+
+
+def test_a_pass_holds_some_pictures_with_all_of_their_probes(params, monkeypatch):
+    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+    probes = [
+        {"image": str(n % 5), "text": f"Is there a {word} in the image?"}
+        for word in ("fork", "bus", "dog")
+        for n in range(5)
+    ]
+    passes = []
+
+    def counted(texts, rows, pixels, *rest):
+        passes.append((len(texts), len(pixels)))
+        return collate(texts, rows, pixels, *rest)
+
+    monkeypatch.setattr(evaluate, "collate", counted)
+    settings = replace(params.evaluation, eval_batch_size=2)
+    answers = answer_probes(bundle, probes, Noise(), settings, PLAIN)
+    assert passes == [(6, 2), (6, 2), (3, 1)]
+    assert [(row["image"], row["text"]) for row in answers] == [
+        (row["image"], row["text"]) for row in probes
+    ]

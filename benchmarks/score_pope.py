@@ -26,7 +26,7 @@ from seednb.attention import skips_blocks
 from seednb.compiling import Compiled
 from seednb.config import ModelParams
 from seednb.data.batches import collate
-from seednb.data.joined import join
+from seednb.data.joined import lay_in
 from seednb.data.prompts import Encoded
 from seednb.model import AnswerLogits, Bundle, add_adapter, load_adapter
 
@@ -69,7 +69,7 @@ def compare(
     pixels = RandomPictures(ours).batch([str(n) for n in range(N_PICTURES)])
     answers = AnswerLogits(ours.model)
     on_gpu = ours.device.type == "cuda"
-    lay_out = join if skips_blocks("auto", ours)[0] else collate
+    one_line, _ = skips_blocks("auto", ours)
     forms = Compiled(ours.model, backend="inductor" if on_gpu else "eager")
     found: dict[str, Tensor] = {}
 
@@ -80,7 +80,7 @@ def compare(
 
     def compiled() -> int:
         with forms.used():
-            batch = lay_out(probes, rows, pixels, ours.layout)
+            batch = lay_in(one_line, probes, rows, pixels, ours.layout)
             found[COMPILED] = answers(batch.to(ours.device))[:, SOME].float().cpu()
         return len(probes)
 

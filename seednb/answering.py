@@ -1,7 +1,7 @@
 """A model answers a file of questions; the answer file grows line by line and can be gone on with."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import compress
 from pathlib import Path
@@ -15,7 +15,7 @@ from transformers import LogitsProcessor
 
 from seednb.artifacts import LOCK, write_lines
 from seednb.config import EvaluationParams
-from seednb.data.batches import collate
+from seednb.data.batches import collate, in_chunks
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
 from seednb.data.pictures import Pictures
@@ -217,7 +217,7 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
             raise SeedError(
                 f"{output} answers other questions: {list_ids(sorted(foreign))}; name another file"
             )
-        mine = list(_chunks(questions, size))[state.process_index :: state.num_processes]
+        mine = in_chunks(questions, size)[state.process_index :: state.num_processes]
         several = state.num_processes > 1
         file = output.with_name(f"{output.name}.part{state.process_index}") if several else output
         _reply_to(mine, answered, file, reply)
@@ -273,10 +273,6 @@ def _answered(output: Path) -> set[str]:
 
 def _id(row: Mapping[str, Any]) -> str:
     return str(row.get(ASKED_AS, row.get("question_id")))
-
-
-def _chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _progress(total: int) -> tqdm:

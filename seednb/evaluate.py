@@ -19,8 +19,8 @@ from seednb import decoding
 from seednb.attention import skips_blocks
 from seednb.compiling import Compiled, compiled
 from seednb.config import EvaluationParams
-from seednb.data.batches import Batch, Layout, collate
-from seednb.data.joined import join
+from seednb.data.batches import Batch, Layout, in_chunks
+from seednb.data.joined import lay_in
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode_prompt
 from seednb.decoding import (
@@ -104,10 +104,7 @@ def answer_probes(
             ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
-        if joined:
-            batch: Batch = join(prompts, rows, pixels, layout)
-        else:
-            batch = collate(prompts, rows, pixels, layout, pictures.extras(names))
+        batch = lay_in(joined, prompts, rows, pixels, layout, pictures.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
@@ -167,7 +164,7 @@ def caption_pictures(
         names = [row["file_name"] for row in chunk]
         return [asdict(decoded) for decoded in decode(pictures.batch(names), names)]
 
-    chunks = _cut(images, params.eval_batch_size)
+    chunks = in_chunks(images, params.eval_batch_size)
     written = _share(chunks, write, "write captions", "caption", kept)
     return [
         {
@@ -227,16 +224,12 @@ def _first_token(text: str, bundle: Bundle) -> int:
     return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
 
 
-def _cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
 def _rows(questions: Sequence[tuple[str, str]], size: int, layout: Layout) -> list[Sequence[Any]]:
     """(picture, question), some rows at a time: pictures, each with all that is asked about it."""
     rows = [list(row) for _, row in groupby(questions, itemgetter(0))]
     if not layout.packs:
         rows = [[question] for question in questions]
-    return [[question for row in some for question in row] for some in _cut(rows, size)]
+    return [[question for row in some for question in row] for some in in_chunks(rows, size)]
 
 
 def _share(

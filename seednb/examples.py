@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from seednb.config import TrainParams
-from seednb.data.batches import Batch, Layout, Noisy, collate, n_shared
+from seednb.data.batches import Batch, Layout, Noisy, n_shared
 from seednb.data.corrupt import Corruption
 from seednb.data.instruct import Pair
-from seednb.data.joined import join
+from seednb.data.joined import lay_in
 from seednb.data.pictures import Extras, Pictures
 from seednb.data.prompts import Encoded, PictureTokens, check_length, encode
 from seednb.errors import SeedError
@@ -74,9 +74,7 @@ class Examples:
         pixels: Float[Tensor, "R ..."],
         extras: Extras | None = None,
     ) -> Batch:
-        if self.joined:
-            return join(texts, rows, pixels, self.layout)
-        return collate(texts, rows, pixels, self.layout, extras)
+        return lay_in(self.joined, texts, rows, pixels, self.layout, extras)
 
     def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
         """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from seednb.config import EvaluationParams
+from seednb.data.batches import in_chunks
 from seednb.data.instruct import Pair
 from seednb.data.pictures import Pictures
 from seednb.decoding import generate
@@ -25,10 +26,8 @@ def self_labelled(
     distillation alone. An answer that comes out empty leaves its pair out.
     """
     answered: list[Pair] = []
-    size = params.eval_batch_size
     with tqdm(total=len(pairs), desc="label", unit="pair", disable=hides_progress()) as bar:
-        for start in range(0, len(pairs), size):
-            chunk = pairs[start : start + size]
+        for chunk in in_chunks(pairs, params.eval_batch_size):
             questions = [pair.question for pair in chunk]
             names, rows = bundle.layout.rows([pair.image for pair in chunk])
             settings = (pictures.batch(names), template, params.max_new_tokens)

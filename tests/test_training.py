@@ -18,8 +18,9 @@ from transformers import (
     LlavaConfig,
 )
 
-from seednb import evaluate, monitor
+from seednb import monitor
 from seednb.config import load_params
+from seednb.data import joined
 from seednb.data.batches import collate
 from seednb.data.pocket.quiz import KINDS
 from seednb.data.prompts import PLAIN, encode
@@ -491,7 +492,7 @@ def test_a_pass_holds_some_pictures_with_all_of_their_probes(params, monkeypatch
         passes.append((len(texts), len(pixels)))
         return collate(texts, rows, pixels, *rest)
 
-    monkeypatch.setattr(evaluate, "collate", counted)
+    monkeypatch.setattr(joined, "collate", counted)
     settings = replace(params.evaluation, eval_batch_size=2)
     answers = answer_probes(bundle, probes, Noise(), settings, PLAIN)
     assert passes == [(6, 2), (6, 2), (3, 1)]

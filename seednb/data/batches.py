@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,7 +12,13 @@ from torch.nn.attention.flex_attention import BlockMask
 from seednb.data.pictures import Extras
 from seednb.data.prompts import Encoded, check_image_tokens, check_length
 
+T = TypeVar("T")
 LENGTH_STEP = 8  # tokens; fused attention wants masks aligned to it
+
+
+def in_chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items, some at a time, in their order; the last chunk may be smaller."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from seednb.data.batches import Batch, Layout, lay_out
+from seednb.data.batches import Batch, Layout, collate, lay_out
+from seednb.data.pictures import Extras
 from seednb.data.prompts import Encoded
 
 BLOCK = 128  # looks along a side of a block: FlexAttention's default
@@ -106,6 +107,20 @@ def join(
             [place for place, token in enumerate(ids) if token == layout.image_token]
         ),
     )
+
+
+def lay_in(
+    one_line: bool,
+    texts: Sequence[Encoded],
+    rows: Sequence[int],
+    pixel_values: Float[Tensor, "R ..."],
+    layout: Layout,
+    extras: Extras | None = None,
+) -> Batch:
+    """Texts in one line, or in rows below each other; arguments and errors as `collate` has them."""
+    if one_line:
+        return join(texts, rows, pixel_values, layout)
+    return collate(texts, rows, pixel_values, layout, extras)
 
 
 def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMask:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from seednb.data.batches import Batch, collate
+from seednb.data.batches import Batch, collate, in_chunks
 from seednb.data.images import fit_image
 from seednb.data.prompts import encode
 from seednb.decoding import generate
@@ -74,8 +74,7 @@ class Captioner:
     def describe(self, pictures: Sequence[Picture]) -> list[Described]:
         """Both captions of each picture."""
         size = self.params.evaluation.eval_batch_size
-        chunks = [pictures[start : start + size] for start in range(0, len(pictures), size)]
-        return [each for chunk in chunks for each in self._chunk(chunk)]
+        return [each for chunk in in_chunks(pictures, size) for each in self._chunk(chunk)]
 
     def _chunk(self, pictures: Sequence[Picture]) -> list[Described]:
         pixels = torch.stack([self._pixels(picture.image) for picture in pictures])

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import calculate_time_spent
 
+from seednb.errors import gist
+
 
 @cache
 def obstacle(device_type: str) -> str | None:
@@ -25,8 +27,7 @@ def obstacle(device_type: str) -> str | None:
 def reason_of(error: Exception) -> str:
     """What went wrong in a compiler, in one line."""
     inner = getattr(error, "inner_exception", error)  # else the first line says who failed, not why
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    return (lines or [type(inner).__name__])[0][:200].rstrip(".")
+    return gist(inner)
 
 
 def seconds_compiling() -> float:

@@ -8,6 +8,12 @@ class SeedError(Exception):
     """
 
 
+def gist(error: BaseException, n_lines: int = 1, width: int = 200) -> str:
+    """What a library says in its first lines, as a part of a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:n_lines])[:width].rstrip(".") or type(error).__name__
+
+
 class TrainingFailure(SeedError):
     """A failure that ends a training by itself, under the name that the monitor gives it."""
 

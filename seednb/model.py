@@ -28,7 +28,7 @@ from seednb.data.batches import Batch, Layout
 from seednb.data.joined import Joined
 from seednb.data.pictures import Pictures, SizedPictures
 from seednb.data.prompts import IMAGE_TAG, PictureTokens
-from seednb.errors import SeedError
+from seednb.errors import SeedError, gist
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -141,7 +141,7 @@ def load_bundle(
         )
     except Exception as error:  # of a damaged file: tokenizers raises a bare Exception
         raise SeedError(
-            f"cannot load the model {source}: {_first_line(error)}; run: seednb doctor"
+            f"cannot load the model {source}: {gist(error, 2, 300)}; run: seednb doctor"
         ) from error
     model, loaded = loading
     if missing := sorted(loaded["missing_keys"]):
@@ -197,7 +197,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
             saved = set(stored.keys())
     except Exception as error:  # of a damaged file: every library its own
         raise SeedError(
-            f"the adapter {folder} does not fit this model: {_first_line(error)}; give the model "
+            f"the adapter {folder} does not fit this model: {gist(error, 2, 300)}; give the model "
             "that it was trained on"
         ) from error
     wanted = set(get_peft_model_state_dict(adapted))
@@ -354,12 +354,6 @@ class AnswerLogits(nn.Module):
     def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
         """Logits that predict the answer tokens; the head runs on these N positions only."""
         return self.head(self.hidden(batch))
-
-
-def _first_line(error: BaseException) -> str:
-    """What a library says, without its suggestions."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300].rstrip(".") or type(error).__name__
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:

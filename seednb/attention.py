@@ -117,8 +117,6 @@ def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple
 
 def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
     """Why nothing can be skipped; None if it can."""
-    if reason := obstacle(bundle.device.type):
-        return f"its kernel cannot be compiled here ({reason})"
     kind = bundle.model.config.model_type
     if bundle.is_sized:
         return f"{kind} reads pictures at their own size"
@@ -130,4 +128,6 @@ def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
         return f"{kind}'s language model has an attention of its own"
     if noisy_share < 1:
         return "noisy_share picks single rows out of a pass"
+    if reason := obstacle(bundle.device.type):  # last, for it compiles something to see
+        return f"its kernel cannot be compiled here ({reason})"
     return None

@@ -53,8 +53,8 @@ class Hearing:
         """Begin to read what is remembered of a group that `of` will be asked about."""
         if self.teacher is None:
             return
+        together = self.recipe.noisy_share == 1
         for part in group.passes:
-            together = self.recipe.noisy_share == 1
             self.teacher.expect(part.batch, part.noisy if together else None, part.keys)
 
     def _views(self, part: Pass) -> Views | None:

@@ -138,10 +138,8 @@ class Teacher:
     def _recall(self, view: str, batch: Batch, keys: Sequence[str]) -> Tensor | None:
         if self.cache is None or view not in self.remembered:
             return None
-        on_gpu = (
-            batch.input_ids.is_cuda
-        )  # a copy from memory not pinned waits for all that is queued
-        hidden = self.cache.get(_named(view, keys), on_gpu)
+        # A copy from memory that is not pinned waits for all that is queued.
+        hidden = self.cache.get(_named(view, keys), pinned=batch.input_ids.is_cuda)
         return None if hidden is None else hidden.to(batch.input_ids.device, non_blocking=True)
 
     def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> Tensor:

@@ -108,18 +108,15 @@ class TeacherCache:
     def write(self) -> None:
         """Write what waits as one shard; a reader sees all of it or nothing."""
         with self._lock:
-            self._write()
-
-    def _write(self) -> None:
-        tensors = {key: hidden.contiguous().cpu() for key, hidden in self._waiting.items()}
-        self._waiting, self._n_waiting = {}, 0
-        if not tensors or not self._make_room(sum(t.nbytes for t in tensors.values())):
-            return
-        shard = self.folder / f"{uuid4().hex}{SUFFIX}"
-        checksums = json.dumps({key: _checksum(tensor) for key, tensor in tensors.items()})
-        with replacing(shard) as partial:
-            save_file(tensors, partial, metadata={CHECKSUMS: checksums})
-        self.shard_of |= dict.fromkeys(tensors, shard)
+            tensors = {key: hidden.contiguous().cpu() for key, hidden in self._waiting.items()}
+            self._waiting, self._n_waiting = {}, 0
+            if not tensors or not self._make_room(sum(t.nbytes for t in tensors.values())):
+                return
+            shard = self.folder / f"{uuid4().hex}{SUFFIX}"
+            checksums = json.dumps({key: _checksum(tensor) for key, tensor in tensors.items()})
+            with replacing(shard) as partial:
+                save_file(tensors, partial, metadata={CHECKSUMS: checksums})
+            self.shard_of |= dict.fromkeys(tensors, shard)
 
     def _read(self, key: str) -> Tensor | None:
         if key in self._waiting:

@@ -79,12 +79,10 @@ def train(
     ) as bar:
         if main and not examples.layout.packs:
             bar.write("one text a row: this model's positions do not let texts share a picture")
+        run.tell(bar)
         for _ in run.steps():
             row = run.curve[-1]
-            while run.remarks:
-                remark = run.remarks.pop(0)
-                if main:
-                    bar.write(remark)
+            run.tell(bar)
             if main:
                 append_row(folder, row)
             if main and watch:
@@ -229,10 +227,18 @@ class Run:
                 yield
                 self._keep(number)
 
+    def tell(self, bar: tqdm) -> None:
+        """Write what there is to say, once, from the main process."""
+        remarks, self.remarks = self.remarks, []
+        for remark in remarks if self.accelerator.is_main_process else ():
+            bar.write(remark)
+
     def _report_compiling(self, step: int) -> None:
         """Say what compiling took since it was said last."""
+        if self.forms is None:
+            return
         seconds = seconds_compiling() - self.compiling_s
-        if self.forms and seconds > 1:
+        if seconds > 1:
             self.remarks.append(f"compiling took {seconds:.0f} s by step {step}")
             self.compiling_s += seconds
 
@@ -295,14 +301,11 @@ class Run:
         that help.
         """
         while True:
-            history = self.selector.history.copy()
+            history, recomputes = self.selector.history.copy(), self.checkpointing
             try:
                 return self.update(group)
             except TorchDynamoException as error:
                 self._write_out(error)
-                self.selector.history = history
-                self.optimiser.zero_grad()
-                continue
             except torch.OutOfMemoryError as error:
                 alone = self.accelerator.num_processes == 1
                 if self.checkpointing or self.params.gradient_checkpointing != "auto" or not alone:
@@ -310,10 +313,11 @@ class Run:
                         f"memory ran out with {len(group.passes[0].batch)} examples a pass; set "
                         "gradient_checkpointing=always, or lower batch_size and raise grad_accum"
                     ) from error
+                recomputes = True
             self.selector.history = history
             self.optimiser.zero_grad()
             torch.cuda.empty_cache()
-            self.set_checkpointing(True)
+            self.set_checkpointing(recomputes)
 
     def _write_out(self, error: TorchDynamoException) -> None:
         """Go on without compiled layers. Raises SeedError if it is attention that does not compile."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seednb.attention import skips_blocks
 from seednb.compiling import Compiled
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, TeacherMode, add_adapter
 

@@ -19,7 +19,7 @@ from llava_shapes import build_bundle, make_examples
 from measure import Work, alternate, significant, tflop_a_unit
 from results import write_result
 
-from seednb.config import ModelParams, TrainParams
+from seednb.core.params import ModelParams, TrainParams
 from seednb.errors import SeedError
 from seednb.model import add_adapter
 from seednb.trainer import Run

@@ -17,7 +17,7 @@ from llava_shapes import build_bundle, make_examples
 from measure import alternate
 from results import write_result
 
-from seednb.config import ModelParams, TrainParams
+from seednb.core.params import ModelParams, TrainParams
 from seednb.model import add_adapter, default_device, one_card_each
 from seednb.trainer import Run
 from seednb.versions import RECIPES

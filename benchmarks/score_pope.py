@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from seednb.attention import skips_blocks
 from seednb.compiling import Compiled
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.data.batches import collate
 from seednb.data.joined import lay_in
 from seednb.data.prompts import Encoded

@@ -24,7 +24,7 @@ from results import write_result
 from seed_loop import seed_loop
 
 from seednb.compiling import Compiled
-from seednb.config import ModelParams, TrainParams
+from seednb.core.params import ModelParams, TrainParams
 from seednb.examples import Examples
 from seednb.model import add_adapter, n_trainable
 from seednb.purify import BetaSelector

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seednb.ablation import Variant
-from seednb.config import Params
+from seednb.core.profiles import Params
 
 BASE = Variant("base", version="base")
 V7 = Variant("v7")

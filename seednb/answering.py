@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import LogitsProcessor
 
 from seednb.artifacts import LOCK, write_lines
-from seednb.config import EvaluationParams
+from seednb.core.params import EvaluationParams
 from seednb.data.batches import collate, in_chunks
 from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path

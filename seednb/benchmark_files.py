@@ -14,7 +14,7 @@ from typing import Any
 from seednb.answer_files import read_amber as read_amber_data
 from seednb.answer_files import read_seedbench as read_seedbench_data
 from seednb.answer_files import read_vqa
-from seednb.config import Params
+from seednb.core.profiles import Params
 from seednb.data.coco import load_split
 from seednb.data.files import read_json_lines, read_rows
 from seednb.data.images import coco_image_id, name_in_folder

@@ -137,7 +137,7 @@ def _dry_run_option(verb: Parser) -> None:
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     """The -p options; a path that exists is made absolute, as it was meant where it was typed."""
-    from seednb.config import parse_override
+    from seednb.core.profiles import parse_override
 
     values = dict(parse_override(text) for text in options.overrides)
     for key in values.keys() & set(PATHS):
@@ -155,7 +155,7 @@ def _experiment(options: argparse.Namespace, **more: Any) -> Any:
 
 def report(options: argparse.Namespace) -> None:
     """Run the notebooks that changed and build the report; or compare two finished ones."""
-    from seednb.config import load_params
+    from seednb.core.profiles import load_params
     from seednb.pipeline import Pipeline
     from seednb.report import outcome, read_run
 
@@ -274,7 +274,7 @@ def doctor(options: argparse.Namespace) -> None:
     """Say what is there, what is missing, and the next command."""
     import json
 
-    from seednb.config import load_params
+    from seednb.core.profiles import load_params
     from seednb.doctor import examine, facts
 
     profile = load_params(options.params, _overrides(options))
@@ -287,7 +287,7 @@ def plan(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from seednb import planning
-    from seednb.config import load_params
+    from seednb.core.profiles import load_params
     from seednb.tables import as_text
 
     settings = {
@@ -321,7 +321,7 @@ def _one_of(known: dict[str, Any], name: str, kind: str) -> Any:
 
 def params(options: argparse.Namespace) -> None:
     """Print every parameter."""
-    from seednb.config import describe
+    from seednb.core.profiles import describe
 
     section = ""
     for row in describe():

@@ -10,7 +10,7 @@ import torch
 
 from seednb.artifacts import versions
 from seednb.benchmark_files import Folders
-from seednb.config import Params
+from seednb.core.profiles import Params
 from seednb.errors import SeedError
 from seednb.inventory import benchmark_items, word_items
 from seednb.planning import SHAPES, Card, Measured, card_named, card_table

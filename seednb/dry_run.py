@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seednb.benchmark_files import Absent, Folders
 from seednb.cli_benchmarks import wanted
-from seednb.config import Params
+from seednb.core.profiles import Params
 from seednb.doctor import inputs
 from seednb.errors import SeedError
 from seednb.model import check_adapter

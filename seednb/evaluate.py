@@ -18,7 +18,7 @@ from transformers import LogitsProcessor
 from seednb import decoding
 from seednb.attention import skips_blocks
 from seednb.compiling import Compiled, compiled
-from seednb.config import EvaluationParams
+from seednb.core.params import EvaluationParams
 from seednb.data.batches import Batch, Layout, in_chunks
 from seednb.data.joined import lay_in
 from seednb.data.pictures import Pictures

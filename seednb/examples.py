@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from seednb.config import TrainParams
+from seednb.core.params import TrainParams
 from seednb.data.batches import Batch, Layout, Noisy, n_shared
 from seednb.data.corrupt import Corruption
 from seednb.data.instruct import Pair

@@ -22,7 +22,7 @@ from seednb.artifacts import (
     write_json,
     write_lines,
 )
-from seednb.config import Params, load_params
+from seednb.core.profiles import Params, load_params
 from seednb.curve import CURVE
 from seednb.data.files import read_json_lines
 from seednb.data.instruct import Pair, read_pairs, write_pairs

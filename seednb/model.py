@@ -23,7 +23,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.data.batches import Batch, Layout
 from seednb.data.joined import Joined
 from seednb.data.pictures import Pictures, SizedPictures

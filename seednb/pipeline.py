@@ -23,7 +23,7 @@ from seednb.artifacts import (
     write_json,
     writing,
 )
-from seednb.config import SECTIONS, Params, describe
+from seednb.core.profiles import SECTIONS, Params, describe
 from seednb.errors import SeedError
 from seednb.execution import execute
 from seednb.lock import alone

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from seednb.artifacts import Stage, code_fingerprint, fingerprint, writing
-from seednb.config import Params
+from seednb.core.profiles import Params
 from seednb.data.coco import (
     CocoSplit,
     drop_damaged_images,

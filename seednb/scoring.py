@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seednb.config import EvaluationParams
+from seednb.core.params import EvaluationParams
 from seednb.metrics import chair, pope
 from seednb.metrics.controls import refit_threshold
 from seednb.metrics.probes import SPLITS

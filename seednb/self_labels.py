@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from seednb.config import EvaluationParams
+from seednb.core.params import EvaluationParams
 from seednb.data.batches import in_chunks
 from seednb.data.instruct import Pair
 from seednb.data.pictures import Pictures

@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from seednb.config import SECTIONS, RunParams, load_params, suggestion
+from seednb.core.params import RunParams
+from seednb.core.profiles import SECTIONS, load_params
+from seednb.core.schema import suggestion
 from seednb.errors import SeedError
 from seednb.experiment import ANSWERING, Experiment
 from seednb.scoring import KINDS

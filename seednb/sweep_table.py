@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from seednb.artifacts import digest, write_frame, write_text
-from seednb.config import EvaluationParams
+from seednb.core.params import EvaluationParams
 from seednb.errors import SeedError
 from seednb.experiment import Experiment
 from seednb.metrics import chair, pope

@@ -25,7 +25,7 @@ from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.compiler import reason_of, seconds_compiling
 from seednb.compiling import Compiled, compiled
 from seednb.confidence import CONFIDENCES
-from seednb.config import TrainParams
+from seednb.core.params import TrainParams
 from seednb.curve import CURVE, GROWING, append_row, cosine_with_warmup, log_line
 from seednb.data.batches import Batch
 from seednb.errors import GradientLost, SeedError

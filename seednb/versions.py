@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import pandas as pd
 
-from seednb.config import TrainParams
+from seednb.core.params import TrainParams
 
 
 @dataclass(frozen=True)

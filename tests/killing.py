@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from seednb import answering, artifacts, evaluate, journal
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
 from seednb.experiment import Experiment

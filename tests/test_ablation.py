@@ -17,7 +17,7 @@ from seednb.ablation_rows import (
     paired,
     relative_costs,
 )
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
 from seednb.data.instruct import read_pairs
 from seednb.experiment import Experiment

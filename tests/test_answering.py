@@ -14,7 +14,7 @@ from seednb.answering import (
     rank_file,
     read_questions,
 )
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.pocket.files import write_world
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError

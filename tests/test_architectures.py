@@ -24,7 +24,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.instruct import Pair
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError

@@ -13,7 +13,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from seednb import attention, compiling, evaluate
 from seednb.attention import NAME, skips_blocks
 from seednb.compiling import Compiled
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.joined import BLOCK, block_mask
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError

@@ -24,7 +24,7 @@ from seednb.claims.ledger import MODELS, Query
 from seednb.claims.registry import CHECKS, run_check
 from seednb.claims.verdicts import COLUMNS, interval_verdict
 from seednb.cli import build_parser
-from seednb.config import load_params, parse_override
+from seednb.core.profiles import load_params, parse_override
 from seednb.errors import SeedError
 from seednb.metrics import chair, pope
 from seednb.metrics.probes import SPLITS
@@ -360,7 +360,7 @@ def test_every_command_is_one_that_the_command_line_accepts(ledger):
 def test_every_query_asks_for_a_row_that_a_report_holds(ledger):
     from seednb.ablation_plans import hyper_parameters
     from seednb.claims.ledger import ABLATION
-    from seednb.config import load_params
+    from seednb.core.profiles import load_params
     from seednb.scoring import CONTRASTS
 
     metrics = {"chair": {*chair.STATISTICS}, "pope": {*pope.STATISTICS, "auc"}}

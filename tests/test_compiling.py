@@ -17,7 +17,8 @@ from seednb import attention, compiling, objective, trainer
 from seednb.attention import skips_blocks
 from seednb.compiler import obstacle
 from seednb.compiling import Compiled
-from seednb.config import ModelParams, load_params
+from seednb.core.params import ModelParams
+from seednb.core.profiles import load_params
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.examples import Examples

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seednb.config import describe, load_params, parse_override
+from seednb.core.profiles import describe, load_params, parse_override
 from seednb.errors import SeedError
 
 PARAMS = Path(__file__).parents[1] / "params"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.corrupt import Corruption, corrupt, ordinary_tokens, question_span
 from seednb.data.prompts import PLAIN, VICUNA_V1, encode
 from seednb.model import load_bundle

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seednb.cli import main
-from seednb.config import CurationParams, load_params
+from seednb.core.params import CurationParams
+from seednb.core.profiles import load_params
 from seednb.data import curation
 from seednb.data.curation import Curator, curate, is_trivial, overlap, quality_against_quantity
 from seednb.data.instruct import Pair, read_pairs, summarise, to_pairs

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LogitsProcessor
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.prompts import PLAIN
 from seednb.decoding import Contrast, Sampling, contrastive_generate, generate
 from seednb.model import load_bundle

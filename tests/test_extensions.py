@@ -7,7 +7,7 @@ import torch
 from test_training import CHECKPOINT, LINES, ROOT, Noise
 
 from seednb.catalogue import REGISTRIES, catalogue
-from seednb.config import SECTIONS, load_params
+from seednb.core.profiles import SECTIONS, load_params
 from seednb.data.corrupt import Corruption
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from seednb import kinds
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.errors import SeedError
 from seednb.metrics.vocabulary import Vocabulary
 from seednb.preparation import prepare, read_questions

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seednb.config import TrainParams
+from seednb.core.params import TrainParams
 from seednb.losses import (
     DIVERGENCES,
     cross_entropy,

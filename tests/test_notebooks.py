@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seednb.cli import main
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.errors import SeedError
 from seednb.pipeline import STEPS, Pipeline
 

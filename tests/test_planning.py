@@ -15,7 +15,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from seednb import planning
 from seednb.artifacts import write_json
 from seednb.cli import main
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.errors import SeedError
 from seednb.model import add_adapter, n_trainable
 from seednb.planning import CARDS, SETTINGS, SHAPES, Measured

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.errors import SeedError
 from seednb.experiment import Experiment
 from seednb.preparation import prepare

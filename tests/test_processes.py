@@ -32,7 +32,7 @@ def test_the_launcher_starts_two_processes(tmp_path):
 HOLD = """
 import os
 from torch.multiprocessing.reductions import StorageWeakRef
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.model import add_adapter, decoder_layers, load_bundle, one_card_each
 from seednb import sharing
 one_card_each()

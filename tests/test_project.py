@@ -77,7 +77,7 @@ def test_doctor_names_the_next_command(capsys):
 
 
 def test_the_profiles_are_json_safe():
-    from seednb.config import load_params
+    from seednb.core.profiles import load_params
 
     for path in (ROOT / "params").glob("*.yaml"):
         json.dumps(load_params(path).values())

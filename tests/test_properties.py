@@ -12,7 +12,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from seednb.config import LARGEST, SECTIONS, load_params, parse_override
+from seednb.core.profiles import SECTIONS, load_params, parse_override
+from seednb.core.schema import LARGEST
 from seednb.data.batches import LENGTH_STEP, Layout, collate
 from seednb.data.prompts import Encoded
 from seednb.errors import SeedError

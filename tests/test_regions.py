@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.pictures import Pictures
 from seednb.data.regions import box_mask
 from seednb.model import load_bundle

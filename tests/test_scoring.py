@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.metrics.probes import SPLITS
 from seednb.metrics.vocabulary import Vocabulary
 from seednb.scoring import Answers, metric_rows, select

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from seednb import monitor
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data import joined
 from seednb.data.batches import collate
 from seednb.data.pocket.quiz import KINDS

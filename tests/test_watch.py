@@ -16,7 +16,7 @@ from test_training import make_run
 from seednb import monitor, trainer
 from seednb.artifacts import write_frame
 from seednb.cli import main
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.curve import CURVE, GROWING
 from seednb.errors import SeedError
 from seednb.experiment import Experiment

@@ -15,7 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.config import CurationParams, check_names
+from seednb.core.params import CurationParams
+from seednb.core.profiles import check_names
 from seednb.data.instruct import Pair
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")

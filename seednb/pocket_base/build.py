@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration, LlavaProcessor
 
 from seednb.artifacts import write_json, write_text
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.data.pocket.quiz import KINDS
 from seednb.model import load_bundle
 from seednb.pocket_base.architecture import (

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from seednb.checkpoint import load_checkpoint, save_checkpoint
-from seednb.config import ModelParams
+from seednb.core.params import ModelParams
 from seednb.data.instruct import Pair
 from seednb.data.prompts import PLAIN
 from seednb.decoding import generate

@@ -1,6 +1,6 @@
 """Damaged parameter files and command-line overrides."""
 
-from seednb.config import load_params, parse_override
+from seednb.core.profiles import load_params, parse_override
 
 from .case import ERROR, WORKS, Case
 

@@ -1,0 +1,142 @@
+"""A profile: flat YAML or `key=value` in, validated frozen dataclasses out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seednb.core.params import (
+    AblationParams,
+    DataParams,
+    EvaluationParams,
+    ModelParams,
+    MonitorParams,
+    RunParams,
+    TrainParams,
+)
+from seednb.core.schema import Section, allowed, shown, suggestion
+from seednb.errors import SeedError
+
+SECTIONS: dict[str, type[Section]] = {
+    "run": RunParams,
+    "data": DataParams,
+    "model": ModelParams,
+    "train": TrainParams,
+    "monitor": MonitorParams,
+    "evaluation": EvaluationParams,
+    "ablation": AblationParams,
+}
+
+
+@dataclass(frozen=True)
+class Params:
+    """All parameters of one profile."""
+
+    run: RunParams
+    data: DataParams
+    model: ModelParams
+    train: TrainParams
+    monitor: MonitorParams
+    evaluation: EvaluationParams
+    ablation: AblationParams
+    root: Path  # relative paths start here: the folder that holds params/
+
+    def path(self, value: str) -> Path:
+        """A parameter that is a path, made absolute."""
+        return (self.root / Path(value).expanduser()).resolve()
+
+    def values(self, *sections: str) -> dict[str, Any]:
+        """The parameters of some sections (default: all) as one flat dictionary."""
+        return {
+            key: value
+            for section in sections or tuple(SECTIONS)
+            for key, value in asdict(getattr(self, section)).items()
+        }
+
+
+def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read a profile; `overrides` win over the file, the file over the defaults.
+
+    Raises SeedError that names the key, the value and what is allowed.
+    """
+    file = Path(file).resolve()
+    values = _read_yaml(file) | dict(overrides or {})
+    owner = {item.name: name for name, cls in SECTIONS.items() for item in fields(cls)}  # type: ignore[arg-type]
+    try:
+        check_names(values, owner)
+        parts = {
+            name: cls(**{key: value for key, value in values.items() if owner[key] == name})
+            for name, cls in SECTIONS.items()
+        }
+    except SeedError as problem:
+        where = f"{file.name} with -p" if overrides else file.name
+        raise SeedError(f"{where}: {problem}") from None
+    return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SeedError for a parameter that is not known, with the name that may be meant."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            hint = suggestion(str(name), known)
+            raise SeedError(f"unknown parameter {shown(name)}{hint}; list: seednb params")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key=value` from the command line; the value is read as YAML reads it."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SeedError(f"-p {text}: expected key=value, for example -p n_pairs=400")
+    return key.strip(), _parse_yaml(value, f"-p {text:.80}")
+
+
+def describe() -> Iterator[dict[str, str]]:
+    """Each parameter with default, range, unit and meaning (the rows of `seednb params`)."""
+    for section, cls in SECTIONS.items():
+        for item in fields(cls):  # type: ignore[arg-type]
+            yield {
+                "section": section,
+                "name": item.name,
+                "default": "unset" if item.default is None else str(item.default),
+                "allowed": allowed(item),
+                "unit": item.metadata["unit"],
+                "meaning": item.metadata["meaning"],
+            }
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(f"params/{p.name}" for p in file.parent.glob("*.yaml")))
+        raise SeedError(f"{file}: no such parameter file; there are: {known or 'none'}") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SeedError(f"{file} cannot be read as UTF-8 text ({problem}); check it") from None
+    values = _parse_yaml(text, str(file))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SeedError(f"{file}: expected `key: value` lines")
+    return values
+
+
+class _OneKeyEach(yaml.SafeLoader):
+    """YAML's own rule, that the last of two equal keys counts, would hide a slip."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            place = node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is set twice", place)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _OneKeyEach)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SeedError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -12,7 +12,7 @@ from seednb.errors import SeedError
 from seednb.model import check_adapter
 from seednb.pipeline import Pipeline
 from seednb.terminal import table
-from seednb.versions import RECIPES
+from seednb.versions import RECIPES, SET_BY_PARAMETERS, with_overrides
 
 NOTHING = "dry run: nothing is run or written"
 
@@ -38,7 +38,8 @@ def show_train(
     """Recipe, sizes and place of a training run."""
     if version not in RECIPES:
         raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
-    recipe, train = RECIPES[version], params.train
+    train = params.train
+    recipe = with_overrides(RECIPES[version], train)
     n_epochs = epochs or recipe.epochs
     n_pairs = round(recipe.data_share * params.data.n_pairs)
     a_step = train.batch_size * train.grad_accum
@@ -52,7 +53,7 @@ def show_train(
             ("data", source),
             ("steps", f"{n_epochs} epoch{'s' if n_epochs > 1 else ''}, {a_step} examples a step" + (f", about {n_steps} steps" if not data else "")),
             ("rate", f"{train.learning_rate * recipe.rate_factor:g} at its peak"),
-            ("weights", f"distillation {recipe.distill_weight:g}, T = {train.temperature or recipe.temperature:g}"),
+            *((name, str(getattr(recipe, name))) for name in SET_BY_PARAMETERS),
         ]
     )  # fmt: skip
     folder = params.path(params.run.runs_dir) / params.run.profile

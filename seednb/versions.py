@@ -105,15 +105,16 @@ CONTROLS: tuple[Recipe, ...] = (sft, distill_only)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in HISTORY + CONTROLS}
 
 
+SET_BY_PARAMETERS = tuple(item.name for item in fields(Recipe) if hasattr(TrainParams, item.name))
+
+
 def with_overrides(recipe: Recipe, params: TrainParams) -> Recipe:
     """The recipe with those fields replaced that the parameters of the same name set.
 
     A control's weight, 0 or 1, is what it is made of and stays.
     """
     changes = {
-        item.name: value
-        for item in fields(Recipe)
-        if (value := getattr(params, item.name, None)) is not None
+        name: value for name in SET_BY_PARAMETERS if (value := getattr(params, name)) is not None
     }
     if recipe.distill_weight in (0, 1):
         changes.pop("distill_weight", None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seednb.cli import main
+from seednb.versions import SET_BY_PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 SMOKE, BIG = (str(ROOT / f"params/{name}.yaml") for name in ("smoke", "llava-1.5-7b"))
@@ -28,8 +29,37 @@ def test_a_training_names_recipe_and_steps(folders, tmp_path, capsys):
     assert main([*verb, "--epochs", "2", "-p", "n_pairs=100", "-p", "batch_size=8"]) == 0
     text = capsys.readouterr().out
     assert "2 epochs, 8 examples a step, about 75 steps" in text  # v6 takes three times the pairs
-    assert "distillation 0.85" in text
+    assert "distill_weight   0.85" in text
     assert not list(tmp_path.iterdir())
+
+
+OTHERS = {  # a value that v7 does not have, of each parameter that changes a recipe
+    "distill_weight": "0.5",
+    "temperature": "3.0",
+    "divergence": "js",
+    "perturbation": "blur",
+    "text_corruption": "0.25",
+    "confidence": "entropy",
+    "pooling": "lowest",
+    "beta_rule": "rank",
+    "beta_per_token": "True",
+    "purified_space": "plausible",
+    "noisy_share": "0.5",
+}
+
+
+@pytest.mark.parametrize("name", SET_BY_PARAMETERS)
+def test_a_training_shows_the_recipe_that_the_parameters_change(name, folders, capsys):
+    verb = ["train", "--dry-run", "--params", SMOKE, "--version", "v7", *folders]
+    assert main([*verb, "-p", f"{name}={OTHERS[name]}"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [name, OTHERS[name]] in rows
+
+
+def test_a_control_keeps_its_weight_whatever_the_parameters_say(folders, capsys):
+    verb = ["train", "--dry-run", "--params", SMOKE, "--version", "sft", *folders]
+    assert main([*verb, "-p", "distill_weight=0.5"]) == 0
+    assert "distill_weight   0.0" in capsys.readouterr().out
 
 
 def test_an_evaluation_checks_the_adapter(folders, tmp_path, capsys):

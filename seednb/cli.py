@@ -13,6 +13,7 @@ from seednb.cli_scores import add_scores
 from seednb.cli_sweep import add_sweep
 from seednb.errors import SeedError
 from seednb.terminal import marked, sparkline, styled
+from seednb.training import cost_model
 from seednb.verbs import Parser, add_verb
 
 DEFAULT_PARAMS = "params/pocket.yaml"
@@ -107,15 +108,14 @@ def build_parser() -> Parser:
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
 
-    verb = add_verb(verbs, "plan", plan, "hours and memory of a full run on 1 to 1024 cards", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128")  # fmt: skip
-    verb.add_argument("--gpus", type=int, metavar="N", help="default: a table of 1, 2, 4, … 1024")
-    verb.add_argument("--card", default="h100", help="rtx4090, a100-80, h100, h200, …")
-    verb.add_argument("--model", default="llava-1.5-7b", help="llava-1.5-7b, llava-1.5-13b or llava-next-34b")  # fmt: skip
+    verb = add_verb(verbs, "plan", plan, "hours and memory of a full run", "seednb plan --card h100", "seednb plan --gpus 8 --model llava-1.5-13b --examples-a-step 128", "python benchmarks/projection.py      (from 1 to 1,024 cards)")  # fmt: skip
+    verb.add_argument("--gpus", type=int, default=1, metavar="N", help="cards (default: 1)")
+    verb.add_argument("--card", default="h100", choices=tuple(cost_model.CARDS), help="default: h100")  # fmt: skip
+    verb.add_argument("--model", default="llava-1.5-7b", choices=tuple(cost_model.SHAPES), help="default: llava-1.5-7b")  # fmt: skip
     verb.add_argument("--pairs", type=int, default=150_000)
     verb.add_argument("--epochs", type=int, default=3)
     verb.add_argument("--examples-a-step", type=int, metavar="G", help="default: as many as a pass of all cards holds")  # fmt: skip
-
-    verb.add_argument("--json", action="store_true", help="one JSON object a line")
+    verb.add_argument("--json", action="store_true", help="as one JSON object")
 
     verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", "seednb doctor --params params/llava-1.5-7b.yaml", "seednb doctor --json")  # fmt: skip
     _params_options(verb)
@@ -282,41 +282,23 @@ def doctor(options: argparse.Namespace) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Print a projection and where it stops scaling."""
+    """Print what a run takes: settings, memory, seconds a step, hours."""
     import json
     from dataclasses import asdict
 
-    from seednb import planning
     from seednb.core.profiles import load_params
-    from seednb.tables import as_text
 
-    settings = {
-        "measured": planning.Measured.read(load_params(Path(DEFAULT_PARAMS)).root),
-        "card": _one_of(planning.CARDS, options.card, "card"),
-        "shape": _one_of(planning.SHAPES, options.model, "model"),
-        "n_samples": options.pairs * options.epochs,
-        "examples_a_step": options.examples_a_step,
-    }
-    if options.gpus is not None:
-        planned = [planning.plan(n_cards=options.gpus, **settings)]
-    else:
-        planned = list(planning.plans(**settings))
+    measured = cost_model.Measured.read(load_params(Path(DEFAULT_PARAMS)).root)
+    card, shape = cost_model.CARDS[options.card], cost_model.SHAPES[options.model]
+    size = (options.gpus, options.pairs * options.epochs, options.examples_a_step)
+    run = cost_model.plan(measured, card, shape, *size)
     if options.json:
-        for each in planned:
-            print(json.dumps(asdict(each) | {"hours": each.hours}))
+        print(json.dumps(asdict(run) | {"hours": run.hours}))
         return
-    card, one = settings["measured"].card.name, planned[0]
-    print(f"projected from {planning.RESULTS}/{planning.TRAINING}.json (measured: {card})")
-    print(f"a card: {one.settings}, {one.peak_gib:.1f} of {settings['card'].memory_gib} GiB")
-    print(as_text(planning.as_frame(planned)))
-    if len(planned) > 1:
-        print(planning.verdict(planned))
-
-
-def _one_of(known: dict[str, Any], name: str, kind: str) -> Any:
-    if name not in known:
-        raise SeedError(f"{kind} {name!r} is unknown; there are {', '.join(known)}")
-    return known[name]
+    print(f"projected from {cost_model.RESULTS}/{cost_model.TRAINING}.json (measured: {measured.card.name})")  # fmt: skip
+    print(f"a card  {run.settings}, {run.peak_gib:.1f} of {card.memory_gib} GiB")
+    print(f"a step  {run.examples_a_step} examples, {run.step_s:.3g} s, of which {run.sharing_s:.2g} s add gradients")  # fmt: skip
+    print(f"in all  {run.n_steps} steps, {run.hours:.3g} hours on {run.n_cards} {card.name}")
 
 
 def params(options: argparse.Namespace) -> None:

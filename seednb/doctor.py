@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from seednb.artifacts import versions
@@ -13,9 +14,9 @@ from seednb.benchmark_files import Folders
 from seednb.core.profiles import Params
 from seednb.errors import SeedError
 from seednb.inventory import benchmark_items, word_items
-from seednb.planning import SHAPES, Card, Measured, card_named, card_table
 from seednb.sources import COCO, HUB
 from seednb.tables import as_text
+from seednb.training.cost_model import SHAPES, Card, Measured, card_named, card_rows
 
 DOWNLOADS = {  # file or folder below data_root -> the command that brings it
     "train2014": f"wget {COCO}/zips/train2014.zip && unzip train2014.zip",
@@ -88,7 +89,7 @@ def _cards(params: Params) -> list[str]:
         return [f"cards       {problem}"]
     shape = SHAPES["llava-1.5-7b"]
     lines = ["LLaVA-1.5-7B by card (seednb plan: hours)"]
-    lines += [f"  {line}" for line in as_text(card_table(measured, shape)).split("\n")]
+    lines += [f"  {line}" for line in as_text(pd.DataFrame(card_rows(measured, shape))).split("\n")]
     if own := _own_card():
         setting = measured.setting_for(own, shape)
         options = setting.parameters.replace(" ", " -p ") if setting else None

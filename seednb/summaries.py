@@ -1,16 +1,21 @@
-"""Frames about data and answers that the notebooks show."""
+"""Frames about data, answers and committed measurements that the notebooks show."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seednb.artifacts import read_json
 from seednb.data.coco import CocoSplit
 from seednb.data.instruct import Pair
 from seednb.metrics.vocabulary import Vocabulary, find_mentions
 from seednb.preparation import Prepared
+from seednb.training.cost_model import RESULTS
+
+CACHED = ", teacher cached"  # how a measured row's name ends
 
 Row = dict[str, Any]
 
@@ -188,3 +193,55 @@ def _partners_adjacent(table: pd.DataFrame) -> list[str]:
         left.remove(nearest)
         order.append(nearest)
     return order
+
+
+def scaling_table(root: Path) -> pd.DataFrame:
+    """What `benchmarks/scaling.py` measured on several cards of one machine, beside one of them."""
+    files = sorted((root / RESULTS).glob("scaling-*.json"))
+    rows = {row["name"]: row for file in files for row in read_json(file)["rows"]}
+    table = []
+    for name, row in rows.items():
+        size, _, form = name.partition(", ")
+        n_cards, _, how = form.partition(" processes")
+        one = rows.get(f"{size}, 1 processes{how}")
+        table.append(
+            {
+                "model": size,
+                "cards": int(n_cards),
+                "layers": "in parts" if how else "whole on each",
+                "samples/s": row["samples_per_s"],
+                "times one card": row["samples_per_s"] / one["samples_per_s"] if one else None,
+                "GiB of each": max(row["peak_gib_of_each"]),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def epochs_table(result: dict[str, Any], n_epochs: int = 3) -> pd.DataFrame:
+    """Samples a second over some epochs: the teacher is asked in the first, and remembered then."""
+    rate = {row["name"]: row["samples_per_s"] for row in result["rows"]}
+    seed = next(row["samples_per_s"] / row["times_seed_loop"] for row in result["rows"])
+    table = []
+    for name, later in rate.items():
+        asked, cached, _ = name.partition(CACHED)
+        if not cached:
+            continue
+        average = n_epochs / (1 / rate[asked] + (n_epochs - 1) / later)
+        table.append(
+            {
+                "variant": asked,
+                "first epoch": rate[asked],
+                "later epochs": later,
+                f"over {n_epochs} epochs": average,
+                "times the seed's loop": average / seed,
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def provenance(result: dict[str, Any]) -> str:
+    """Where a result comes from, in one line."""
+    used = ", ".join(
+        f"{name} {result['versions'][name]}" for name in ("torch", "transformers", "peft")
+    )
+    return f"{result['machine']}; {used}; {result['date']}; {result['command']}"

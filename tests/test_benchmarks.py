@@ -1,7 +1,10 @@
 """Every benchmark runs in miniature, without a GPU, and then writes no result."""
 
+import importlib
+import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,23 @@ def test_a_benchmark_runs_in_miniature(name):
     assert run.returncode == 0, run.stderr[-2000:]
     assert "_per_s" in run.stdout
     assert {file: file.read_bytes() for file in RESULTS.iterdir()} == before
+
+
+@pytest.fixture
+def projection(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("projection")
+
+
+def test_the_committed_projection_follows_from_the_committed_measurement(projection):
+    committed = json.loads((RESULTS / "projection.json").read_text())["rows"]
+    assert projection.project("", "llava-1.5-7b") == committed
+
+
+def test_more_cards_than_examples_help_nobody(projection):
+    small_steps = projection.planned_runs("h200", "llava-1.5-7b", 8)
+    assert small_steps[-1].hours >= small_steps[1].hours
+    assert projection.verdict(small_steps).startswith("Stops scaling at 2 cards")
+    grown = projection.planned_runs("h200", "llava-1.5-7b", None)
+    assert all(more.hours < fewer.hours for fewer, more in pairwise(grown))
+    assert "What stops scaling is learning" in projection.verdict(grown)

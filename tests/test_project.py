@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from accelerate.commands.config.config_args import load_config_from_file
 
 from seednb.cli import build_parser, main
 from seednb.pipeline import STEPS
@@ -81,3 +82,13 @@ def test_the_profiles_are_json_safe():
 
     for path in (ROOT / "params").glob("*.yaml"):
         json.dumps(load_params(path).values())
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "params/accelerate").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_accelerate_reads_its_files(file):
+    config = load_config_from_file(str(file))
+    content = yaml.safe_load(file.read_text())
+    assert config.num_processes == content["num_processes"]
+    assert f"--config_file params/accelerate/{file.name}" in file.read_text()

@@ -1,5 +1,6 @@
 """Tables and sentences of the notebooks: what is not there is left out, what is there is not cut."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,11 +9,20 @@ import pytest
 from report_samples import HOSTILE, SPANS, row
 
 from seednb import plots
+from seednb.artifacts import write_json
 from seednb.data.instruct import Pair
 from seednb.gallery import LIKELY, N_WORDS, _candidates
 from seednb.metrics.vocabulary import Vocabulary
-from seednb.summaries import label_errors, label_honesty, rank_table, same_picture
+from seednb.summaries import (
+    epochs_table,
+    label_errors,
+    label_honesty,
+    rank_table,
+    same_picture,
+    scaling_table,
+)
 from seednb.tables import CHAIR_COLUMNS, as_command, interval_text, metric_table, readable, reading
+from seednb.training.cost_model import RESULTS
 
 ROWS = [
     row("v7", "base", "chair", "CHAIRi", SPANS["down"]),
@@ -106,3 +116,32 @@ def test_titles_above_pictures_are_wrapped_and_a_flat_curve_stays_flat():
     curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)
     panels = plots.training_curves(curve, window=1).axes
     assert panels[1].get_ylim() == (0, plots.AT_LEAST["distillation"])
+
+
+def test_several_cards_stand_beside_one_of_them(tmp_path):
+    folder = tmp_path / RESULTS
+    folder.mkdir(parents=True)
+    for name, rate in (
+        ("7b, 1 processes", 20.0),
+        ("7b, 2 processes", 39.0),
+        ("34b, 2 processes, sharded", 4.0),
+    ):
+        row = {"name": name, "samples_per_s": rate, "peak_gib_of_each": [30.0, 31.0]}
+        write_json(folder / f"scaling-{len(name)}-{rate}.json", {"rows": [row]})
+    table = scaling_table(tmp_path).set_index(["model", "cards"])
+    assert table.loc[("7b", 2), "times one card"] == 39 / 20
+    assert math.isnan(table.loc[("34b", 2), "times one card"])
+    assert table.loc[("34b", 2), "layers"] == "in parts"
+    assert set(table["GiB of each"]) == {31.0}
+
+
+def test_epochs_are_averaged_by_time_and_not_by_rate():
+    rates = {"seed loop": 1.5, "ours": 30.0, "ours, teacher cached": 60.0}
+    rows = [
+        {"name": name, "samples_per_s": rate, "times_seed_loop": rate / 1.5}
+        for name, rate in rates.items()
+    ]
+    (row,) = epochs_table({"rows": rows}).to_dict("records")
+    assert row["variant"] == "ours"
+    assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
+    assert row["times the seed's loop"] == pytest.approx(45 / 1.5)

@@ -1,4 +1,4 @@
-"""What a card can hold and how long a full run takes: measured on one card, projected to others.
+"""What a card can hold and how long a run takes: measured on one card, projected to others.
 
 Measured are the rows of `benchmarks/results/{train_step,memory}.json`, each of one card; the first
 names the card that counts as measured. All else is projected from them:
@@ -17,24 +17,17 @@ memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradie
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from seednb.artifacts import read_json
 from seednb.errors import SeedError
 
 RESULTS = "benchmarks/results"
 TRAINING, MEMORY = "train_step", "memory"
-SCRIPTS = {"coverage": "covered"}  # where the script is not named after its result
-CACHED = ", teacher cached"  # how a row's name ends
 ONE_PICTURE = "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing never"
 FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
 GIB = 2**30
-SEED_STEP = 8  # the seed's examples of one optimiser step
 CARD_STEP = 16  # examples of one optimiser step on each card, unless a plan says otherwise
 
 
@@ -159,64 +152,15 @@ class Measured:
 
 def benchmark(root: Path, name: str) -> dict[str, Any]:
     """A committed result: rows, machine, versions, date, command. Raises SeedError if it is absent."""
+    from seednb.artifacts import read_json  # here, so that the command line starts without pandas
+
     file = root / RESULTS / f"{name}.json"
     if not file.is_file():
-        script = f"benchmarks/{SCRIPTS.get(name, name)}.py"
-        raise SeedError(f"{file} is missing; run: python {script} (its first lines say where)")
+        raise SeedError(
+            f"{file} is missing; run: python benchmarks/{name}.py (its first lines say where)"
+        )
     result: dict[str, Any] = read_json(file)
     return result
-
-
-def scaling_table(root: Path) -> pd.DataFrame:
-    """What `benchmarks/scaling.py` measured on several cards of one machine, beside one of them."""
-    files = sorted((root / RESULTS).glob("scaling-*.json"))
-    rows = {row["name"]: row for file in files for row in read_json(file)["rows"]}
-    table = []
-    for name, row in rows.items():
-        size, _, form = name.partition(", ")
-        n_cards, _, how = form.partition(" processes")
-        one = rows.get(f"{size}, 1 processes{how}")
-        table.append(
-            {
-                "model": size,
-                "cards": int(n_cards),
-                "layers": "in parts" if how else "whole on each",
-                "samples/s": row["samples_per_s"],
-                "times one card": row["samples_per_s"] / one["samples_per_s"] if one else None,
-                "GiB of each": max(row["peak_gib_of_each"]),
-            }
-        )
-    return pd.DataFrame(table)
-
-
-def epochs_table(result: dict[str, Any], n_epochs: int = 3) -> pd.DataFrame:
-    """Samples a second over some epochs: the teacher is asked in the first, and remembered then."""
-    rate = {row["name"]: row["samples_per_s"] for row in result["rows"]}
-    seed = next(row["samples_per_s"] / row["times_seed_loop"] for row in result["rows"])
-    table = []
-    for name, later in rate.items():
-        asked, cached, _ = name.partition(CACHED)
-        if not cached:
-            continue
-        average = n_epochs / (1 / rate[asked] + (n_epochs - 1) / later)
-        table.append(
-            {
-                "variant": asked,
-                "first epoch": rate[asked],
-                "later epochs": later,
-                f"over {n_epochs} epochs": average,
-                "times the seed's loop": average / seed,
-            }
-        )
-    return pd.DataFrame(table)
-
-
-def provenance(result: dict[str, Any]) -> str:
-    """Where a result comes from, in one line."""
-    used = ", ".join(
-        f"{name} {result['versions'][name]}" for name in ("torch", "transformers", "peft")
-    )
-    return f"{result['machine']}; {used}; {result['date']}; {result['command']}"
 
 
 def static_gib(shape: Shape, adapter: float = 1.0) -> float:
@@ -235,8 +179,8 @@ def card_named(machine: str, memory_gib: float) -> Card | None:
     return max(fitting, key=lambda card: card.memory_gib, default=None)
 
 
-def card_table(measured: Measured, shape: Shape) -> pd.DataFrame:
-    """This card -> these settings -> these samples a second."""
+def card_rows(measured: Measured, shape: Shape) -> list[dict[str, Any]]:
+    """One row a card: its memory, the settings that fit, their peak and samples a second."""
     rows = []
     for card in CARDS.values():
         setting = measured.setting_for(card, shape)
@@ -251,7 +195,7 @@ def card_table(measured: Measured, shape: Shape) -> pd.DataFrame:
                 "settings": setting.parameters if setting else "does not fit",
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -309,44 +253,3 @@ def plan(
     efficiency = group / step / (n_cards * rate)
     peak = measured.peak_gib(setting, shape)
     return Plan(n_cards, group, n_steps, step, setting.parameters, peak, sharing, efficiency)
-
-
-def plans(n_largest: int = 1024, **settings: Any) -> Iterator[Plan]:
-    """Projections for 1, 2, 4, … cards."""
-    n = 1
-    while n <= n_largest:
-        yield plan(n_cards=n, **settings)
-        n *= 2
-
-
-def as_frame(planned: list[Plan]) -> pd.DataFrame:
-    """One row a plan."""
-    return pd.DataFrame(
-        {
-            "GPUs": p.n_cards,
-            "examples a step": p.examples_a_step,
-            "steps": p.n_steps,
-            "seconds a step": round(p.step_s, 3),
-            "of which sharing": round(p.sharing_s, 4),
-            "efficiency": f"{p.efficiency:.0%}",
-            "hours": float(f"{p.hours:.3g}"),
-        }
-        for p in planned
-    )
-
-
-def verdict(planned: list[Plan]) -> str:
-    """Where more cards stop helping, and why."""
-    steps, fixed = planned[-1].n_steps, planned[0].examples_a_step == planned[-1].examples_a_step
-    poor = next((p for p in planned if p.efficiency < 0.5 * planned[0].efficiency), None)
-    if fixed and poor:
-        return (
-            f"Stops scaling at {poor.n_cards} cards: {poor.examples_a_step} examples a step leave "
-            f"{math.ceil(poor.examples_a_step / poor.n_cards)} a card, whose pass takes no less time."
-        )
-    share = 100 * planned[-1].sharing_s / planned[-1].step_s
-    return (
-        f"Adding gradients takes {share:.0f}% of a step on {planned[-1].n_cards} cards.\n"
-        f"What stops scaling is learning: {planned[-1].examples_a_step} examples a step leave "
-        f"{steps} of the seed's {steps * planned[-1].examples_a_step // SEED_STEP} steps."
-    )

@@ -3,7 +3,7 @@ SEEDNB = .venv/bin/seednb
 STAMP = .venv/installed
 TEST_STAMP = .venv/installed-for-tests
 
-.PHONY: report test lab clean
+.PHONY: report test coverage mutation lab clean
 
 report: $(STAMP)  ## run the notebooks that changed, build reports/pocket/index.html
 	$(SEEDNB) report --params params/pocket.yaml
@@ -11,11 +11,18 @@ report: $(STAMP)  ## run the notebooks that changed, build reports/pocket/index.
 test: $(TEST_STAMP)  ## lint, types, import contract, tests
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports && .venv/bin/python -m pytest
 
+coverage: $(TEST_STAMP)  ## statements that the tests run: a table, and coverage.json
+	.venv/bin/coverage run -m pytest && .venv/bin/coverage combine -q && .venv/bin/coverage report && .venv/bin/coverage json -q
+
+mutation: $(TEST_STAMP)  ## wrong changes to the mathematics that the tests notice (half an hour)
+	.venv/bin/pip install -c constraints.txt -e ".[mutation]"
+	.venv/bin/mutmut run && .venv/bin/mutmut export-cicd-stats
+
 lab: $(STAMP)  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir=notebooks
 
 clean:  ## remove environment, finished stages and reports
-	rm -rf .venv runs reports/*/ reports/index.html
+	rm -rf .venv mutants coverage.json runs reports/*/ reports/index.html
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[notebooks]" && touch $@

@@ -47,3 +47,13 @@ def test_more_cards_than_examples_help_nobody(projection):
     grown = projection.planned_runs("h200", "llava-1.5-7b", None)
     assert all(more.hours < fewer.hours for fewer, more in pairwise(grown))
     assert "What stops scaling is learning" in projection.verdict(grown)
+
+
+def test_the_page_on_testing_quotes_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    make_tested = importlib.import_module("make_tested")
+    page = make_tested.PAGE.read_text(encoding="utf-8")
+    for name, (path, sentence) in make_tested.CHECKS.items():
+        if path.startswith(make_tested.RESULTS):
+            result = json.loads((ROOT / path).read_text(encoding="utf-8"))
+            assert f"| {name} | {sentence(result)} | {result['date']} |" in page

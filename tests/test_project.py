@@ -15,7 +15,8 @@ from seednb.pipeline import STEPS
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 
 
 def test_every_dependency_is_pinned_and_nothing_but_names_and_versions_is():
@@ -32,7 +33,13 @@ def test_the_conda_environment_installs_the_same_package_with_the_same_pins():
     python, _, pip = environment["dependencies"]
     assert python == "python=3.11"
     assert pip["pip"] == ["-c constraints.txt", '-e ".[notebooks,test]"']
-    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "test"}
+    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "test", "mutation"}
+
+
+def test_every_path_of_the_mutation_tests_leads_somewhere():
+    tool = SETTINGS["tool"]["mutmut"]
+    patterns = [*tool["only_mutate"], *tool["pytest_add_cli_args_test_selection"]]
+    assert [pattern for pattern in patterns if not list(ROOT.glob(pattern))] == []
 
 
 def test_there_is_one_step_a_notebook():

@@ -1,6 +1,6 @@
 """Checks on parameter counts, file sizes and the cost of a training step of LLaVA-1.5-7B."""
 
-from seednb.claims.figures import Outcome, read_figure
+from seednb.claims.figures import CheckResult, read_figure
 
 TOTAL_PARAMETERS = 7_063_427_072
 LLAMA_LAYERS, LLAMA_WIDTH = 32, 4096
@@ -16,35 +16,35 @@ def lora_parameters(rank: int) -> dict[str, int]:
     return {"all": llama + tower, "language_model": llama}
 
 
-def lora_count(rank: int, scope: str, printed: str) -> Outcome:
+def lora_count(rank: int, scope: str, printed: str) -> CheckResult:
     """A printed count, in millions, of a scope's adapter parameters."""
     figure = read_figure(printed)
     count = lora_parameters(rank)[scope]
-    return Outcome(
+    return CheckResult(
         figure.agrees(count / 1e6), f"rank {rank}, scope {scope}: {count:,}, printed {printed}M"
     )
 
 
-def lora_share(rank: int, scope: str, printed: str) -> Outcome:
+def lora_share(rank: int, scope: str, printed: str) -> CheckResult:
     """A printed percentage of the model's parameters that a scope's adapters are."""
     count = lora_parameters(rank)[scope]
     share = 100 * count / TOTAL_PARAMETERS
-    return Outcome(
+    return CheckResult(
         read_figure(printed).agrees(share),
         f"{count:,} / {TOTAL_PARAMETERS:,} = {share:.2f}%, printed {printed}%",
     )
 
 
-def model_memory(bytes_each: int, printed: str) -> Outcome:
+def model_memory(bytes_each: int, printed: str) -> CheckResult:
     """A printed size in GB of the frozen model."""
     size_gb = TOTAL_PARAMETERS * bytes_each / 1e9
-    return Outcome(
+    return CheckResult(
         read_figure(printed).agrees(size_gb),
         f"{TOTAL_PARAMETERS:,} x {bytes_each} bytes = {size_gb:.1f} GB, printed {printed} GB",
     )
 
 
-def adapter_size(rank: int, printed: str, unit: str) -> Outcome:
+def adapter_size(rank: int, printed: str, unit: str) -> CheckResult:
     """A printed adapter size is right for some scope and number width (2 or 4 bytes).
 
     `unit` is MB or GB; MB is tried as 10^6 and as 2^20 bytes, GB as 10^9 and as 2^30.
@@ -58,13 +58,13 @@ def adapter_size(rank: int, printed: str, unit: str) -> Outcome:
     }
     fits = [name for name, pair in sizes.items() if any(figure.agrees(size) for size in pair)]
     listed = ", ".join(f"{name} = {pair[0]:.3g}" for name, pair in sizes.items())
-    return Outcome(
+    return CheckResult(
         bool(fits),
         f"{listed} {unit}; printed {printed} {unit}: {'fits ' + fits[0] if fits else 'none fits'}",
     )
 
 
-def step_cost(teacher_forwards: int, printed: str) -> Outcome:
+def step_cost(teacher_forwards: int, printed: str) -> CheckResult:
     """A printed slow-down is right for some accounting of a step, in units of one forward pass.
 
     The student's backward costs 1 (frozen weights need no weight gradient) to 2 forwards, plus 1
@@ -73,7 +73,7 @@ def step_cost(teacher_forwards: int, printed: str) -> Outcome:
     figure = read_figure(printed)
     supervised = [1 + backward + recompute for backward in (1, 2) for recompute in (0, 1)]
     ratios = [(step + teacher_forwards) / step for step in supervised]
-    return Outcome(
+    return CheckResult(
         any(figure.agrees(ratio) for ratio in ratios),
         f"{teacher_forwards} forwards on top of a supervised step of {min(supervised)} to "
         f"{max(supervised)} forwards: {min(ratios):.2f} to {max(ratios):.2f} times, "

@@ -7,7 +7,7 @@ RELATIVE_SLACK = 1e-6  # of a tolerance: float sums of printed decimals are off 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """Whether a claim agrees with the computation, and the computation in words."""
 
     consistent: bool
@@ -15,7 +15,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Figure:
+class PrintedFigure:
     """A number as printed: its value and how far rounding lets the truth lie from it.
 
     The tolerance is half a unit of the last printed digit. A figure marked `~` gets a whole unit of
@@ -39,7 +39,7 @@ class Figure:
         return f"{computed:.{decimals}f}" if decimals <= 5 else f"{computed:.2e}"
 
 
-def read_figure(text: str) -> Figure:
+def read_figure(text: str) -> PrintedFigure:
     """Read `"2.40"`, `"~320"`, `"2e-6"`; the digits matter, so a bare number is refused.
 
     Raises ValueError for anything that is not a quoted decimal number.
@@ -57,16 +57,18 @@ def read_figure(text: str) -> Figure:
         raise ValueError(f"figure {text!r} is not finite")
     unit = 10.0**exponent
     tolerance = unit if text.startswith("~") else unit / 2
-    return Figure(text, float(number), tolerance, max(0, -exponent))
+    return PrintedFigure(text, float(number), tolerance, max(0, -exponent))
 
 
-def read_figures(texts: list[str]) -> list[Figure]:
+def read_figures(texts: list[str]) -> list[PrintedFigure]:
     """`read_figure` of each."""
     return [read_figure(text) for text in texts]
 
 
-def compare(formula: str, computed: float, printed: Figure, input_slack: float = 0.0) -> Outcome:
-    """Outcome of recomputing a printed figure from other printed figures.
+def compare(
+    formula: str, computed: float, printed: PrintedFigure, input_slack: float = 0.0
+) -> CheckResult:
+    """CheckResult of recomputing a printed figure from other printed figures.
 
     The printed inputs are taken at face value. `input_slack` is how far their own rounding could
     move the result; where only that would save the figure, the evidence says so.
@@ -79,4 +81,4 @@ def compare(formula: str, computed: float, printed: Figure, input_slack: float =
     reach = (printed.tolerance + input_slack) * (1 + RELATIVE_SLACK)
     if not consistent and input_slack and abs(computed - printed.value) <= reach:
         evidence += "; only figures rounded after the computation could give it"
-    return Outcome(consistent, evidence)
+    return CheckResult(consistent, evidence)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from seednb.claims import costs, design, method, sums, tables
-from seednb.claims.figures import Outcome
+from seednb.claims.figures import CheckResult
 
-CHECKS: dict[str, Callable[..., Outcome]] = {
+CHECKS: dict[str, Callable[..., CheckResult]] = {
     check.__name__: check
     for check in (
         sums.difference,
@@ -47,6 +47,6 @@ CHECKS: dict[str, Callable[..., Outcome]] = {
 }
 
 
-def run_check(name: str, arguments: dict[str, Any]) -> Outcome:
+def run_check(name: str, arguments: dict[str, Any]) -> CheckResult:
     """Run a check by name; ValueError or KeyError if an argument's value makes no sense."""
     return CHECKS[name](**arguments)

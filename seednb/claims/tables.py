@@ -2,12 +2,12 @@
 
 import math
 
-from seednb.claims.figures import Outcome, compare, read_figure
+from seednb.claims.figures import CheckResult, compare, read_figure
 
 Z_95 = 1.959964
 
 
-def precision_recall(precision: str, recall: str, metric: str, printed: str) -> Outcome:
+def precision_recall(precision: str, recall: str, metric: str, printed: str) -> CheckResult:
     """Precision and recall force F1, accuracy and yes ratio when half of the answers are yes.
 
     With as many positives as negatives and true-positive rate r: predicted yes = r / (2 p),
@@ -26,7 +26,7 @@ def precision_recall(precision: str, recall: str, metric: str, printed: str) -> 
     return compare(formula, 100 * forced[metric], read_figure(printed))
 
 
-def accuracy_yes_ratio(accuracy: str, yes_ratio: str, printed: str) -> Outcome:
+def accuracy_yes_ratio(accuracy: str, yes_ratio: str, printed: str) -> CheckResult:
     """Accuracy and yes ratio force recall on a balanced set: accuracy + yes ratio - 1/2."""
     right, yes = read_figure(accuracy), read_figure(yes_ratio)
     recall = right.value + yes.value - 50
@@ -34,7 +34,7 @@ def accuracy_yes_ratio(accuracy: str, yes_ratio: str, printed: str) -> Outcome:
     return compare(formula, recall, read_figure(printed), right.tolerance + yes.tolerance)
 
 
-def whole_count(printed: str, n: int) -> Outcome:
+def whole_count(printed: str, n: int) -> CheckResult:
     """Some whole number out of `n` gives the printed percentage."""
     figure = read_figure(printed)
     below = math.floor(figure.value * n / 100)
@@ -43,18 +43,18 @@ def whole_count(printed: str, n: int) -> Outcome:
     digits = figure.decimals + 1
     around = " and ".join(f"{k}/{n} = {share:.{digits}f}%" for k, share in shares.items())
     ending = f"{found[0]} fits" if found else "no whole number fits"
-    return Outcome(bool(found), f"{printed}% of {n}: {around}; {ending}")
+    return CheckResult(bool(found), f"{printed}% of {n}: {around}; {ending}")
 
 
-def closer_to_half(before: str, after: str) -> Outcome:
+def closer_to_half(before: str, after: str) -> CheckResult:
     """The second yes ratio is nearer to 50% than the first."""
     gaps = [abs(read_figure(text).value - 50) for text in (before, after)]
-    return Outcome(
+    return CheckResult(
         gaps[1] < gaps[0], f"distance from 50%: {gaps[0]:.1f} before, {gaps[1]:.1f} after"
     )
 
 
-def chair_pair(chair_i: str, chair_s: str) -> Outcome:
+def chair_pair(chair_i: str, chair_s: str) -> CheckResult:
     """CHAIRi is not above CHAIRs, unless the captions with an invented object are longer.
 
     A share s of captions holds every invented mention. Even if *all* their mentions are invented,
@@ -63,7 +63,7 @@ def chair_pair(chair_i: str, chair_s: str) -> Outcome:
     """
     mentions, captions = (read_figure(text).value / 100 for text in (chair_i, chair_s))
     least_ratio = mentions * (1 - captions) / (captions * (1 - mentions))
-    return Outcome(
+    return CheckResult(
         least_ratio <= 1,
         f"CHAIRi {chair_i} with CHAIRs {chair_s}: even if every object in the flagged captions "
         f"were invented, they would have to name at least {least_ratio:.2f} times as many objects "
@@ -71,7 +71,7 @@ def chair_pair(chair_i: str, chair_s: str) -> Outcome:
     )
 
 
-def resolves(difference: str, rate: str, n: int, resolved: bool = True) -> Outcome:
+def resolves(difference: str, rate: str, n: int, resolved: bool = True) -> CheckResult:
     """A change exceeds (or, `resolved` false, does not) the 95% half-width of a rate at size n.
 
     1.96 sqrt(p (1 - p) / n): also the half-width of a paired difference whose two sides correlate
@@ -82,7 +82,7 @@ def resolves(difference: str, rate: str, n: int, resolved: bool = True) -> Outco
     half_width = 100 * Z_95 * math.sqrt(p * (1 - p) / n)
     changed = round(change * n / 100)
     best_p = min(1.0, 2 * 0.5**changed)
-    return Outcome(
+    return CheckResult(
         (change > half_width) == resolved,
         f"half-width of {rate}% at n = {n}: {half_width:.1f} points, change {change:g} "
         f"({changed} answers); if all changed one way, exact p = {best_p:.2g}",
@@ -91,13 +91,13 @@ def resolves(difference: str, rate: str, n: int, resolved: bool = True) -> Outco
 
 def resolves_measured(
     difference: str, half_width: str, measured_n: int, n: int, resolved: bool = True
-) -> Outcome:
+) -> CheckResult:
     """As `resolves`, with a half-width that was measured at one size and scaled by 1 / sqrt(n)."""
     change = abs(read_figure(difference).value)
     measured = read_figure(half_width).value
     scaled = measured * math.sqrt(measured_n / n)
     needed = math.ceil(measured_n * (measured / change) ** 2)
-    return Outcome(
+    return CheckResult(
         (change > scaled) == resolved,
         f"half-width {half_width} points, measured on {measured_n} captions, is {scaled:.2f} at "
         f"{n}; {change:g} points would need about {needed} captions",

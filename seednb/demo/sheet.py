@@ -22,7 +22,7 @@ INK, SOFT, WRONG, PAPER, RULE = "#1b1f24", "#586069", "#a83a14", "#ffffff", "#e2
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedText:
     """A piece of text at a place relative to its row (pixels)."""
 
     x: float
@@ -51,11 +51,11 @@ def _row(each: Described) -> Image.Image:
     picture = picture.resize([max(1, round(scale * side)) for side in picture.size])
     texts, bottom = [], float(MARGIN)
     for model, segments in each.segments.items():
-        texts.append(Placed(2 * MARGIN + SIDE, bottom, model, LABEL, SOFT, bold=True))
+        texts.append(PlacedText(2 * MARGIN + SIDE, bottom, model, LABEL, SOFT, bold=True))
         placed = list(_flow(segments, bottom + LINE * LABEL))
         texts += placed
         bottom = (placed[-1].y if placed else bottom) + LINE * BODY + MARGIN / 2
-    name = Placed(MARGIN, MARGIN + picture.height + 6, each.picture.name, NAME, SOFT)
+    name = PlacedText(MARGIN, MARGIN + picture.height + 6, each.picture.name, NAME, SOFT)
     height = round(max(bottom, name.y + LINE * NAME) + MARGIN / 2)
     row = Image.new("RGB", (WIDTH, height), PAPER)
     row.paste(picture, (MARGIN, MARGIN))
@@ -66,7 +66,7 @@ def _row(each: Described) -> Image.Image:
     return row
 
 
-def _flow(segments: Sequence[Segment], top: float) -> Iterator[Placed]:
+def _flow(segments: Sequence[Segment], top: float) -> Iterator[PlacedText]:
     """Words in lines; a full stop stays with the word before it."""
     left, right = 2 * MARGIN + SIDE, WIDTH - MARGIN
     x, y = float(left), top
@@ -77,12 +77,12 @@ def _flow(segments: Sequence[Segment], top: float) -> Iterator[Placed]:
             if x + width > right and not word.isspace() and len(word) > 1:
                 x, y = float(left), y + LINE * BODY
             if not word.isspace():
-                yield Placed(x, y, word, BODY, WRONG if wrong else INK, wrong, wrong)
+                yield PlacedText(x, y, word, BODY, WRONG if wrong else INK, wrong, wrong)
             if x > left or not word.isspace():
                 x += width
 
 
-def _draw(draw: ImageDraw.ImageDraw, text: Placed) -> None:
+def _draw(draw: ImageDraw.ImageDraw, text: PlacedText) -> None:
     font = _font(text.size, text.bold)
     draw.text((text.x, text.y), text.text, text.colour, font)
     if text.underlined:

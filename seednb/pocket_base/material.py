@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Material:
+class PocketMaterial:
     """All that the three stages read."""
 
     scenes: list[Scene]
@@ -43,7 +43,7 @@ class Material:
     instruct: list[Line]
 
 
-def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]) -> Material:
+def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]) -> PocketMaterial:
     """Draw the pictures and write both label sets, from the recipe's seed."""
     world = recipe.world
     scenes = [make_scene(number, recipe.seed, world) for number in range(1, recipe.n_images + 1)]
@@ -52,7 +52,7 @@ def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]
     for row, scene in enumerate(scenes):
         truthful += _truthful_lines(row, scene, recipe.seed)
         instruct += _instruct_lines(row, scene, recipe.seed, world)
-    return Material(scenes, pixels, truthful, instruct)
+    return PocketMaterial(scenes, pixels, truthful, instruct)
 
 
 def instruct_texts(recipe: BaseRecipe) -> Iterator[str]:

@@ -14,7 +14,7 @@ from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.scenes import SCENES
 from seednb.data.prompts import IMAGE_TAG, PLAIN, Encoded, PictureTokens, encode
 from seednb.model import AnswerLogits
-from seednb.pocket_base.material import WORDS, Line, Material, patch_targets
+from seednb.pocket_base.material import WORDS, Line, PocketMaterial, patch_targets
 from seednb.pocket_base.recipe import BaseRecipe
 from seednb.terminal import hides_progress
 
@@ -49,7 +49,7 @@ class WordHead(nn.Module):
 def learn_to_see(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    material: Material,
+    material: PocketMaterial,
     recipe: BaseRecipe,
 ) -> None:
     """Stage 1: name what is under each patch, and the scene, on clean and noisy pictures."""
@@ -75,7 +75,7 @@ def learn_to_see(
 def learn_to_speak(
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    material: Material,
+    material: PocketMaterial,
     lines: list[Line],
     recipe: BaseRecipe,
     *,

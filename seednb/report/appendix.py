@@ -70,7 +70,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepFacts:
     """A finished step: how long it took, and the hash of all that it depends on."""
 
     name: str
@@ -109,11 +109,13 @@ def claim_tiles(bars: Sequence[Bar]) -> tuple[Tile, ...]:
     )
 
 
-def steps(facts: Mapping[str, Any]) -> tuple[Step, ...]:
+def steps(facts: Mapping[str, Any]) -> tuple[StepFacts, ...]:
     """Durations and keys of all steps that have either."""
     durations, keys = facts.get("durations_s") or {}, facts.get("artifacts") or {}
     return tuple(
-        Step(str(name), _clock(durations.get(name)), durations.get(name), str(keys.get(name, "–")))
+        StepFacts(
+            str(name), _clock(durations.get(name)), durations.get(name), str(keys.get(name, "–"))
+        )
         for name in dict.fromkeys([*durations, *keys])
     )
 

@@ -16,7 +16,7 @@ FOLDER = "compare"  # below reports/
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedFigure:
     """One figure in both runs; `apart` says that their 95% intervals do not touch.
 
     `moved` is second minus first, as text in the figure's own unit; `value` the same as a fraction.
@@ -48,7 +48,7 @@ def build_comparison(first: ReportedRun, second: ReportedRun, reports: Path) -> 
     )
 
 
-def pairs(first: ReportedRun, second: ReportedRun) -> Iterator[Pair]:
+def pairs(first: ReportedRun, second: ReportedRun) -> Iterator[ComparedFigure]:
     """Every figure that both runs hold, in the first one's order."""
     others = {_key(row): row for row in second.rows}
     for row in first.rows:
@@ -67,13 +67,13 @@ def changed_parameters(
             yield name, values[0], values[1]
 
 
-def _pair(row: Mapping[str, Any], other: Mapping[str, Any]) -> Pair:
+def _pair(row: Mapping[str, Any], other: Mapping[str, Any]) -> ComparedFigure:
     a, b = _change(row), _change(other)
     names = tuple(str(row.get(name) or "") for name in NAMES)
     value = b.value - a.value if a and b else None
     moved = as_text({"metric": row["metric"], "versus": "the first", "value": value}, "value")
     apart = bool(a and b and (a.high < b.low or b.high < a.low))
-    return Pair(names, _with_interval(row), _with_interval(other), moved, value, apart)
+    return ComparedFigure(names, _with_interval(row), _with_interval(other), moved, value, apart)
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:

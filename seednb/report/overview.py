@@ -48,7 +48,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class ChangeCell:
     """A difference and whether its interval says better, worse, or neither."""
 
     change: Change | None
@@ -60,7 +60,7 @@ class TableRow:
     """One model's differences to the base model."""
 
     model: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ChangeCell, ...]
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,11 @@ def _table_row(metrics: Rows, model: str) -> TableRow:
     return TableRow(model, tuple(_cells(metrics, model)))
 
 
-def _cells(metrics: Rows, model: str) -> Iterator[Cell]:
+def _cells(metrics: Rows, model: str) -> Iterator[ChangeCell]:
     for column in COLUMNS:
         names = (column.benchmark, column.metric, column.split)
         change = find_change(metrics, model, "base", *names)
-        yield Cell(change, _mark(change, column))
+        yield ChangeCell(change, _mark(change, column))
 
 
 def _mark(change: Change | None, column: Column) -> Mark:

@@ -8,7 +8,7 @@ from typing import Any
 
 from seednb.artifacts import write_json
 from seednb.errors import SeedError
-from seednb.report.verdict import Finding, judge
+from seednb.report.verdict import Conclusion, judge
 from seednb.terminal import styled
 
 PAGE, METRICS, FACTS = "index.html", "metrics.json", "run.json"
@@ -28,12 +28,12 @@ class ReportedRun:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Conclusion, ...]:
         """The verdict, from the rows alone."""
         return judge(self.rows) if self.rows else ()
 
 
-def outcome(findings: Sequence[Finding]) -> list[str]:
+def outcome(findings: Sequence[Conclusion]) -> list[str]:
     """The verdict as lines for a terminal."""
     marks = {"supported": ("✓", "green"), "opposite": ("✗", "red"), "unresolved": ("≈", "dim")}
     lines = []

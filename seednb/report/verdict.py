@@ -93,7 +93,7 @@ SEEING: dict[tuple[Direction, Direction], tuple[Outcome, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class CitedFigure:
     """A number that a finding rests on."""
 
     label: str
@@ -101,18 +101,18 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """One question about SEED, answered from intervals."""
 
     question: str
     outcome: Outcome
     answer: str
     sentence: str
-    figures: tuple[Figure, ...]
+    figures: tuple[CitedFigure, ...]
     judged_by: str
 
 
-def judge(metrics: Rows) -> tuple[Finding, ...]:
+def judge(metrics: Rows) -> tuple[Conclusion, ...]:
     """Effect, caution, seeing, simpler ways, truthful labels: the first screen's questions."""
     effect = _effect(metrics)
     return (
@@ -124,13 +124,13 @@ def judge(metrics: Rows) -> tuple[Finding, ...]:
     )
 
 
-def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:
+def as_frame(findings: Sequence[Conclusion]) -> pd.DataFrame:
     """Findings as a table: the question, how it came out, and the sentence that says so."""
     rows = [(each.question, OUTCOMES[each.outcome], each.sentence) for each in findings]
     return pd.DataFrame(rows, columns=["question", "outcome", "what the intervals say"])
 
 
-def _effect(metrics: Rows) -> Finding:
+def _effect(metrics: Rows) -> Conclusion:
     chair_i = find_change(metrics, SEED, "base", "chair", "CHAIRi")
     recall = find_change(metrics, SEED, "base", "chair", "recall")
     outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
@@ -152,17 +152,20 @@ def _effect(metrics: Rows) -> Finding:
     if recall and recall.direction == "down":
         joint = "but" if outcome == "supported" else "and"
         sentence += f", {joint} it leaves out more of what is there"
-    return Finding(
+    return Conclusion(
         question="Fewer hallucinations?",
         outcome=outcome,
         answer=answer,
         sentence=f"{sentence}.",
-        figures=(Figure("CHAIRi against base", chair_i), Figure("Recall against base", recall)),
+        figures=(
+            CitedFigure("CHAIRi against base", chair_i),
+            CitedFigure("Recall against base", recall),
+        ),
         judged_by="Captions. Supported if the interval of CHAIRi lies below zero.",
     )
 
 
-def _caution(metrics: Rows, effect: Outcome) -> Finding:
+def _caution(metrics: Rows, effect: Outcome) -> Conclusion:
     chair_i = find_change(metrics, SEED, "mention_control", "chair", "CHAIRi")
     recall = find_change(metrics, SEED, "mention_control", "chair", "recall")
     outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
@@ -184,21 +187,21 @@ def _caution(metrics: Rows, effect: Outcome) -> Finding:
     if outcome == "supported" and effect != "supported":
         answer = "better than mentioning less, no better than base"
         sentence = "It hallucinates less than the base model held to as many mentions."
-    return Finding(
+    return Conclusion(
         question="More than caution?",
         outcome=outcome,
         answer=answer,
         sentence=sentence,
         figures=(
-            Figure("CHAIRi against the mention control", chair_i),
-            Figure("Recall against the mention control", recall),
+            CitedFigure("CHAIRi against the mention control", chair_i),
+            CitedFigure("Recall against the mention control", recall),
         ),
         judged_by="The mention control is the base model with a penalty on object words, matched "
         f"to {SEED}’s number of mentions.",
     )
 
 
-def _seeing(metrics: Rows) -> Finding:
+def _seeing(metrics: Rows) -> Conclusion:
     accuracy = find_change(metrics, SEED, "threshold_control", "pope", "accuracy", ADVERSARIAL)
     auc = find_change(metrics, SEED, "base", "pope", "auc", ADVERSARIAL)
     gain = find_change(metrics, SEED, "base", "pope", "accuracy", ADVERSARIAL)
@@ -213,22 +216,22 @@ def _seeing(metrics: Rows) -> Finding:
             "On POPE it is not measurably more accurate than the base model, and re-fitting the "
             "base model’s threshold does better."
         )
-    return Finding(
+    return Conclusion(
         question="Seeing better?",
         outcome=outcome,
         answer=answer,
         sentence=sentence,
         figures=(
-            Figure("Accuracy against the threshold control", accuracy),
-            Figure("AUC against base", auc),
-            Figure("Accuracy against base", gain),
+            CitedFigure("Accuracy against the threshold control", accuracy),
+            CitedFigure("AUC against base", auc),
+            CitedFigure("Accuracy against base", gain),
         ),
         judged_by="POPE, adversarial questions. The threshold control is the base model with its "
         "yes/no threshold re-fitted; AUC does not depend on any threshold.",
     )
 
 
-def _simpler(metrics: Rows) -> Finding:
+def _simpler(metrics: Rows) -> Conclusion:
     """SEED against each way that leaves out a part of it."""
     changes = {model: find_change(metrics, SEED, model, "chair", "CHAIRi") for model in SIMPLER}
     named: dict[Direction, list[str]] = defaultdict(list)
@@ -250,17 +253,17 @@ def _simpler(metrics: Rows) -> Finding:
         }[outcome]
         sentence = f"{'; '.join(parts)}."
         sentence = sentence[0].upper() + sentence[1:]
-    return Finding(
+    return Conclusion(
         question="Better than simpler ways?",
         outcome=outcome,
         answer=answer,
         sentence=sentence,
-        figures=tuple(Figure(f"CHAIRi against {model}", c) for model, c in changes.items()),
+        figures=tuple(CitedFigure(f"CHAIRi against {model}", c) for model, c in changes.items()),
         judged_by="Supported if CHAIRi is below that of each; opposite if it is above that of one.",
     )
 
 
-def _truthful(metrics: Rows) -> Finding:
+def _truthful(metrics: Rows) -> Conclusion:
     """SEED against plain supervision where the labels do not invent."""
     seed, plain = f"{SEED}_truthful", "sft_truthful"
     chair_i = find_change(metrics, seed, plain, "chair", "CHAIRi")
@@ -284,16 +287,16 @@ def _truthful(metrics: Rows) -> Finding:
     if chair_i and recall and recall.direction != "flat":
         joint = "and" if (recall.direction == "up") == (outcome == "supported") else "but"
         sentence += f", {joint} names {RECALLS[recall.direction]} of what is there"
-    return Finding(
+    return Conclusion(
         question="Still needed with truthful labels?",
         outcome=outcome,
         answer=answer,
         sentence=f"{sentence}.",
         figures=(
-            Figure("CHAIRi against supervision", chair_i),
-            Figure("Recall against supervision", recall),
-            Figure("CHAIRi, SEED against base", _chair_i(metrics, seed)),
-            Figure("CHAIRi, supervision against base", _chair_i(metrics, plain)),
+            CitedFigure("CHAIRi against supervision", chair_i),
+            CitedFigure("Recall against supervision", recall),
+            CitedFigure("CHAIRi, SEED against base", _chair_i(metrics, seed)),
+            CitedFigure("CHAIRi, supervision against base", _chair_i(metrics, plain)),
         ),
         judged_by="Both trained on labels built from annotations, equal in data and steps.",
     )

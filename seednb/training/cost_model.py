@@ -42,7 +42,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """What decides a model's memory and speed."""
 
     name: str
@@ -76,9 +76,9 @@ CARDS = {
 SHAPES = {
     shape.name: shape
     for shape in (
-        Shape("llava-1.5-7b", 7.063e9, 76_546_048, 32, 4096),
-        Shape("llava-1.5-13b", 13.351e9, 114_294_784, 40, 5120),
-        Shape("llava-next-34b", 34.752e9, 182_452_224, 60, 7168),
+        ModelShape("llava-1.5-7b", 7.063e9, 76_546_048, 32, 4096),
+        ModelShape("llava-1.5-13b", 13.351e9, 114_294_784, 40, 5120),
+        ModelShape("llava-next-34b", 34.752e9, 182_452_224, 60, 7168),
     )
 }
 SETTINGS = (  # the fastest first
@@ -121,7 +121,7 @@ class Measured:
         rows = [*result["rows"], *benchmark(root, MEMORY)["rows"]]
         return cls(card, {row["name"]: row for row in rows})
 
-    def rate(self, setting: Setting, card: Card, shape: Shape) -> float:
+    def rate(self, setting: Setting, card: Card, shape: ModelShape) -> float:
         """Samples a second of one card."""
         row, fastest = self.rows[setting.measured_as], self.rows[SETTINGS[0].measured_as]
         used = fastest["executed_tflops"] / self.card.peak_tflops
@@ -131,7 +131,7 @@ class Measured:
         tflop_a_sample = size * row["executed_tflops"] / row["samples_per_s"]
         return float(min(launched, used * card.peak_tflops / tflop_a_sample))
 
-    def peak_gib(self, setting: Setting, shape: Shape) -> float:
+    def peak_gib(self, setting: Setting, shape: ModelShape) -> float:
         """Memory that a step takes."""
         known = SHAPES["llava-1.5-7b"]
         peak = float(self.rows[setting.measured_as]["peak_gib"])
@@ -139,12 +139,12 @@ class Measured:
         scale = shape.n_layers * shape.hidden / (known.n_layers * known.hidden)
         return static_gib(shape, setting.adapter) + rest * scale
 
-    def setting_for(self, card: Card, shape: Shape) -> Setting | None:
+    def setting_for(self, card: Card, shape: ModelShape) -> Setting | None:
         """The fastest setting that fits; None if none does."""
         fitting = (s for s in SETTINGS if self.peak_gib(s, shape) <= FITS * card.memory_gib)
         return next(fitting, None)
 
-    def floor_s(self, shape: Shape) -> float:
+    def floor_s(self, shape: ModelShape) -> float:
         """Seconds of a pass of one picture with its four pairs: launching takes that long."""
         depth = shape.n_layers / SHAPES["llava-1.5-7b"].n_layers
         return depth * 4 / float(self.rows[ONE_PICTURE]["samples_per_s"])
@@ -163,7 +163,7 @@ def benchmark(root: Path, name: str) -> dict[str, Any]:
     return result
 
 
-def static_gib(shape: Shape, adapter: float = 1.0) -> float:
+def static_gib(shape: ModelShape, adapter: float = 1.0) -> float:
     """Weights, adapters (a share of the default ones), their gradients and AdamW's moments."""
     return (2 * shape.n_parameters + 16 * adapter * shape.n_trainable) / GIB
 
@@ -179,7 +179,7 @@ def card_named(machine: str, memory_gib: float) -> Card | None:
     return max(fitting, key=lambda card: card.memory_gib, default=None)
 
 
-def card_rows(measured: Measured, shape: Shape) -> list[dict[str, Any]]:
+def card_rows(measured: Measured, shape: ModelShape) -> list[dict[str, Any]]:
     """One row a card: its memory, the settings that fit, their peak and samples a second."""
     rows = []
     for card in CARDS.values():
@@ -220,7 +220,7 @@ class Plan:
 def plan(
     measured: Measured,
     card: Card,
-    shape: Shape,
+    shape: ModelShape,
     n_cards: int,
     n_samples: int,
     examples_a_step: int | None = None,

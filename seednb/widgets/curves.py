@@ -26,7 +26,7 @@ FLAT = 1e-9  # a range below that is drawn as a line in the middle
 
 
 @dataclass(frozen=True)
-class Line:
+class RunLine:
     """One run: its path, and its last value in words."""
 
     name: str
@@ -39,7 +39,7 @@ class Chart:
     """A quantity of all runs. Ticks are (position in percent, label); y runs from the top."""
 
     label: str
-    lines: tuple[Line, ...]
+    lines: tuple[RunLine, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     reading: str
@@ -66,7 +66,7 @@ def chart(curves: Mapping[str, pd.DataFrame], quantity: str, window: int) -> Cha
     filled = [values for values in smooth.values() if len(values)]
     label = QUANTITIES[quantity]
     if not filled:
-        lines = tuple(Line(name, "", "no step yet") for name in smooth)
+        lines = tuple(RunLine(name, "", "no step yet") for name in smooth)
         return Chart(label, lines, (), (), "No step has been taken yet.")
     every = pd.concat(filled)
     end = float(max(every.index.max(), 2))
@@ -76,7 +76,8 @@ def chart(curves: Mapping[str, pd.DataFrame], quantity: str, window: int) -> Cha
     x_ticks = _ticks(1, end)
     y_ticks = [(100 - place, text) for place, text in _ticks(low, high)]
     lines = tuple(
-        Line(name, _path(values, end, low, high), _last(values)) for name, values in smooth.items()
+        RunLine(name, _path(values, end, low, high), _last(values))
+        for name, values in smooth.items()
     )
     return Chart(label, lines, tuple(x_ticks), tuple(y_ticks), _reading(label, smooth, curves))
 

@@ -15,6 +15,7 @@ from seednb.errors import SeedError
 from seednb.terminal import marked, sparkline, styled
 from seednb.training import cost_model
 from seednb.verbs import Parser, add_verb
+from seednb.versions import RECIPES
 
 DEFAULT_PARAMS = "params/pocket.yaml"
 PATHS = (
@@ -65,7 +66,7 @@ def build_parser() -> Parser:
 
     verb = add_verb(verbs, "train", train, "train one version's adapter", "seednb train --version v7", "accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --version v7")  # fmt: skip
     _params_options(verb)
-    verb.add_argument("--version", default="v7", help="v4, v5, v6, v7, sft, distill_only, …")
+    verb.add_argument("--version", default="v7", choices=tuple(RECIPES), help="default: v7")
     verb.add_argument("--epochs", type=int, help="instead of the version's")
     verb.add_argument("--data", type=Path, help="instruction pairs (JSON) instead of the profile's")
     verb.add_argument("--labels", default="replay", choices=("replay", "truthful", "self"))

@@ -36,8 +36,6 @@ def show_train(
     params: Params, version: str, labels: str, epochs: int | None, data: Path | None
 ) -> Iterator[str]:
     """Recipe, sizes and place of a training run."""
-    if version not in RECIPES:
-        raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
     train = params.train
     recipe = with_overrides(RECIPES[version], train)
     n_epochs = epochs or recipe.epochs

@@ -8,6 +8,7 @@ from PIL import Image
 
 from seednb.cli import main
 from seednb.data.files import read_json_lines
+from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -174,7 +175,6 @@ def test_doctor_and_params_describe_what_is_there(capsys):
         (["report", "--params", SMOKE, "-p", "noise_alpha=2"], "noise_alpha"),
         (["report", "--params", SMOKE, "--only", "77"], "77"),
         (["train", "--params", "nowhere.yaml"], "nowhere.yaml"),
-        (["train", "--params", SMOKE, "--version", "v9"], "v9"),
         (["demo", "--params", SMOKE, "--model", "nowhere"], "adapter_model.safetensors"),
         (["demo", "--params", SMOKE, "--port", "1"], "seednb train"),
         (["score", "pope", "--questions", "none.jsonl", "--answers", "none.jsonl"], "none.jsonl"),
@@ -185,6 +185,14 @@ def test_a_named_failure_is_one_sentence(arguments, expected, capsys, runs, monk
     if "-p" not in arguments and arguments[0] in ("train", "demo"):
         arguments = [*arguments, "-p", f"runs_dir={runs}"]
     assert expected in fails(arguments, capsys)
+
+
+def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_listed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--version", "v9"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "'v9'" in said and all(name in said for name in RECIPES)
 
 
 def test_malformed_json_is_named_with_its_line(tmp_path, capsys):

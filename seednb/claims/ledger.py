@@ -12,36 +12,15 @@ import yaml
 
 from seednb.claims.registry import CHECKS
 from seednb.errors import SeedError
+from seednb.versions import CONTROLS, REPORTED
 
 KINDS = ("arithmetic", "tried_here", "needs_7b", "source")
 SOURCE_VERDICTS = ("wrong", "right", "ambiguous")
 EXPECTATIONS = ("lower", "higher", "zero", "not_lower", "not_higher")
-MODELS = (
-    "base",
-    "sft",
-    "distill_only",
-    "contrastive",
-    "v4",
-    "v5",
-    "v6",
-    "v7",
-    "mention_control",
-    "threshold_control",
-    "sft_truthful",
-    "v7_truthful",
-)
-VERSUS = (
-    "base",
-    "sft",
-    "distill_only",
-    "contrastive",
-    "v4",
-    "v5",
-    "v6",
-    "mention_control",
-    "threshold_control",
-    "sft_truthful",
-)
+UNTRAINED = ("base", "contrastive", "mention_control", "threshold_control")
+TRAINED = tuple(recipe.name for recipe in (*REPORTED, *CONTROLS))
+MODELS = (*UNTRAINED, *TRAINED, "sft_truthful", "v7_truthful")
+VERSUS = tuple(name for name in MODELS if name not in ("v7", "v7_truthful"))
 REPEAT_AT_7B = "seednb report --params params/llava-1.5-7b.yaml"
 ABLATION = "ablation/"  # models of chapter 10, which runs on request
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

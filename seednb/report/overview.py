@@ -7,13 +7,14 @@ from typing import Any, Literal
 from matplotlib.ticker import MaxNLocator
 
 from seednb.report.changes import Change, as_points, find_change
+from seednb.versions import CONTROLS, REPORTED
 
 Rows = Sequence[Mapping[str, Any]]
 Mark = Literal["better", "worse", "open", ""]
 
 GROUPS = {
-    "SEED, by version": ("v4", "v5", "v6", "v7"),
-    "Controls": ("sft", "distill_only", "contrastive", "mention_control"),
+    "SEED, by version": tuple(recipe.name for recipe in REPORTED),
+    "Controls": (*(recipe.name for recipe in CONTROLS), "contrastive", "mention_control"),
     "Truthful labels": ("sft_truthful", "v7_truthful"),
 }
 GLOSSES = {

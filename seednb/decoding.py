@@ -133,7 +133,7 @@ def generate(
     ]
     place, padding = torch.arange(len(longest)), torch.tensor(n_padding)[:, None]
     is_word = (place < start) | (place >= start + padding)
-    output = bundle.model.generate(
+    output = bundle.model.generate(  # type: ignore[operator]  # mixed in by the model's class
         input_ids=torch.tensor(ids, device=device),
         attention_mask=is_word.long().to(device),
         **seen,
@@ -186,4 +186,4 @@ def _decoded(token_ids: list[int], bundle: Bundle) -> Decoded:
     eos = bundle.tokenizer.eos_token_id
     finished = eos in token_ids
     kept = token_ids[: token_ids.index(eos)] if finished else token_ids
-    return Decoded(bundle.tokenizer.decode(kept).strip(), len(kept), finished)
+    return Decoded(str(bundle.tokenizer.decode(kept)).strip(), len(kept), finished)

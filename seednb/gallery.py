@@ -163,7 +163,7 @@ def _explorer_example(
     clean, *noisy = logits.float().cpu().numpy()
     noisy_logits = dict(zip(alphas, noisy, strict=True))
     word_ids = _candidates(clean, noisy_logits[own_alpha])
-    words = [tokenizer.decode([token]).strip() or "␣" for token in word_ids]
+    words = [str(tokenizer.decode([token])).strip() or "␣" for token in word_ids]
     return ExplorerExample(
         title=f"{name}: “… {caption[start:].split()[0].strip('.,')}”",
         image_png=_thumbnail(load_image(resolve_image(lab.data.val.image_dir, name))),

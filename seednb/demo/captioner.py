@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float
+from peft import PeftModel
 from PIL import Image
 from torch import Tensor
 
@@ -67,7 +69,7 @@ class Captioner:
         self.bundle = lab.adapted(adapter)
         self.vocabulary = Vocabulary.read(self.params.path(self.params.evaluation.vocabulary))
         self._mode: dict[str, AbstractContextManager[None]] = {
-            "base": TeacherMode(self.bundle.model),
+            "base": TeacherMode(cast(PeftModel, self.bundle.model)),
             "SEED": nullcontext(),
         }
 
@@ -134,13 +136,16 @@ class Captioner:
         at = {name: each[place] for name, each in probs.items()}
         best = dict.fromkeys(t for p in at.values() for t in p.topk(N_WORDS).indices.tolist())
         words = [
-            Word(tokenizer.decode([token]).strip() or "␣", *(float(at[m][token]) for m in MODELS))
+            Word(
+                str(tokenizer.decode([token])).strip() or "␣",
+                *(float(at[m][token]) for m in MODELS),
+            )
             for token in best
         ]
         words.sort(key=lambda word: -max(word.base, word.seed))
         n_likely = sum(max(word.base, word.seed) >= LIKELY for word in words)
         shown = words[: min(N_WORDS, max(2, n_likely))]
-        return parted, tokenizer.decode(ids["base"][:place]).strip(), shown
+        return parted, str(tokenizer.decode(ids["base"][:place])).strip(), shown
 
     def _batch(self, pixels: Float[Tensor, "1 C H W"], caption: str) -> Batch:
         bundle, question = self.bundle, self.params.evaluation.caption_prompt

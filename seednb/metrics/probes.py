@@ -8,7 +8,7 @@ from typing import Any
 from seednb.errors import SeedError
 
 SPLITS = ("random", "popular", "adversarial")
-ObjectsByImage = Mapping[str | int, Sequence[str]]
+ObjectsByImage = Mapping[Any, Sequence[str]]  # by image, whatever names it
 
 
 def build_probes(

@@ -95,10 +95,10 @@ def build_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    config = LlavaConfig(
+    config = LlavaConfig(  # type: ignore[call-arg]  # every configuration takes pad_token_id
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=tokenizer.get_vocab()["<image>"],
         image_seq_length=(image_size // shape.patch) ** 2,
         vision_feature_layer=-2,
         tie_word_embeddings=True,

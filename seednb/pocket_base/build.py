@@ -74,7 +74,8 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
     material = make_material(recipe, normaliser(image_processor))
     tokenizer = build_tokenizer(instruct_texts(recipe), shape.vocabulary)
     processor = build_processor(image_processor, tokenizer, shape)
-    model = build_model(tokenizer, size, shape, recipe.seed).to(device)
+    model = build_model(tokenizer, size, shape, recipe.seed)
+    model.to(device)  # type: ignore[arg-type]  # transformers' wrapper of `to` loses self
     lap("draw_s")
     learn_to_see(model, tokenizer, material, recipe)
     lap("see_s")
@@ -118,7 +119,8 @@ def save_base(
 ) -> None:
     """Write weights (float16), configuration, tokenizer, processor and recipe."""
     destination.mkdir(parents=True, exist_ok=True)
-    model.to(device="cpu", dtype=torch.float16).save_pretrained(destination)
+    model.to(device="cpu", dtype=torch.float16)  # type: ignore[call-arg]  # as above
+    model.save_pretrained(destination)
     processor.save_pretrained(destination)
     write_json(destination / RECIPE_FILE, recipe.as_dict())
 

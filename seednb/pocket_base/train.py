@@ -1,6 +1,7 @@
 """The three training stages of the pocket checkpoint."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -28,10 +29,12 @@ class WordHead(nn.Module):
     that what the tower sees is already written in the language model's own words.
     """
 
+    share: Float[Tensor, "K V"]  # of a word's mean, for each of its tokens
+
     def __init__(self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast):
         super().__init__()
         self.projector = model.model.multi_modal_projector
-        self.embeddings = model.get_input_embeddings()
+        self.embeddings = cast(nn.Embedding, model.get_input_embeddings())
         self.bias = nn.Parameter(torch.full((len(WORDS),), -3.0))
         self.scale = nn.Parameter(torch.tensor(3.0))
         share = torch.zeros(len(WORDS), len(tokenizer))
@@ -123,7 +126,7 @@ def _texts(
     lines: list[Line], tokenizer: PreTrainedTokenizerFast, n_image_tokens: int
 ) -> dict[int, list[tuple[bool, Encoded]]]:
     """By picture, its lines as tokens and whether each is a caption."""
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+    image_token = tokenizer.get_vocab()[IMAGE_TAG]
     picture = PictureTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
     texts: dict[int, list[tuple[bool, Encoded]]] = {}
     for line in lines:

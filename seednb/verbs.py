@@ -1,4 +1,8 @@
-"""One way to add a verb to the command line: its function, what it does, and commands that run."""
+"""One way to add a verb to the command line: its function, what it does, and commands that run.
+
+argparse and not typer: a verb of typer's has as many lines, and excludes options from each other by
+hand. Its import takes as long as our whole --help, which would run the examples together in one paragraph.
+"""
 
 import argparse
 from collections.abc import Callable

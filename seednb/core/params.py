@@ -66,9 +66,7 @@ class ModelParams(Section):
     lora_alpha: int = knob(128, "scale of the adapter is lora_alpha / lora_r", low=1, high=4096)
     lora_dropout: float = knob(0.05, "dropout before the adapter", low=0, high=0.9)
     lora_scope: str = knob(
-        "all",
-        "q,k,v,o_proj everywhere, or in the language model",
-        choices=("all", "language_model"),
+        "all", "q,k,v,o_proj everywhere or in the language model", choices=("all", "language_model")
     )
 
 

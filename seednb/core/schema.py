@@ -1,4 +1,8 @@
-"""What a parameter may be: type, unit, range and choices, and the message if it is something else."""
+"""What a parameter may be: type, unit, range and choices, and the message if it is something else.
+
+Not pydantic: it reports the one bound that was crossed, without the range or the value, and takes
+neither a list for a tuple nor 2e-6 as YAML reads it unless told, so each check would be a translation.
+"""
 
 from collections.abc import Iterable
 from contextlib import suppress

@@ -3,7 +3,7 @@ SEEDNB = .venv/bin/seednb
 STAMP = .venv/installed
 TEST_STAMP = .venv/installed-for-tests
 
-.PHONY: report test coverage mutation lab clean
+.PHONY: report test fast hooks coverage mutation lab clean
 
 report: $(STAMP)  ## run the notebooks that changed, build reports/pocket/index.html
 	$(SEEDNB) report --params params/pocket.yaml
@@ -17,6 +17,12 @@ coverage: $(TEST_STAMP)  ## statements that the tests run: a table, and coverage
 mutation: $(TEST_STAMP)  ## wrong changes to the mathematics that the tests notice (half an hour)
 	.venv/bin/pip install -c constraints.txt -e ".[mutation]"
 	.venv/bin/mutmut run && .venv/bin/mutmut export-cicd-stats
+
+fast: $(TEST_STAMP)  ## the tests that take less than three seconds each
+	.venv/bin/python -m pytest -m "not slow"
+
+hooks: $(TEST_STAMP)  ## from now on, check every commit
+	.venv/bin/pip install pre-commit && .venv/bin/pre-commit install
 
 lab: $(STAMP)  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir=notebooks

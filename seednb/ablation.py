@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seednb.artifacts import Stage, code_fingerprint, read_json, write_json, write_lines
 from seednb.data.files import read_json_lines
-from seednb.evaluate import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
 from seednb.experiment import Experiment
 from seednb.model import default_device
 from seednb.terminal import hides_progress
@@ -93,7 +93,7 @@ def make(run: Run) -> Path:
         "evaluation": lab.params.values("evaluation"),
         "pictures": [run.pictures, lab.params.ablation.ablation_images],
         "contrast": variant.contrast,
-        "code": code_fingerprint("evaluate", "preparation"),
+        "code": code_fingerprint("evaluation.evaluator", "preparation"),
     }
     stage = Stage(lab.runs, f"ablation-{variant.version}", inputs)
     if stage.is_finished:

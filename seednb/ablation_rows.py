@@ -10,8 +10,8 @@ import pandas as pd
 from seednb.ablation import SPLIT, Result, Run, Variant, run_all, runs_of
 from seednb.artifacts import Stage, code_fingerprint, read_json, write_json
 from seednb.crossed import Figure, auc_figure, crossed_bootstrap, difference, ratio_figure
+from seednb.evaluation.benchmarks import chair, pope
 from seednb.experiment import Experiment
-from seednb.metrics import chair, pope
 
 Row = dict[str, Any]
 PREFIX = "ablation/"  # of model names: short trainings are not the report's

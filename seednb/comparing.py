@@ -5,7 +5,7 @@ is one of `metrics.json`: model, versus, benchmark, split, variant, metric, valu
 records.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +13,13 @@ import numpy as np
 import pandas as pd
 
 from seednb.errors import SeedError
-from seednb.metrics import chair, pope
-from seednb.metrics.controls import matched_mentions, refit_threshold
-from seednb.metrics.records import list_ids
-from seednb.metrics.sums import Statistic
-from seednb.metrics.vocabulary import Vocabulary
-from seednb.stats import (
-    Interval,
-    bootstrap,
-    bootstrap_auc,
-    paired_bootstrap,
-    paired_bootstrap_auc,
-)
+from seednb.evaluation.records import list_ids
+from seednb.stats import Interval, Statistic, bootstrap, paired_bootstrap
 
 Row = dict[str, Any]
 BASE, METHOD = "base", "method"
 RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"
-MARGIN = "margin"
 
 
 @dataclass(frozen=True)
@@ -91,87 +80,7 @@ def compare_sums(
                 yield label.row(model, BASE, metric, change)
 
 
-def compare_probes(records: Mapping[str, pd.DataFrame], parser: str, label: Label) -> Iterator[Row]:
-    """POPE: counts, the area under the ROC curve, and the base with its threshold re-fitted.
-
-    Records are `image`, `label`, `answer` and, for the last two, `margin`; without margins these
-    are left out. The control and whatever is compared with it are scored on half of the pictures.
-    """
-    if not all("image" in frame for frame in records.values()):
-        raise SeedError(
-            "the questions name no 'image', which intervals are made of; give POPE's file"
-        )
-    sums = {model: pope.per_image_sums(frame, parser) for model, frame in records.items()}
-    yield from compare_sums(sums, pope.STATISTICS, label)
-    ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
-    yield from _areas(ranked, label)
-    if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
-        yield from _threshold_rows(records, parser, label)
-
-
-def has_margins(records: pd.DataFrame) -> bool:
-    """Whether every record has a margin."""
-    return MARGIN in records and bool(records[MARGIN].notna().all())
-
-
-def compare_captions(
-    captions: Mapping[str, Sequence[Row]],
-    truth: Mapping[Any, Any],
-    vocabulary: Vocabulary,
-    variant: str,
-    label: Label,
-    drop_unfinished: bool = False,
-) -> Iterator[Row]:
-    """CHAIR, and the base cut to as many mentions as each other model makes.
-
-    The control is named `mention_control`, or `mention_control (MODEL)` where there are several.
-    """
-
-    def count(rows: Sequence[Row], first: Mapping[str, int] | None = None) -> pd.DataFrame:
-        return chair.count(rows, truth, vocabulary, variant, drop_unfinished, first)
-
-    counts = {model: count(rows) for model, rows in captions.items()}
-    sums = {model: chair.per_image_sums(frame) for model, frame in counts.items()}
-    yield from compare_sums(sums, chair.STATISTICS, label)
-    others = [model for model in captions if model != BASE]
-    for model in others if BASE in captions else ():
-        wanted = int(counts[model]["n_mentions"].sum())
-        base = counts[BASE]
-        if wanted > base["n_mentions"].sum():
-            continue  # a model that says more needs no such control
-        said = dict(zip(base["image_id"].map(str), base["n_mentions"].map(int), strict=True))
-        kept = matched_mentions(said, wanted, label.seed)
-        control = chair.per_image_sums(count(captions[BASE], kept))
-        name = MENTIONS if len(others) == 1 else f"{MENTIONS} ({model})"
-        yield from _control_rows(name, control, sums, model, chair.STATISTICS, label)
-
-
-def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Row]:
-    resamples = label.resamples // 2  # a sorted sum over rows costs more than a product of sums
-    for model, frame in records.items():
-        present = frame["label"] == "yes"
-        area = bootstrap_auc(frame[MARGIN], present, frame["image"], resamples, label.seed)
-        yield label.row(model, None, "auc", area)
-        if model != BASE and BASE in records:
-            margins = (records[BASE][MARGIN], frame[MARGIN])
-            change = paired_bootstrap_auc(*margins, present, frame["image"], resamples, label.seed)
-            yield label.row(model, BASE, "auc", change)
-
-
-def _threshold_rows(
-    records: Mapping[str, pd.DataFrame], parser: str, label: Label
-) -> Iterator[Row]:
-    refitted = refit_threshold(records[BASE], label.seed)
-
-    def half(frame: pd.DataFrame) -> pd.DataFrame:
-        return pope.per_image_sums(frame[frame["image"].isin(refitted.images)], parser)
-
-    control = pope.per_image_sums(refitted.records, parser)
-    halves = {model: half(frame) for model, frame in records.items()}
-    yield from _control_rows(THRESHOLD, control, halves, None, pope.STATISTICS, label)
-
-
-def _control_rows(
+def control_rows(
     name: str,
     control: pd.DataFrame,
     sums: Mapping[str, pd.DataFrame],

@@ -10,11 +10,10 @@ import pandas as pd
 import torch
 
 from seednb.artifacts import versions
-from seednb.benchmark_files import Folders
 from seednb.core.profiles import Params
 from seednb.errors import SeedError
-from seednb.inventory import benchmark_items, word_items
-from seednb.sources import COCO, HUB
+from seednb.evaluation.benchmarks.base import COCO, HUB, Folders
+from seednb.evaluation.benchmarks.inventory import benchmark_items, word_items
 from seednb.tables import as_text
 from seednb.training.cost_model import SHAPES, Card, Measured, card_named, card_rows
 

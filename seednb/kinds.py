@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.metrics.answers import parser_named
+from seednb.evaluation.parsers import parser_named
 from seednb.scoring import KINDS, Answers, kinds_asked
 
 Row = dict[str, Any]

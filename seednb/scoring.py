@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from seednb.core.params import EvaluationParams
-from seednb.metrics import chair, pope
-from seednb.metrics.controls import refit_threshold
-from seednb.metrics.probes import SPLITS
+from seednb.data.probes import SPLITS
+from seednb.evaluation.benchmarks import chair, pope
+from seednb.evaluation.controls import refit_threshold
 from seednb.preparation import Prepared
 from seednb.stats import (
     Interval,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seednb.metrics import pope
-from seednb.metrics.probes import SPLITS
+from seednb.data.probes import SPLITS
+from seednb.evaluation.benchmarks import pope
 from seednb.scoring import Answers, kinds_asked
 from seednb.stats import Interval, holm, images_to_resolve, mcnemar_exact
 

@@ -11,7 +11,7 @@ import pandas as pd
 from seednb.artifacts import read_json
 from seednb.data.coco import CocoSplit
 from seednb.data.instruct import Pair
-from seednb.metrics.vocabulary import Vocabulary, find_mentions
+from seednb.data.vocabulary import Vocabulary, find_mentions
 from seednb.preparation import Prepared
 from seednb.training.cost_model import RESULTS
 

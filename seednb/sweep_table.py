@@ -8,10 +8,10 @@ import pandas as pd
 
 from seednb.artifacts import digest, write_frame, write_text
 from seednb.core.params import EvaluationParams
+from seednb.data.probes import SPLITS
 from seednb.errors import SeedError
+from seednb.evaluation.benchmarks import chair, pope
 from seednb.experiment import Experiment
-from seednb.metrics import chair, pope
-from seednb.metrics.probes import SPLITS
 from seednb.preparation import Prepared, data_inputs
 from seednb.scoring import KINDS, Answers, kinds_asked
 from seednb.stats import Interval, Resampled, over_seeds, resample, resample_auc

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from seednb.cli import main
-from seednb.comparing import BASE, METHOD, compare_captions, compare_probes, method_and_base
-from seednb.metrics.controls import auc
-from seednb.metrics.vocabulary import Vocabulary
+from seednb.comparing import BASE, METHOD, method_and_base
+from seednb.data.vocabulary import Vocabulary
+from seednb.evaluation.benchmarks.chair import compare_captions
+from seednb.evaluation.benchmarks.pope import compare_probes
+from seednb.evaluation.controls import auc
 
 RNG = np.random.default_rng(11)
 LABEL = method_and_base("pope", "official", "method.jsonl", "base.jsonl")

@@ -8,8 +8,8 @@ import pytest
 
 from seednb import kinds
 from seednb.core.profiles import load_params
+from seednb.data.vocabulary import Vocabulary
 from seednb.errors import SeedError
-from seednb.metrics.vocabulary import Vocabulary
 from seednb.preparation import prepare, read_questions
 from seednb.scoring import Answers, metric_rows, select
 from seednb.significance import kinds_table

@@ -11,8 +11,8 @@ from report_samples import HOSTILE, SPANS, row
 from seednb import plots
 from seednb.artifacts import write_json
 from seednb.data.instruct import Pair
+from seednb.data.vocabulary import Vocabulary
 from seednb.gallery import LIKELY, N_WORDS, _candidates
-from seednb.metrics.vocabulary import Vocabulary
 from seednb.summaries import (
     epochs_table,
     label_errors,

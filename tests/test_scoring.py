@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from seednb.core.profiles import load_params
-from seednb.metrics.probes import SPLITS
-from seednb.metrics.vocabulary import Vocabulary
+from seednb.data.probes import SPLITS
+from seednb.data.vocabulary import Vocabulary
 from seednb.scoring import Answers, metric_rows, select
 
 ROOT = Path(__file__).parents[1]

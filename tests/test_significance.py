@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seednb.metrics.probes import SPLITS
+from seednb.data.probes import SPLITS
 from seednb.scoring import Answers
 from seednb.significance import mcnemar_table, resolution_table, stars
 from seednb.stats import Interval, images_to_resolve

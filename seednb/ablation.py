@@ -24,7 +24,7 @@ from seednb.evaluate import Contrast, answer_probes, caption_pictures
 from seednb.experiment import Experiment
 from seednb.model import default_device
 from seednb.terminal import hides_progress
-from seednb.trainer import ADAPTER
+from seednb.training.trainer import ADAPTER
 
 Row = dict[str, Any]
 PICTURES = ("search", "fresh")
@@ -107,7 +107,7 @@ def make(run: Run) -> Path:
     else:
         bundle = lab.bundle()
     contrast = Contrast.of(lab.params.evaluation) if variant.contrast else None
-    settings = (lab.pictures("val", bundle), lab.params.evaluation, lab.template)
+    settings = (lab.pictures("val", bundle), lab.params.evaluation)
     images, probes = asked(lab, run.pictures)
     answers = answer_probes(bundle, probes, *settings, contrast=contrast)
     began = time.perf_counter()

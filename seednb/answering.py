@@ -97,7 +97,6 @@ def answer_file(
     pictures: Pictures,
     output: Path,
     params: EvaluationParams,
-    template: str,
 ) -> int:
     """Answer greedily what `output` does not answer yet; returns how many that were.
 
@@ -113,8 +112,7 @@ def answer_file(
         first = FirstLogits()
         names, rows = bundle.layout.rows([row["image"] for row in chunk])
         pixels, prompts = pictures.batch(names), [row["text"] for row in chunk]
-        settings = (template, params.max_new_tokens, [first])
-        decoded = generate(bundle, prompts, pixels, *settings, rows=rows)
+        decoded = generate(bundle, prompts, pixels, params.max_new_tokens, [first], rows=rows)
         return [
             {"prompt": row["text"], "text": answer.text, "n_tokens": answer.n_tokens}
             | {"finished": answer.finished}
@@ -133,7 +131,6 @@ def rank_file(
     pictures: Pictures,
     output: Path,
     params: EvaluationParams,
-    template: str,
 ) -> int:
     """Score each question's `choices` by their likelihood; goes on and returns as `answer_file`.
 
@@ -147,7 +144,7 @@ def rank_file(
             raise SeedError(f"question {row['question_id']} has no list of choices; add it")
 
     def reply(chunk: Sequence[Row]) -> list[Row]:
-        likelihoods = choice_likelihoods(bundle, chunk, pictures, template)
+        likelihoods = choice_likelihoods(bundle, chunk, pictures)
         return [
             {"prompt": row.get("question", row["text"]), "likelihoods": values}
             for row, values in zip(chunk, likelihoods, strict=True)
@@ -158,14 +155,16 @@ def rank_file(
 
 @torch.inference_mode()
 def choice_likelihoods(
-    bundle: Bundle, questions: Sequence[Row], pictures: Pictures, template: str
+    bundle: Bundle, questions: Sequence[Row], pictures: Pictures
 ) -> list[list[float]]:
     """The log-probability (nats) of each choice of each question, end of text included."""
     texts, images = [], []
     for row in questions:
         tokens = pictures.tokens(row["image"]) or bundle.picture_tokens
         asked = str(row.get("question", row["text"]))
-        texts += [encode(asked, c, bundle.tokenizer, tokens, template) for c in row["choices"]]
+        texts += [
+            encode(asked, c, bundle.tokenizer, tokens, bundle.template) for c in row["choices"]
+        ]
         images += [row["image"]] * len(row["choices"])
     names, rows = bundle.layout.rows(images)
     pixels, extras = pictures.batch(names), pictures.extras(names)

@@ -76,7 +76,6 @@ def answer_probes(
     probes: Sequence[Record],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
     contrast: Contrast | None = None,
     draw: str | None = None,
     kept: Path | None = None,
@@ -86,14 +85,14 @@ def answer_probes(
     The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
     once, and the probes of a picture share one row; no text is generated. With `compile_probes` the
-    rows of a pass are one line on a GPU, and its layers are compiled. Several processes share the
+    rows of a batch are a packed sequence on a GPU, and layers are compiled. Several processes share the
     work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
     journal of that name: a killed run goes on after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
     forms = _forms(bundle) if params.compile_probes else None
-    joined = forms is not None and skips_blocks("auto", bundle)[0]
+    packed = forms is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
     def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -101,10 +100,10 @@ def answer_probes(
         prompts = []
         for image, text in chunk:
             tokens = pictures.tokens(image) or bundle.picture_tokens
-            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
+            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, bundle.template)
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
-        batch = lay_in(joined, prompts, rows, pixels, layout, pictures.extras(names))
+        batch = lay_in(packed, prompts, rows, pixels, layout, pictures.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
@@ -133,7 +132,6 @@ def caption_pictures(
     images: Sequence[Record],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
     contrast: Contrast | None = None,
     penalty: MentionPenalty | None = None,
     draw: str | None = None,
@@ -144,8 +142,7 @@ def caption_pictures(
     Greedy, or by `caption_beams`; with `draw`, a name for this set of draws, sampled at temperature
     1. Each way goes with `contrast` too. `kept`: as in `answer_probes`.
     """
-    settings = (template, params.max_new_tokens)
-    prompt = params.caption_prompt
+    prompt, n_tokens = params.caption_prompt, params.max_new_tokens
 
     def decode(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
         draws = [f"{draw}-{name}" for name in names] if draw else []
@@ -153,12 +150,12 @@ def caption_pictures(
         if contrast:
             noisy = contrast.noisy(pictures, names)
             return contrastive_generate(
-                bundle, prompt, pixels, noisy, *settings, contrast.rule, draws, beams
+                bundle, prompt, pixels, noisy, n_tokens, contrast.rule, draws, beams
             )
         rules: list[LogitsProcessor] = [penalty] if penalty else []
         if draw:
             rules.append(Sampling(draws))
-        return generate(bundle, prompt, pixels, *settings, rules, beams)
+        return generate(bundle, prompt, pixels, n_tokens, rules, beams)
 
     def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
         names = [row["file_name"] for row in chunk]

@@ -18,7 +18,6 @@ def self_labelled(
     pairs: Sequence[Pair],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
 ) -> list[Pair]:
     """The pairs with the model's own greedy answers, in the same order.
 
@@ -30,8 +29,8 @@ def self_labelled(
         for chunk in in_chunks(pairs, params.eval_batch_size):
             questions = [pair.question for pair in chunk]
             names, rows = bundle.layout.rows([pair.image for pair in chunk])
-            settings = (pictures.batch(names), template, params.max_new_tokens)
-            decoded = generate(bundle, questions, *settings, rows=rows)
+            pixels = pictures.batch(names)
+            decoded = generate(bundle, questions, pixels, params.max_new_tokens, rows=rows)
             answered += [
                 Pair(pair.image, pair.question, answer.text)
                 for pair, answer in zip(chunk, decoded, strict=True)

@@ -16,7 +16,6 @@ import torch
 
 from seednb import answering, artifacts, evaluate, journal
 from seednb.config import load_params
-from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
 from seednb.experiment import Experiment
 from seednb.model import load_bundle
@@ -161,7 +160,7 @@ def answers(folder: Path, world: Path) -> dict[str, object]:
         def work() -> None:
             bundle = load_bundle(str(ROOT / params.model.model), params.model)
             pictures = bundle.pictures(world, "pad")
-            answering.answer_file(bundle, rows, pictures, output, settings, PLAIN)
+            answering.answer_file(bundle, rows, pictures, output, settings)
 
         return work
 

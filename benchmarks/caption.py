@@ -14,7 +14,6 @@ from results import write_result
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from seednb.data.prompts import VICUNA_V1
 from seednb.decoding import Contrast, Decoded, generate
 
 N_TOKENS = 128
@@ -74,7 +73,7 @@ def main(tiny: bool = False) -> None:
     def decode(
         questions: str | list[str], pixels: Tensor, n: int, rules: list[Any], rows: Any = None
     ) -> list[Decoded]:
-        answers = generate(bundle, questions, pixels, VICUNA_V1, n, rules, rows=rows)
+        answers = generate(bundle, questions, pixels, n, rules, rows=rows)
         assert all(text.n_tokens == n for text in answers)
         return answers
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from seednb.attention import skips_blocks
 from seednb.compiling import Compiled
 from seednb.core.params import ModelParams
-from seednb.examples import Examples
 from seednb.model import AnswerLogits, TeacherMode, add_adapter
+from seednb.training.examples import Examples
 
 SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # pictures, pairs each: the compiled forms must take all
 LARGEST = {torch.bfloat16: 5e-2, torch.float32: 5e-3}  # of the dense gradient's norm
@@ -68,7 +68,7 @@ def compare(
     seconds, distances = [], []
     for each, expected in zip(examples, dense, strict=True):
         started = time.perf_counter()
-        found = outcome(model, replace(each, joined=True))
+        found = outcome(model, replace(each, packed=True))
         seconds.append(time.perf_counter() - started)
         distances.append({key: distance(found[key], expected[key]) for key in expected})
     worst = {key: max(each[key] for each in distances) for key in distances[0]}

@@ -18,8 +18,8 @@ from transformers import (
 from seednb.data.batches import Layout
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded
-from seednb.examples import Examples
 from seednb.model import Bundle
+from seednb.training.examples import Examples
 
 PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between
 N_SYSTEM = 35  # tokens before the picture

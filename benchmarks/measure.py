@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import seednb.attention
 from seednb.errors import SeedError
+from seednb.training.history import StepResult
+from seednb.training.trainer import Run
 
 N_ROUNDS = 5
 Work = Callable[[], int]  # does something and returns how many units of it
@@ -73,12 +75,28 @@ def alternate(
     return rows
 
 
+def steps_of(run: Run) -> Iterator[StepResult]:
+    """A run's steps as `train` takes them; a step's numbers are awaited once the next is queued."""
+    step, before = run.step, None
+    for group, following in run.groups.from_step(0, step.targets.device):
+        step.student.train()
+        if following and step.asynchronous:
+            step.targets.read_cached(following)
+        result = run.fallback.within_limits(step.take, group)
+        if following:
+            step.targets.of(following)
+        if before:
+            before.row(0)
+        before = result
+        yield result
+
+
 def tflop_a_unit(work: Work) -> float:
     """Operations that one unit of the work executes, in 10^12 (matrix products and attention).
 
     Nothing can be counted inside the kernel that skips blocks. In its place stands a sum, and what
     the kernel would execute follows from the blocks of its mask: with d numbers a head, 4 d
-    operations a look and head forwards, and as torch counts it 10 d backwards.
+    operations a query-key pair and head forwards, and as torch counts it 10 d backwards.
     """
     counted = 0
 

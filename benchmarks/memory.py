@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate, significant, tflop_a_unit
+from measure import Work, alternate, significant, steps_of, tflop_a_unit
 from results import write_result
 
 from seednb.core.params import ModelParams, TrainParams
 from seednb.errors import SeedError
 from seednb.model import add_adapter
-from seednb.trainer import Run
+from seednb.training.trainer import Run
 from seednb.versions import RECIPES
 
 CARDS_GIB = (16, 24, 40, 80, 141)
@@ -52,7 +52,7 @@ def main(tiny: bool = False) -> None:
 def measure_model(
     size: str, pictures: Sequence[int], adapter: ModelParams, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Passes of some numbers of pictures with 4 pairs each; 0 stands for a single pair."""
+    """Micro-batches of some numbers of images with 4 pairs each; 0 stands for a single pair."""
     torch.compiler.reset()  # kernels of other sizes count towards the most that torch compiles
     bundle = build_bundle(device, size)
     model = add_adapter(bundle.model, adapter, seed=0)
@@ -69,12 +69,11 @@ def measure_model(
         )
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
-        optimisers.append(run.optimiser.optimizer)
-        steps = run.steps()
+        optimisers.append(run.step.optimiser.optimizer)
+        steps = steps_of(run)
 
         def step() -> int:
-            run.set_checkpointing(checkpointing == "always")
-            run.student.train()
+            run.fallback.set_checkpointing(checkpointing == "always")
             next(steps)
             return n
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from seednb.examples import Examples
+from seednb.training.examples import Examples
 
 IGNORED = -100
 N_SKIPPED, N_TIMED = 2, 6  # steps

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from accelerate.utils import gather_object
 from llava_shapes import build_bundle, make_examples
-from measure import alternate
+from measure import alternate, steps_of
 from results import write_result
 
 from seednb.core.params import ModelParams, TrainParams
 from seednb.model import add_adapter, default_device, one_card_each
-from seednb.trainer import Run
+from seednb.training.trainer import Run
 from seednb.versions import RECIPES
 
 ENDLESS = 1000
@@ -28,7 +28,7 @@ ENDLESS = 1000
 def main(size: str = "7b", shard: bool = False) -> None:
     """Time steps whose examples all processes share; the first process writes the figure.
 
-    With `shard` each card holds a part of every layer, keeps one picture a pass and recomputes.
+    With `shard` each card holds a part of every layer, keeps one image a micro-batch and recomputes.
     """
     device, processes = default_device(), one_card_each()
     bundle = build_bundle(device, size)
@@ -45,7 +45,7 @@ def main(size: str = "7b", shard: bool = False) -> None:
     params = replace(params, compile_layers=device.type == "cuda" and not shard)
     recipe = replace(RECIPES["v5"], epochs=ENDLESS)
     run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
-    steps = run.steps()
+    steps = steps_of(run)
 
     def step() -> int:
         next(steps)

@@ -69,7 +69,7 @@ def compare(
     pixels = RandomPictures(ours).batch([str(n) for n in range(N_PICTURES)])
     answers = AnswerLogits(ours.model)
     on_gpu = ours.device.type == "cuda"
-    one_line, _ = skips_blocks("auto", ours)
+    in_sequence, _ = skips_blocks("auto", ours)
     forms = Compiled(ours.model, backend="inductor" if on_gpu else "eager")
     found: dict[str, Tensor] = {}
 
@@ -80,7 +80,7 @@ def compare(
 
     def compiled() -> int:
         with forms.used():
-            batch = lay_in(one_line, probes, rows, pixels, ours.layout)
+            batch = lay_in(in_sequence, probes, rows, pixels, ours.layout)
             found[COMPILED] = answers(batch.to(ours.device))[:, SOME].float().cpu()
         return len(probes)
 

@@ -1,38 +1,40 @@
-"""Training speed on LLaVA-1.5-7B's architecture: the seed's loop, plain LoRA, and this project.
+"""Training speed on LLaVA-1.5-7B's architecture: the reference step, plain LoRA, and the trainer.
 
 python benchmarks/train_step.py            (one GPU with 80 GB or more; about 8 minutes)
-python benchmarks/train_step.py --only "picture, compiled; one a pass"   (these, the seed's loop)
+python benchmarks/train_step.py --only "picture, compiled; one a pass"   (these, the reference)
 python benchmarks/train_step.py --tiny     (any machine, seconds; writes nothing)
 
 Executed operations are those of matrix products, counted as a step runs, and of attention over the
-blocks of looks that are computed: 4 d operations a look and head forwards, 10 d backwards.
+blocks of query-key pairs that are computed: 4 d operations a pair and head forwards, 10 d backwards.
 """
 
 import argparse
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate, matmul_tflops, significant, tflop_a_unit
+from measure import Work, alternate, matmul_tflops, significant, steps_of, tflop_a_unit
+from peft import PeftModel
 from plain_lora import plain_lora_rate
 from results import write_result
-from seed_loop import seed_loop
 
 from seednb.compiling import Compiled
 from seednb.core.params import ModelParams, TrainParams
-from seednb.examples import Examples
+from seednb.method.reference import Example, seed_step
 from seednb.model import add_adapter, n_trainable
-from seednb.purify import BetaSelector
-from seednb.teacher_cache import TeacherCache
-from seednb.trainer import Run
+from seednb.training.examples import Examples
+from seednb.training.teacher_cache import TeacherCache
+from seednb.training.trainer import Run
 from seednb.versions import RECIPES
 
-SEED_LOOP = "seed loop, 4 pairs a picture"
+REFERENCE = "seed loop, 4 pairs a picture"  # the name in results that were measured before
 PLAIN = "plain LoRA, transformers.Trainer"
 PLAIN_BATCHES = (4, 8, 16)
 ENDLESS = 1000  # epochs of one step each
@@ -41,7 +43,7 @@ ENDLESS = 1000  # epochs of one step each
 def main(tiny: bool = False, only: str = "") -> None:
     """Time variants in turn and write `results/train_step.json`.
 
-    `only`: parts of the names of those to time, between semicolons; the seed's loop always is. A
+    `only`: parts of the names of those to time, between semicolons; the reference always is. A
     variant that fails is printed and left out: the others are still worth knowing.
     """
     wanted = [part.strip() for part in only.split(";")]
@@ -65,27 +67,28 @@ def main(tiny: bool = False, only: str = "") -> None:
         params = replace(TrainParams(batch_size=n, grad_accum=1, sample_every=0), **changes)
         recipe = replace(RECIPES["v5"], epochs=ENDLESS)
         run = Run(model, bundle, examples, recipe, params, folder / "run", cache)
-        optimisers.append(run.optimiser.optimizer)
-        steps = run.steps()
+        optimisers.append(run.step.optimiser.optimizer)
+        steps = steps_of(run)
 
         def step() -> int:
-            (run.forms or as_written).use(run.forms is not None)
-            run.set_checkpointing(params.gradient_checkpointing == "always")
-            run.student.train()
+            layers = run.fallback.layers
+            (layers or as_written).use(layers is not None)
+            run.fallback.set_checkpointing(params.gradient_checkpointing == "always")
             next(steps)
             return n
 
         return step
 
     def baseline(examples: Examples) -> Work:
-        selector = BetaSelector()
+        history: list[float] = []
 
         def step() -> int:
             as_written.use(False)
             model.train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
-            seed_loop(model, optimiser, examples, list(range(4)), selector)
+            group = [reference_example(examples, n, device) for n in range(4)]
+            seed_step(model, teacher_of(model), optimiser, group, history)
             model.disable_input_require_grads()
             return 4
 
@@ -97,7 +100,7 @@ def main(tiny: bool = False, only: str = "") -> None:
             each.state.clear()
 
     variants = {
-        SEED_LOOP: baseline(four),
+        REFERENCE: baseline(four),
         "ours, 4 pairs a picture": ours(four),
         "ours, 4 pairs a picture, one a pass, checkpointing": ours(
             four, gradient_checkpointing="always", batch_size=4, grad_accum=4
@@ -113,7 +116,7 @@ def main(tiny: bool = False, only: str = "") -> None:
         "ours, 4 pairs a picture, dense attention, compiled": ours(four, **fast, attention="dense"),
         "ours, 1 pair a picture, compiled": ours(one, **fast),
     }
-    chosen = {name for name in variants if any(part in name for part in wanted)} | {SEED_LOOP}
+    chosen = {name for name in variants if any(part in name for part in wanted)} | {REFERENCE}
     variants = {name: step for name, step in variants.items() if name in chosen}
     tflop, first_steps = {}, {}
     for name, step in list(variants.items()):
@@ -150,7 +153,7 @@ def main(tiny: bool = False, only: str = "") -> None:
     best = max(plain, key=plain.__getitem__)
     rows.append({"name": f"{PLAIN}, batch {best}", "samples_per_s": significant(plain[best])})
     for row in rows:
-        row["times_seed_loop"] = round(row["samples_per_s"] / rate[SEED_LOOP], 2)
+        row["times_seed_loop"] = round(row["samples_per_s"] / rate[REFERENCE], 2)
         row["times_plain_lora"] = round(row["samples_per_s"] / plain[best], 2)
         print(row, flush=True)
     if not tiny:
@@ -158,6 +161,27 @@ def main(tiny: bool = False, only: str = "") -> None:
             f"{row['name']}: times the seed's loop": row["times_seed_loop"] for row in rows
         }
         print(write_result("train_step", rows, headline))
+
+
+def reference_example(examples: Examples, number: int, device: torch.device) -> Example:
+    """A training example as the reference takes it, with fresh noise."""
+    row = examples.rows[number]
+    pixels = examples.pictures.batch([examples.images[number]]).to(device)
+    ids = torch.tensor([row.input_ids], device=device)
+    return Example(ids, row.n_prompt, pixels, torch.randn_like(pixels))
+
+
+def teacher_of(model: PeftModel) -> Callable[[], AbstractContextManager[None]]:
+    """The reproduction's teacher: the adapter off, and the allocator's memory given back after."""
+
+    @contextmanager
+    def teacher_mode() -> Iterator[None]:
+        with model.disable_adapter():
+            yield
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    return teacher_mode
 
 
 if __name__ == "__main__":

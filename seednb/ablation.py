@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 from seednb.artifacts import Stage, code_fingerprint, read_json, write_json, write_lines
 from seednb.data.files import read_json_lines
-from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
+from seednb.decoding import Contrast
+from seednb.evaluation.evaluator import answer_probes, caption_pictures
 from seednb.experiment import Experiment
 from seednb.model import default_device
 from seednb.terminal import hides_progress
-from seednb.trainer import ADAPTER
+from seednb.training.trainer import ADAPTER
 
 Row = dict[str, Any]
 PICTURES = ("search", "fresh")
@@ -107,7 +108,7 @@ def make(run: Run) -> Path:
     else:
         bundle = lab.bundle()
     contrast = Contrast.of(lab.params.evaluation) if variant.contrast else None
-    settings = (lab.pictures("val", bundle), lab.params.evaluation, lab.template)
+    settings = (lab.pictures("val", bundle), lab.params.evaluation)
     images, probes = asked(lab, run.pictures)
     answers = answer_probes(bundle, probes, *settings, contrast=contrast)
     began = time.perf_counter()

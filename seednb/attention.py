@@ -20,8 +20,8 @@ from seednb.model import Bundle, base_model
 NAME = "block_sparse"
 KERNEL_DEVICES = ("cuda",)  # elsewhere it has no backward pass
 SMALLEST_HEAD = 16  # numbers; the kernel's matrix products are no smaller
-# A line ends with a block, so no look of a block is checked for lying behind the end; of a length
-# that varies torch cannot know that, and its kernel takes half as long again.
+# A packed sequence ends with a block, so no pair of a block is checked for lying behind the end; of a
+# length that varies torch cannot know that, and its kernel takes half as long again.
 WHOLE_BLOCKS: Any = {"IS_DIVISIBLE": True}
 
 
@@ -89,7 +89,7 @@ _flex_alone = torch.compile(_flex, dynamic=True)
 
 
 def _laid_out(allowed: BlockMask, query: Tensor) -> Tensor:
-    """Every single look, [1, 1, T, T]."""
+    """Every single query-key pair, [1, 1, T, T]."""
     length = query.shape[2]
     return create_mask(allowed.mask_mod, 1, 1, length, length, device=query.device)
 
@@ -99,7 +99,7 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
-    """(are the rows of a pass laid in one line and forbidden blocks skipped, what to say about it).
+    """(are a batch's rows packed in one sequence and forbidden blocks skipped, what to say about it).
 
     `choice` is the parameter `attention`, `noisy_share` that of a recipe. Raises SeedError if it
     asks for what cannot be.
@@ -119,7 +119,7 @@ def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
     """Why nothing can be skipped; None if it can."""
     kind = bundle.model.config.model_type
     if bundle.is_sized:
-        return f"{kind} reads pictures at their own size"
+        return f"{kind} reads images at their own size"
     text = bundle.model.config.get_text_config()
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     if head < SMALLEST_HEAD:
@@ -127,7 +127,7 @@ def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
     if not base_model(bundle.model).model.language_model._supports_flex_attn:
         return f"{kind}'s language model has an attention of its own"
     if noisy_share < 1:
-        return "noisy_share picks single rows out of a pass"
+        return "noisy_share picks single rows out of a micro-batch"
     if reason := obstacle(bundle.device.type):  # last, for it compiles something to see
         return f"its kernel cannot be compiled here ({reason})"
     return None

@@ -210,7 +210,6 @@ class Benchmarks:
                 bundle.pictures(asked.images, params.data.image_fit),
                 stage.path(f"{asked.name}.jsonl"),
                 params.evaluation,
-                self.lab.template,
             )
         if one_card_each().is_main_process:
             stage.finish(time.perf_counter() - started)

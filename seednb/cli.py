@@ -207,8 +207,8 @@ def prepare_data(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train one version; an unfinished run goes on from its last checkpoint."""
-    from seednb.curve import CURVE
     from seednb.model import one_card_each
+    from seednb.training.history import CURVE
 
     lab = _experiment(options)
     if options.dry_run:
@@ -264,9 +264,8 @@ def answer(options: argparse.Namespace) -> None:
     lab = _experiment(options)
     bundle = lab.adapted(options.model) if options.model else lab.bundle()
     pictures = bundle.pictures(options.images, lab.params.data.image_fit)
-    settings = (options.output, lab.params.evaluation, lab.template)
     write = rank_file if options.by == "likelihood" else answer_file
-    n = write(bundle, questions, pictures, *settings)
+    n = write(bundle, questions, pictures, options.output, lab.params.evaluation)
     print(f"answers: {options.output} ({n} new, {len(questions)} in all)")
 
 

@@ -50,8 +50,8 @@ def check(options: argparse.Namespace) -> None:
 
 def _calibrate(runs: list[Path], file: Path) -> None:
     """Write bands from runs in which no rule that needs none has found anything."""
-    from seednb.curve import read_curve
     from seednb.monitor import calibrate, check_run, write_bands
+    from seednb.training.history import read_curve
 
     for run in runs:
         if findings := check_run(run, bands={}):
@@ -64,8 +64,8 @@ def _calibrate(runs: list[Path], file: Path) -> None:
 
 
 def _follow(runs: list[Path], bands: Any) -> None:
-    from seednb.curve import read_curve
     from seednb.monitor import check_run
+    from seednb.training.history import read_curve
 
     while not all(read_curve(run)[1] or check_run(run, bands) for run in runs):
         time.sleep(EVERY_S)

@@ -51,7 +51,7 @@ class Compiled:
 def compiled(model: nn.Module, device: torch.device) -> tuple[Compiled | None, list[str]]:
     """(a model's compiled forms, nothing), or, where nothing can be compiled, (None, [why])."""
     if reason := obstacle(device.type):
-        return None, [f"layers run as they were written, not compiled: {reason}"]
+        return None, [f"layers run in eager mode, not compiled: {reason}"]
     return Compiled(model), []
 
 

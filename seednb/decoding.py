@@ -97,7 +97,6 @@ def generate(
     bundle: Bundle,
     questions: str | Sequence[str],
     pixel_values: Float[Tensor, "R C H W"],
-    template: str,
     max_new_tokens: int,
     processors: Sequence[LogitsProcessor] = (),
     n_beams: int = 1,
@@ -113,7 +112,8 @@ def generate(
     tokenizer, device = bundle.tokenizer, bundle.device
     rows = range(len(pixel_values)) if rows is None else rows
     asked = [questions] * len(rows) if isinstance(questions, str) else questions
-    encoded = {q: encode_prompt(q, tokenizer, bundle.picture_tokens, template) for q in set(asked)}
+    tokens, template = bundle.picture_tokens, bundle.template
+    encoded = {q: encode_prompt(q, tokenizer, tokens, template) for q in set(asked)}
     prompts = [encoded[question] for question in asked]
     longest = max(prompts, key=len)
     check_length(longest, bundle.layout.n_positions)
@@ -167,7 +167,6 @@ def contrastive_generate(
     question: str,
     clean_pixels: Float[Tensor, "B C H W"],
     noisy_pixels: Float[Tensor, "B C H W"],
-    template: str,
     max_new_tokens: int,
     contrast: Contrast,
     draws: Sequence[str] = (),
@@ -178,7 +177,7 @@ def contrastive_generate(
     rules: list[LogitsProcessor] = [contrast]
     if draws:
         rules.append(Sampling([*draws, *draws]))  # both halves draw alike
-    decoded = generate(bundle, question, both, template, max_new_tokens, rules, n_beams)
+    decoded = generate(bundle, question, both, max_new_tokens, rules, n_beams)
     return decoded[: len(clean_pixels)]
 
 

@@ -22,11 +22,9 @@ from seednb.artifacts import (
     write_lines,
 )
 from seednb.core.profiles import Params, load_params
-from seednb.curve import CURVE
 from seednb.data.files import read_json_lines
 from seednb.data.instruct import Pair, read_pairs, write_pairs
 from seednb.data.pictures import Pictures
-from seednb.data.prompts import TEMPLATES
 from seednb.data.regions import Box, boxes_by_name
 from seednb.data.vocabulary import find_mentions
 from seednb.decoding import MentionPenalty
@@ -38,7 +36,6 @@ from seednb.evaluation.evaluator import (
     match_mentions,
     mention_tokens,
 )
-from seednb.examples import Examples
 from seednb.making import making
 from seednb.model import (
     Bundle,
@@ -54,8 +51,10 @@ from seednb.monitor.seen import Settings
 from seednb.preparation import Prepared, data_inputs, prepare
 from seednb.scoring import Answers, metric_rows
 from seednb.self_labels import self_labelled
-from seednb.teacher_cache import TeacherCache
-from seednb.trainer import ADAPTER, train
+from seednb.training.examples import Examples
+from seednb.training.history import CURVE
+from seednb.training.teacher_cache import TeacherCache
+from seednb.training.trainer import ADAPTER, train
 from seednb.versions import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
@@ -86,7 +85,6 @@ class Experiment:
         """Use `Experiment.open` in a notebook."""
         self.params = params
         self.runs = params.path(params.run.runs_dir) / params.run.profile
-        self.template = TEMPLATES[params.model.prompt_template]
 
     @classmethod
     def open(cls, params_file: str, overrides: Mapping[str, Any] | None = None) -> "Experiment":
@@ -170,7 +168,6 @@ class Experiment:
                     self.data.pairs["replay"][:n],
                     self.pictures("train", bundle),
                     self.params.evaluation,
-                    self.template,
                     kept=file,
                 )
                 if one_card_each().is_main_process:
@@ -262,7 +259,7 @@ class Experiment:
         """The base model with an adapter from a folder."""
         check_adapter(adapter)
         bundle = self.bundle()
-        return Bundle(load_adapter(bundle.model, adapter), bundle.processor, bundle.device)
+        return replace(bundle, model=load_adapter(bundle.model, adapter))
 
     def _ask(
         self,
@@ -272,7 +269,7 @@ class Experiment:
         draw: str | None = None,
     ) -> Records:
         """What a model answers about the validation pictures; killed, it goes on in `stage`."""
-        settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
+        settings = (self.pictures("val", bundle), self.params.evaluation)
         how: dict[str, Any] = {"contrast": contrast, "draw": draw}
         to_caption = self.data.to_caption
         return {
@@ -321,7 +318,7 @@ class Experiment:
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
         on_host = self.params.train.shard_layers  # a card need not hold it all
         bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
-        examples = Examples.of(pairs, bundle, self.pictures("train", bundle), self.template)
+        examples = Examples.of(pairs, bundle, self.pictures("train", bundle))
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
         settings = (self.params.train, folder, self._teacher_cache(recipe))
         with self.watching(folder, bundle) as watch:
@@ -391,7 +388,7 @@ class Experiment:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
-        settings = (self.pictures("val", bundle), self.params.evaluation, self.template)
+        settings = (self.pictures("val", bundle), self.params.evaluation)
 
         def n_mentions(records: list[dict[str, Any]]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)

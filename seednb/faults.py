@@ -10,15 +10,15 @@ import pandas as pd
 
 from seednb import sabotage
 from seednb.artifacts import Stage, code_fingerprint
-from seednb.curve import read_curve
 from seednb.errors import GradientLost, ImageTokensCut, SeedError
-from seednb.examples import Examples
 from seednb.experiment import Experiment
 from seednb.making import making
 from seednb.model import Bundle, add_adapter
 from seednb.monitor import Finding
 from seednb.monitor.findings import read_findings
-from seednb.trainer import Run, train
+from seednb.training.examples import Examples
+from seednb.training.history import read_curve
+from seednb.training.trainer import Run, train
 from seednb.versions import RECIPES, Recipe
 
 v7 = RECIPES["v7"]
@@ -142,7 +142,7 @@ def run_fault(lab: Experiment, fault: Fault) -> FaultRun:
             if fault.of_model:
                 fault.of_model(bundle)
             pictures = lab.pictures("train", bundle)
-            examples = Examples.of(pairs, bundle, pictures, lab.template)
+            examples = Examples.of(pairs, bundle, pictures)
             if fault.of_examples:
                 examples = fault.of_examples(examples)
             model = add_adapter(bundle.model, lab.params.model, params.seed)

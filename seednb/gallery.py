@@ -17,7 +17,6 @@ from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.data.vocabulary import find_mentions
 from seednb.decoding import generate
 from seednb.evaluation.benchmarks import chair
-from seednb.examples import Examples
 from seednb.experiment import Experiment
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
@@ -25,6 +24,7 @@ from seednb.plots import pictures as picture_sheet
 from seednb.purify import answer_confidence
 from seednb.scoring import Answers
 from seednb.summaries import caption_spans
+from seednb.training.examples import Examples
 from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 
 THUMBNAIL = 224  # pixels, longest side of a picture inside a widget
@@ -83,7 +83,7 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     """Confidence of the frozen model on the first n training pairs."""
     bundle = lab.bundle("base")
     pairs = lab.data.pairs["replay"][:n]
-    examples = Examples.of(pairs, bundle, lab.pictures("train", bundle), lab.template)
+    examples = Examples.of(pairs, bundle, lab.pictures("train", bundle))
     values: list[float] = []
     size = lab.params.evaluation.eval_batch_size
     for start in range(0, len(pairs), size):
@@ -147,7 +147,7 @@ def _explorer_example(
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
     so_far = caption[:start].rstrip()
     tokenizer, tokens = bundle.tokenizer, bundle.picture_tokens
-    prompt = encode_prompt(question, tokenizer, tokens, lab.template)
+    prompt = encode_prompt(question, tokenizer, tokens, bundle.template)
     prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
     name = record["image"]
     pixels = reader.batch([name])
@@ -193,7 +193,7 @@ def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
 
 def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
     question = lab.params.evaluation.caption_prompt
-    row = encode(question, caption, bundle.tokenizer, bundle.picture_tokens, lab.template)
+    row = encode(question, caption, bundle.tokenizer, bundle.picture_tokens, bundle.template)
     batch = collate(
         [row],
         [0],
@@ -209,9 +209,7 @@ def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:
     evaluation = lab.params.evaluation
     texts: list[str] = []
     for chunk in pixels.split(evaluation.eval_batch_size):
-        decoded = generate(
-            bundle, evaluation.caption_prompt, chunk, lab.template, evaluation.max_new_tokens
-        )
+        decoded = generate(bundle, evaluation.caption_prompt, chunk, evaluation.max_new_tokens)
         texts += [item.text for item in decoded]
     return texts
 

@@ -25,9 +25,9 @@ from transformers import (
 
 from seednb.core.params import ModelParams
 from seednb.data.batches import Batch, Layout
-from seednb.data.joined import Joined
+from seednb.data.joined import PackedSequence
 from seednb.data.pictures import Pictures, SizedPictures
-from seednb.data.prompts import IMAGE_TAG, PictureTokens
+from seednb.data.prompts import IMAGE_TAG, PLAIN, TEMPLATES, PictureTokens
 from seednb.errors import SeedError, gist
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -45,6 +45,7 @@ class Bundle:
     model: PreTrainedModel
     processor: ProcessorMixin
     device: torch.device
+    template: str = PLAIN  # prompt around a question
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -149,7 +150,8 @@ def load_bundle(
             f"the model {source} lacks {len(missing)} tensors, among them {missing[0]}; "
             "download it again"
         )
-    return Bundle((model if on_host else model.to(device)).eval(), processor, device)
+    model = (model if on_host else model.to(device)).eval()
+    return Bundle(model, processor, device, TEMPLATES[params.prompt_template])
 
 
 def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftModel:
@@ -316,9 +318,9 @@ class AnswerLogits(nn.Module):
         dtype = self.whole.dtype
         half = dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(batch.input_ids.device.type, dtype if half else None, half):
-            joined = isinstance(batch, Joined)
+            packed = isinstance(batch, PackedSequence)
             hidden = self.whole.model(
-                **(self._embedded(batch) if joined else self._named(batch)),
+                **(self._embedded(batch) if packed else self._named(batch)),
                 position_ids=batch.position_ids,
                 attention_mask=batch.attention_mask,
                 use_cache=False,
@@ -331,11 +333,11 @@ class AnswerLogits(nn.Module):
         ids = batch.input_ids
         return {"input_ids": ids, "pixel_values": pixels, **batch.extras, **self._kinds(batch)}
 
-    def _embedded(self, batch: Joined) -> dict[str, Tensor]:
+    def _embedded(self, batch: PackedSequence) -> dict[str, Tensor]:
         """Embeddings of the tokens, those of the pictures in their places.
 
         The model's own forward pass counts the image tokens on the device, and its backward pass
-        looks for them, and the host waits each time. Here they were counted when the line was laid.
+        looks for them, and the host waits each time. Here they were counted when the texts were packed.
         """
         model = self.whole.model
         pixels = batch.pixel_values.to(self.whole.dtype)

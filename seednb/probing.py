@@ -1,29 +1,30 @@
-"""What the monitor needs beside the losses: cheap figures of one pass of each step."""
+"""What the monitor needs beside the losses: cheap figures of one micro-batch of each step."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from seednb.examples import Group, Pass
+from seednb.data.batches import Batch
+from seednb.method.objective import Objective
 from seednb.model import one_generator_aside
-from seednb.objective import Objective
-from seednb.teacher import Teacher, Views
 from seednb.tokens import mean_of_means, precise
+from seednb.training.examples import Group, MicroBatch
+from seednb.training.teacher import Teacher, Views
 from seednb.transfer import OnHost
 
-N_PROBED = 256  # answer tokens, spread over the pass: a millisecond of the head's time at 7B
+N_PROBED = 256  # answer tokens, spread over the micro-batch: a millisecond of the head's time at 7B
 
 
 @dataclass
 class Probe:
-    """Looks at the first pass of each step, without gradient and without random numbers."""
+    """Looks at the first micro-batch of each step, without gradient and without random numbers."""
 
     objective: Objective
     teacher: Teacher | None
-    first: tuple[Pass, Tensor] | None = None  # a pass, and what the teacher said of it at first
+    first: tuple[MicroBatch, Tensor] | None = None  # and what the teacher said of it at first
 
     @torch.no_grad()
     def figures(
@@ -31,10 +32,9 @@ class Probe:
         student: Float[Tensor, "N H"],
         views: Views | None,
         beta: Float[Tensor, "N"],
-        example_of_token: Int[Tensor, "N"],
-        n_examples: int,
+        batch: Batch,
     ) -> dict[str, OnHost]:
-        """Figures of a pass, each a tensor of one number; none where nothing is distilled.
+        """Figures of a micro-batch, each a tensor of one number; none where nothing is distilled.
 
         `contrast`: T^2 KL(teacher's clean view || target), the signal itself, whatever the student
         has learnt. `probed`: the divergence that is optimised, T^2 times. Both are means over
@@ -52,7 +52,7 @@ class Probe:
         if views.noisy is not None:
             target = self.objective.purification(clean, head(views.noisy[some]), beta[some])
         optimised = self.objective.divergence(logits, target, temperature)
-        example = example_of_token[some]
+        example = batch.example_of_token[some]
         of_student, of_clean, of_target = (
             (precise(values) / temperature).log_softmax(-1) for values in (logits, clean, target)
         )
@@ -61,7 +61,7 @@ class Probe:
         position = ((optimised - reverse) * gap).sum() / (gap * gap).sum()
         scale = temperature**2
         contrast, probed = (
-            scale * mean_of_means(values, example, n_examples)
+            scale * mean_of_means(values, example, len(batch))
             for values in (_kl(of_clean, of_target), optimised)
         )
         found = {"contrast": contrast, "probed": probed, "direction": position}
@@ -70,16 +70,16 @@ class Probe:
     def teacher_shift(self, group: Group, device: torch.device) -> dict[str, float]:
         """How far the teacher's hidden states have moved since it was asked first, by their length.
 
-        0 for a frozen teacher. The first call asks about the group's first pass and remembers.
+        0 for a frozen teacher. The first call asks about the group's first micro-batch and remembers.
         """
-        if self.teacher is None or not (self.first or group.passes):
+        if self.teacher is None or not (self.first or group.micro_batches):
             return {}
         is_new = self.first is None
-        part = group.passes[0].to(device) if self.first is None else self.first[0]
+        micro = group.micro_batches[0].to(device) if self.first is None else self.first[0]
         with one_generator_aside(device), torch.no_grad(), self.teacher.mode:
-            hidden = self.teacher.answers.hidden(part.batch)
+            hidden = self.teacher.answers.hidden(micro.batch)
         if is_new:
-            self.first = (part, hidden)
+            self.first = (micro, hidden)
         assert self.first is not None
         known = self.first[1]
         return {"teacher_shift": float((hidden - known).norm() / known.norm())}

@@ -111,7 +111,7 @@ def _batch(lab: Experiment, bundle: Bundle, pictures: Pictures, record: dict[str
     """A caption as if it were a label."""
     question = lab.params.evaluation.caption_prompt
     text = encode(
-        question, record["caption"], bundle.tokenizer, bundle.picture_tokens, lab.template
+        question, record["caption"], bundle.tokenizer, bundle.picture_tokens, bundle.template
     )
     return collate([text], [0], pictures.batch([record["image"]]), bundle.layout)
 

@@ -165,7 +165,7 @@ def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
     bundle = lab.bundle(model)
     probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
     languages = spoken(lab.params.evaluation.probe_languages)
-    settings = (lab.params.evaluation, lab.template)
+    params = lab.params.evaluation
     pictures = lab.pictures("val", bundle)
     for name, file in files.items():
         if file.is_file():  # written whole, by a run that was killed later
@@ -174,11 +174,11 @@ def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
             worse = DegradedPictures(
                 pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
             )
-            records = answer_probes(bundle, probes, worse, *settings, kept=file)
+            records = answer_probes(bundle, probes, worse, params, kept=file)
         elif name in languages:
             records = _written(in_language(probes, languages[name]), bundle, pictures, file, lab)
         else:
-            records = answer_probes(bundle, rephrase(probes, name), pictures, *settings, kept=file)
+            records = answer_probes(bundle, rephrase(probes, name), pictures, params, kept=file)
         write_lines(file, records)
 
 
@@ -201,7 +201,7 @@ def _written(
     """Probes with the answers that a model writes: "Sí" and "Oui" take more than their first token."""
     settings = replace(lab.params.evaluation, max_new_tokens=WRITTEN_TOKENS)
     output = file.with_suffix(".answers.jsonl")
-    answer_file(bundle, probes, pictures, output, settings, lab.template)
+    answer_file(bundle, probes, pictures, output, settings)
     text_of = {line["question_id"]: line["text"] for line in read_json_lines(output)}
     return [probe | {"answer": text_of[probe["question_id"]]} for probe in probes]
 

@@ -3,18 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from seednb.data.batches import Batch
 from seednb.data.pictures import Pictures
-from seednb.examples import Examples
-from seednb.model import Bundle, base_model
+from seednb.model import Bundle
 from seednb.tokens import precise
-from seednb.trainer import Run
+from seednb.training.examples import Examples
+from seednb.training.trainer import Run
 
 BLOCK = 64  # weights that share a scale, as in 4-bit training
 N_LEVELS = 7  # on each side of zero, in 4 bits
@@ -43,22 +41,16 @@ def half_precision(run: Run) -> None:
         p, q = ((logits.half() / t).softmax(-1) for logits in (student_logits, target_logits))
         return precise((p * (p.log() - q.log())).sum(-1))
 
-    run.objective = replace(run.objective, divergence=divergence)
-    run.probe.objective = run.objective
+    run.step.objective.divergence = divergence
 
 
 def sum_over_tokens(run: Run) -> None:
     """Add an answer's divergences up instead of taking their mean."""
-    of_means = run._losses
 
-    def of_sums(batch: Batch, *rest: Any) -> dict[str, Tensor]:
-        found = of_means(batch, *rest)
-        mean = found["distillation"]
-        n_tokens = torch.tensor(batch.n_answer_tokens, device=mean.device)
-        more = run.distill_weight * (n_tokens - 1) * mean
-        return found | {"loss": found["loss"] + more, "distillation": n_tokens * mean}
+    def sums(tokens: Tensor, example_of_token: Tensor, n_examples: int) -> Tensor:
+        return tokens.new_zeros(n_examples).index_add(0, example_of_token, tokens)
 
-    run._losses = of_sums  # type: ignore[method-assign,assignment]
+    run.step.reduction = sums
 
 
 def checkpoint_without_inputs(run: Run) -> None:
@@ -66,8 +58,9 @@ def checkpoint_without_inputs(run: Run) -> None:
 
     transformers 5 makes the embeddings ask for one by itself; older versions did not.
     """
-    run.model.gradient_checkpointing_enable({"use_reentrant": True})
-    base_model(run.model).disable_input_require_grads()
+    model = run.step.student.whole
+    model.gradient_checkpointing_enable({"use_reentrant": True})
+    model.disable_input_require_grads()
 
 
 def shift_labels(examples: Examples) -> Examples:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from seednb.examples import Examples
 from seednb.model import Bundle, one_generator_aside
+from seednb.training.examples import Examples
 
 N_SAMPLES = 2
 N_TOKENS = 32

@@ -19,7 +19,6 @@ def self_labelled(
     pairs: Sequence[Pair],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
     kept: Path | None = None,
 ) -> list[Pair]:
     """The pairs with the model's own greedy answers, in the same order.
@@ -31,7 +30,7 @@ def self_labelled(
     def answer(chunk: Sequence[Pair]) -> list[dict[str, Any]]:
         names, rows = bundle.layout.rows([pair.image for pair in chunk])
         questions, pixels = [pair.question for pair in chunk], pictures.batch(names)
-        decoded = generate(bundle, questions, pixels, template, params.max_new_tokens, rows=rows)
+        decoded = generate(bundle, questions, pixels, params.max_new_tokens, rows=rows)
         return [asdict(one) for one in decoded]
 
     chunks = in_chunks(pairs, params.eval_batch_size)

@@ -1,27 +1,12 @@
-"""What several processes share: the sum of gradients, and a model that is too large for one card."""
-
-from collections.abc import Sequence
+"""A model that is too large for one card, laid in parts on the cards of several processes."""
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.distributed import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from seednb.errors import SeedError
 from seednb.model import base_model, decoder_layers
-
-
-def sum_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerator) -> None:
-    """Add the gradients of all processes, as one tensor: some 300 MB a step at 7B."""
-    if accelerator.num_processes == 1:
-        return
-    gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)
-    total = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "sum")
-    for parameter, part in zip(
-        parameters, total.split([p.numel() for p in parameters]), strict=True
-    ):
-        parameter.grad = part.view_as(parameter)
 
 
 def shard_layers(model: nn.Module, device: torch.device) -> None:

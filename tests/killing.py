@@ -16,7 +16,6 @@ import torch
 
 from seednb import artifacts, journal
 from seednb.core.profiles import load_params
-from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
 from seednb.evaluation import answer_files
 from seednb.experiment import Experiment
@@ -162,7 +161,7 @@ def answers(folder: Path, world: Path) -> dict[str, object]:
         def work() -> None:
             bundle = load_bundle(str(ROOT / params.model.model), params.model)
             pictures = bundle.pictures(world, "pad")
-            answer_files.answer_file(bundle, rows, pictures, output, settings, PLAIN)
+            answer_files.answer_file(bundle, rows, pictures, output, settings)
 
         return work
 

@@ -26,13 +26,12 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from seednb.core.profiles import load_params
 from seednb.data.instruct import Pair
-from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
 from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
-from seednb.examples import Examples
 from seednb.model import AnswerLogits, Bundle, add_adapter
 from seednb.perturb import View
-from seednb.trainer import train
+from seednb.training.examples import Examples
+from seednb.training.trainer import train
 from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -156,7 +155,7 @@ def examples_of(bundle, folder):
             ("What is it?", "A cup."),
         )
     ]
-    return Examples.of(pairs, bundle, bundle.pictures(folder, "pad"), PLAIN)
+    return Examples.of(pairs, bundle, bundle.pictures(folder, "pad"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -209,9 +208,7 @@ def test_a_family_answers_probes_together_as_alone_and_refuses_captions_by_name(
     params = load_params(ROOT / "params/smoke.yaml").evaluation
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         together, alone = (
-            answer_probes(
-                bundle, probes, pictures, replace(params, eval_batch_size=size), PLAIN, contrast
-            )
+            answer_probes(bundle, probes, pictures, replace(params, eval_batch_size=size), contrast)
             for size in (6, 1)
         )
         assert [r["margin"] for r in together] == pytest.approx(
@@ -220,4 +217,4 @@ def test_a_family_answers_probes_together_as_alone_and_refuses_captions_by_name(
     with pytest.raises(
         SeedError, match=f"{bundle.model.config.model_type} reads pictures at their own"
     ):
-        caption_pictures(bundle, [{"image_id": 1, "file_name": "a.png"}], pictures, params, PLAIN)
+        caption_pictures(bundle, [{"image_id": 1, "file_name": "a.png"}], pictures, params)

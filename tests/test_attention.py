@@ -19,9 +19,9 @@ from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluation import evaluator
 from seednb.evaluation.evaluator import Contrast, answer_probes
-from seednb.examples import Examples
 from seednb.model import AnswerLogits, add_adapter, load_bundle
-from seednb.trainer import train
+from seednb.training.examples import Examples
+from seednb.training.trainer import train
 from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -76,26 +76,26 @@ def outcome(model, batch):
     return logits.detach(), gradients
 
 
-def assert_joined_equals_dense(params):
+def assert_packed_equals_dense(params):
     bundle, model, examples = open_pocket(params)
     numbers = range(len(PICTURES))
     logits, gradients = outcome(model, examples.batch(numbers))
     assert skips_blocks("block_sparse", bundle) == (True, "")
-    joined_logits, joined_gradients = outcome(model, replace(examples, joined=True).batch(numbers))
-    torch.testing.assert_close(joined_logits, logits, atol=1e-9, rtol=0)
-    assert joined_gradients.keys() == gradients.keys() and gradients
+    packed_logits, packed_gradients = outcome(model, replace(examples, packed=True).batch(numbers))
+    torch.testing.assert_close(packed_logits, logits, atol=1e-9, rtol=0)
+    assert packed_gradients.keys() == gradients.keys() and gradients
     for name, gradient in gradients.items():
-        torch.testing.assert_close(joined_gradients[name], gradient, atol=1e-9, rtol=0)
+        torch.testing.assert_close(packed_gradients[name], gradient, atol=1e-9, rtol=0)
 
 
 @pytest.mark.slow
-def test_one_line_has_the_logits_and_gradients_of_padded_rows(params):
-    assert_joined_equals_dense(params)
+def test_a_packed_sequence_has_the_logits_and_gradients_of_padded_rows(params):
+    assert_packed_equals_dense(params)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
 def test_the_kernel_has_them_too(params, kernel):
-    assert_joined_equals_dense(params)
+    assert_packed_equals_dense(params)
 
 
 def random_line(seed):
@@ -149,7 +149,7 @@ def test_whole_blocks_are_known_as_such():
 
 
 @pytest.mark.parametrize("change", [{}, {"text_corruption": 0.3}, {"perturbation": "fgsm"}])
-def test_a_run_in_one_line_ends_at_the_adapter_of_padded_rows(params, tmp_path, change):
+def test_a_run_on_packed_sequences_ends_at_the_adapter_of_padded_rows(params, tmp_path, change):
     adapters = {}
     for choice in ("dense", "block_sparse"):
         bundle, model, examples = open_pocket(params)
@@ -164,10 +164,10 @@ def test_a_run_in_one_line_ends_at_the_adapter_of_padded_rows(params, tmp_path, 
         curve = train(model, bundle, examples, RECIPES["v7"], settings, tmp_path / choice)
         weights = {n: p.detach() for n, p in model.named_parameters() if "lora_" in n}
         adapters[choice] = weights, list(curve["loss"])
-    (weights, losses), (joined_weights, joined_losses) = adapters.values()
-    assert joined_losses == pytest.approx(losses, abs=1e-6)
+    (weights, losses), (packed_weights, packed_losses) = adapters.values()
+    assert packed_losses == pytest.approx(losses, abs=1e-6)
     for name, weight in weights.items():
-        torch.testing.assert_close(joined_weights[name], weight, atol=1e-7, rtol=0)
+        torch.testing.assert_close(packed_weights[name], weight, atol=1e-7, rtol=0)
 
 
 def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
@@ -204,9 +204,7 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
     monkeypatch.setattr(evaluator, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [
-            answer_probes(
-                student, probes, Noise(), replace(params.evaluation, **how), PLAIN, contrast
-            )
+            answer_probes(student, probes, Noise(), replace(params.evaluation, **how), contrast)
             for how in ({}, {"compile_probes": True})
         ]
         for plain, compiled in zip(*found, strict=True):

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from torch._dynamo.utils import counters
 from torch.nn.attention import flex_attention as flex
 
-from seednb import attention, compiling, objective, trainer
+from seednb import attention, compiling
 from seednb.attention import skips_blocks
 from seednb.compiler import obstacle
 from seednb.compiling import Compiled
@@ -21,9 +21,12 @@ from seednb.core.params import ModelParams
 from seednb.core.profiles import load_params
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
-from seednb.examples import Examples
+from seednb.method import objective
 from seednb.model import AnswerLogits, TeacherMode, add_adapter, load_bundle
-from seednb.trainer import train
+from seednb.training import fallback, trainer
+from seednb.training.examples import Examples
+from seednb.training.step import Step
+from seednb.training.trainer import train
 from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +54,7 @@ def tiny(monkeypatch):
     bundle = build_bundle(torch.device("cpu"), "tiny")
     model = add_adapter(bundle.model, ModelParams(), seed=0)
     skips_blocks("block_sparse", bundle)
-    yield model, lambda *size: replace(make_examples(bundle, *size), joined=True)
+    yield model, lambda *size: replace(make_examples(bundle, *size), packed=True)
     torch._dynamo.reset()
 
 
@@ -96,10 +99,8 @@ def test_compiled_layers_say_what_layers_say(tiny):
 def run_on(tmp_path, monkeypatch):
     """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
     monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend="aot_eager"))
-    for name in ("losses", "measure"):
-        written = getattr(objective, f"{name}_of")
-        form = torch.compile(written, dynamic=True, backend="aot_eager")
-        monkeypatch.setattr(objective, f"fused_{name}", form)
+    form = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
+    monkeypatch.setattr(objective, "compiled", form)
 
     def run(**changes):
         params = load_params(
@@ -135,21 +136,21 @@ def assert_same(left, right):
 def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(run_on, monkeypatch):
     plain, _ = run_on()
     clock = iter([0.0, 12.4, 12.4, 12.4])
-    monkeypatch.setattr(trainer, "seconds_compiling", lambda: next(clock))
+    monkeypatch.setattr(fallback, "seconds_compiling", lambda: next(clock))
     compiled, remarks = run_on(compile_layers=True)
     assert_same(plain, compiled)
     assert [remark for remark in remarks if "compil" in remark] == ["compiling took 12 s by step 1"]
 
 
-def test_a_machine_without_a_compiler_trains_on_layers_as_written(run_on, monkeypatch):
+def test_a_machine_without_a_compiler_trains_in_eager_mode(run_on, monkeypatch):
     plain, _ = run_on()
     monkeypatch.setattr(compiling, "obstacle", lambda device_type: "Failed to find C compiler")
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
-    assert "layers run as they were written, not compiled: Failed to find C compiler" in remarks
+    assert "layers run in eager mode, not compiled: Failed to find C compiler" in remarks
 
 
-def test_what_does_not_compile_runs_as_written_from_then_on(run_on, monkeypatch):
+def test_what_does_not_compile_runs_in_eager_mode_from_then_on(run_on, monkeypatch):
     plain, _ = run_on()
 
     def broken(*_):
@@ -163,10 +164,10 @@ def test_what_does_not_compile_runs_as_written_from_then_on(run_on, monkeypatch)
 
 
 def test_an_attention_that_does_not_compile_is_a_sentence(run_on, monkeypatch):
-    def fails(self, group):
+    def fails(self, *_):
         raise BackendCompilerFailed(fails, RuntimeError("no such kernel"), None)
 
-    monkeypatch.setattr(trainer.Run, "update", fails)
+    monkeypatch.setattr(Step, "take", fails)
     with pytest.raises(SeedError, match=r"no such kernel.*set attention=dense"):
         run_on()
 

@@ -9,7 +9,6 @@ import torch
 from transformers import LogitsProcessor
 
 from seednb.core.profiles import load_params
-from seednb.data.prompts import PLAIN
 from seednb.decoding import Contrast, Sampling, contrastive_generate, generate
 from seednb.model import load_bundle
 from seednb.perturb import gaussian_noise
@@ -66,7 +65,7 @@ def bundle():
 def captions(bundle, beta, **settings):
     generator = torch.Generator().manual_seed(3)
     clean, noise = torch.randn(2, 3, 3, 96, 96, generator=generator)
-    how = (bundle, "Describe this image.", clean, gaussian_noise(clean, 0.3, noise), PLAIN, 32)
+    how = (bundle, "Describe this image.", clean, gaussian_noise(clean, 0.3, noise), 32)
     return [text.text for text in contrastive_generate(*how, Contrast(beta), **settings)], clean
 
 
@@ -75,7 +74,7 @@ def test_without_a_contrast_beams_and_draws_are_those_of_the_clean_view(bundle):
     for draws, n_beams in ways.values():
         contrasted, clean = captions(bundle, 0.0, draws=draws, n_beams=n_beams)
         rules = [Sampling(draws)] if draws else []
-        plain = generate(bundle, "Describe this image.", clean, PLAIN, 32, rules, n_beams)
+        plain = generate(bundle, "Describe this image.", clean, 32, rules, n_beams)
         assert contrasted == [text.text for text in plain]
 
 
@@ -108,7 +107,7 @@ def test_a_picture_of_several_questions_is_read_once_and_nothing_changes(bundle)
     found = []
     for pictures, of_question in ((pixels, rows), (pixels[rows], None)):
         scores = Scores()
-        how = (PLAIN, 8, [scores])
+        how = (8, [scores])
         answers = generate(double, questions, pictures, *how, rows=of_question)
         found.append((answers, torch.stack(scores.steps)))
     assert read == [2, 5]
@@ -119,5 +118,5 @@ def test_a_picture_of_several_questions_is_read_once_and_nothing_changes(bundle)
 def test_beams_read_a_picture_for_each_of_its_questions(bundle):
     pixels = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     questions = ["Is there a red ball?", "Describe this image."]
-    shared = generate(bundle, questions, pixels, PLAIN, 8, n_beams=2, rows=[0, 0])
-    assert shared == generate(bundle, questions, pixels[[0, 0]], PLAIN, 8, n_beams=2)
+    shared = generate(bundle, questions, pixels, 8, n_beams=2, rows=[0, 0])
+    assert shared == generate(bundle, questions, pixels[[0, 0]], 8, n_beams=2)

@@ -64,7 +64,7 @@ def test_the_base_caption_is_that_of_the_model_without_an_adapter(lab, captioner
     bundle = lab.bundle()
     rows = [{"image_id": n, "file_name": picture.name} for n, picture in enumerate(pictures)]
     reader = lab.pictures("val", bundle)
-    alone = caption_pictures(bundle, rows, reader, lab.params.evaluation, lab.template)
+    alone = caption_pictures(bundle, rows, reader, lab.params.evaluation)
     shown = captioner.describe(pictures)
     assert [each.captions["base"] for each in shown] == [record["caption"] for record in alone]
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training import CHECKPOINT, LINES, ROOT, Noise
+from training.test_trainer import CHECKPOINT, LINES, ROOT, Noise
 
 from seednb.catalogue import REGISTRIES, catalogue
 from seednb.core.profiles import SECTIONS, load_params
 from seednb.data.corrupt import Corruption
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
-from seednb.examples import Examples
 from seednb.model import add_adapter, load_bundle
 from seednb.purify import BetaSelector
-from seednb.teacher import Teacher
-from seednb.trainer import train
+from seednb.training.examples import Examples
+from seednb.training.teacher import Teacher
+from seednb.training.trainer import train
 from seednb.versions import RECIPES, diff, with_overrides
 
 BOX = [(20.0, 30.0, 40.0, 30.0)]

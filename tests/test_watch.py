@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 import torch
 from test_monitor import FAILURES, SETTINGS, curve
-from test_training import make_run
+from training.test_trainer import make_run
 
-from seednb import monitor, trainer
+from seednb import monitor
 from seednb.artifacts import write_frame
 from seednb.cli import main
 from seednb.core.profiles import load_params
-from seednb.curve import CURVE, GROWING
 from seednb.errors import SeedError
 from seednb.experiment import Experiment
 from seednb.faults import FAULTS, as_frame, run_fault
 from seednb.monitor.findings import FINDINGS
 from seednb.monitor.seen import Settings
 from seednb.samples import distinct_2, is_due, repeats
+from seednb.training import step, trainer
+from seednb.training.history import CURVE, GROWING
 from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def test_a_stop_keeps_the_checkpoint_before_the_failure_and_the_run_goes_on_from
 
     train = trainer.train
     with monkeypatch.context() as patch, pytest.raises(SeedError, match="enough"):
-        patch.setattr("test_training.train", lambda *given: train(*given, watch=stop_at_2))
+        patch.setattr("training.test_trainer.train", lambda *given: train(*given, watch=stop_at_2))
         make_run(params, tmp_path / "b", **settings)
     assert json.loads((tmp_path / "b/checkpoint/latest.json").read_text())["step"] == 1
     again, rows = make_run(params, tmp_path / "b", **settings)
@@ -88,13 +89,13 @@ def test_a_stop_keeps_the_checkpoint_before_the_failure_and_the_run_goes_on_from
 
 
 def test_a_loss_that_is_not_a_number_stops_at_the_last_good_step(tmp_path, monkeypatch):
-    seed_loss, calls = trainer.seed_loss, []
+    seed_loss, calls = step.seed_loss, []
 
     def broken_at_the_third(*given):
         calls.append(1)
         return seed_loss(*given) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(trainer, "seed_loss", broken_at_the_third)
+    monkeypatch.setattr(step, "seed_loss", broken_at_the_third)
     stopping = lab(tmp_path, monitor="stop")
     with pytest.raises(SeedError, match=r"loss not finite at step 3: .*checkpoint is kept"):
         stopping.train("v7")
@@ -109,7 +110,7 @@ def test_a_loss_that_is_not_a_number_stops_at_the_last_good_step(tmp_path, monke
 
 
 def test_a_warning_is_one_line_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trainer, "seed_loss", lambda *_: torch.tensor([float("nan")]) * _[1])
+    monkeypatch.setattr(step, "seed_loss", lambda *_: torch.tensor([float("nan")]) * _[1])
     with pytest.raises(SeedError, match="no finite loss"):
         lab(tmp_path).train("v5")
     assert capsys.readouterr().out.count("monitor: loss not finite") == 1

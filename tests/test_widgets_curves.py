@@ -11,8 +11,8 @@ from browsers import start_chromium
 from IPython.core.formatters import DisplayFormatter
 
 from seednb.artifacts import write_frame
-from seednb.curve import CURVE, GROWING, append_row, read_curve
 from seednb.errors import SeedError
+from seednb.training.history import CURVE, GROWING, append_row, read_curve
 from seednb.widgets import CompareRuns, TrainingCurve
 from seednb.widgets.curves import N_POINTS, SIDE, chart
 

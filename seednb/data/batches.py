@@ -60,7 +60,7 @@ class Batch:
 
     @property
     def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | BlockMask | None:
-        """True where a position (row of the mask) may look; None where causal attention says it."""
+        """True where a query (row of the mask) may see a key; None where causal attention says it."""
         return None if self.branches is None else _branch_mask(self.branches)
 
     def to(self, device: torch.device) -> "Batch":
@@ -222,7 +222,7 @@ def lay_out(texts: Sequence[Encoded], rows: Sequence[int], layout: Layout) -> La
 
 
 def _branch_mask(branches: Int[Tensor, "R T"]) -> Bool[Tensor, "R 1 T T"]:
-    """Looks go back, to a position's own branch or to the shared start."""
+    """Queries see keys before them, of their own branch or of the shared start."""
     length = branches.shape[1]
     own = branches[:, :, None] == branches[:, None, :]
     start = branches[:, None, :] == 0

@@ -1,7 +1,7 @@
-"""A pass as one line of tokens, row behind row, for attention that leaves out forbidden blocks.
+"""A micro-batch as one packed sequence, row behind row, for attention that skips forbidden blocks.
 
-Nothing is padded but the line's end, and a block of 128 x 128 looks that the mask forbids is never
-computed: of four rows of 1,150 tokens each, 85 of 100 blocks of the line.
+Nothing is padded but the sequence's end, and a block of 128 x 128 query-key pairs that the mask
+forbids is never computed: of four rows of 1,150 tokens each, 85 of 100 blocks of the sequence.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from seednb.data.batches import Batch, Layout, collate, lay_out
 from seednb.data.pictures import Extras
 from seednb.data.prompts import Encoded
 
-BLOCK = 128  # looks along a side of a block: FlexAttention's default
+BLOCK = 128  # tokens along a side of a block: FlexAttention's default
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joined(Batch):
+class PackedSequence(Batch):
     """A batch whose rows stand behind each other: R = 1, and T is a multiple of `BLOCK`.
 
     A segment is what follows without a break and sees the same: a row's shared start, or one text.
@@ -33,15 +33,15 @@ class Joined(Batch):
 
     @property
     def attention_mask(self) -> BlockMask:
-        """The looks that are allowed."""
+        """The query-key pairs that are allowed."""
         return block_mask(self.segments, self.starts)
 
     def seen_as(
         self,
         views: Sequence[Float[Tensor, "R C H W"]],
         texts: Sequence[Int[Tensor, "1 T"] | None] = (),
-    ) -> "Joined":
-        """The line once for each view of its pictures, one behind the other, for one pass."""
+    ) -> "PackedSequence":
+        """The sequence once for each view of its images, one behind the other, for one forward pass."""
         ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
         length = self.input_ids.shape[1]
 
@@ -62,15 +62,15 @@ class Joined(Batch):
         )
 
 
-def join(
+def pack(
     texts: Sequence[Encoded],
     rows: Sequence[int],
     pixel_values: Float[Tensor, "R ..."],
     layout: Layout,
-) -> Joined:
-    """Lay texts out in one line; arguments and errors as `collate` has them.
+) -> PackedSequence:
+    """Lay texts out as a packed sequence; arguments and errors as `collate` has them.
 
-    For models that see every picture at one size: the line says itself where features go.
+    For models that see every image at one size: the sequence says itself where features go.
     """
     laid = lay_out(texts, rows, layout)
     ids = [token for row in laid.ids for token in row]
@@ -86,11 +86,11 @@ def join(
         for _, run in groupby(branches):
             n = len(list(run))
             segments += [number] * n
-            starts += [start] * n if branches[0] == 0 else [number] * n  # without a picture: none
+            starts += [start] * n if branches[0] == 0 else [number] * n  # without an image: none
             number += 1
     n_padded = length - len(ids)
     example, row_of, position, token = torch.tensor(laid.answers).T
-    return Joined(
+    return PackedSequence(
         input_ids=torch.tensor([ids + [layout.pad_id] * n_padded]),
         position_ids=torch.tensor(
             [[place for row in laid.positions for place in row] + [0] * n_padded]
@@ -110,30 +110,30 @@ def join(
 
 
 def lay_in(
-    one_line: bool,
+    packed: bool,
     texts: Sequence[Encoded],
     rows: Sequence[int],
     pixel_values: Float[Tensor, "R ..."],
     layout: Layout,
     extras: Extras | None = None,
 ) -> Batch:
-    """Texts in one line, or in rows below each other; arguments and errors as `collate` has them."""
-    if one_line:
-        return join(texts, rows, pixel_values, layout)
+    """Texts as a packed sequence, or in rows below each other; arguments and errors as `collate` has them."""
+    if packed:
+        return pack(texts, rows, pixel_values, layout)
     return collate(texts, rows, pixel_values, layout, extras)
 
 
 def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMask:
-    """Looks go back, to a token's own segment or to the start of its row.
+    """Queries see keys before them, of their own segment or of the start of their row.
 
-    Which blocks hold an allowed look, and which hold nothing else, follows from the segments at a
-    block's two ends: T x T looks are never laid out.
+    Which blocks hold an allowed pair, and which hold nothing else, follows from the segments at a
+    block's two ends: T x T pairs are never laid out.
     """
     n = len(segments) // BLOCK
     first, last = segments.view(n, BLOCK)[:, 0], segments.view(n, BLOCK)[:, -1]
 
     def holds(wanted: Int[Tensor, "T"]) -> Bool[Tensor, "n BLOCK n"]:
-        """Does a block (last axis) hold a segment that a token (first two) looks for?"""
+        """Does a block (last axis) hold a segment that a query (first two) may see?"""
         token = wanted.view(n, BLOCK, 1)
         return (token >= first) & (token <= last)
 
@@ -147,11 +147,11 @@ def block_mask(segments: Int[Tensor, "T"], starts: Int[Tensor, "T"]) -> BlockMas
         in_shared = (key >= first_shared[query]) & (key < end_shared[query])
         return (query >= key) & (in_own | in_shared)
 
-    looks = holds(segments) | holds(starts)
+    pairs = holds(segments) | holds(starts)
     number = torch.arange(n, device=segments.device)
     earlier = number[:, None] > number
-    whole = looks.all(1) & earlier & (first == last)
-    part = looks.any(1) & (number[:, None] >= number) & ~whole
+    whole = pairs.all(1) & earlier & (first == last)
+    part = pairs.any(1) & (number[:, None] >= number) & ~whole
     n_keys, keys = _listed(part)
     n_whole_keys, whole_keys = _listed(whole)
     n_queries, queries = _listed(part.T)

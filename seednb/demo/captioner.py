@@ -65,7 +65,7 @@ class Captioner:
 
     def __init__(self, lab: Experiment, adapter: Path) -> None:
         """Load the profile's model with an adapter."""
-        self.params, self.template = lab.params, lab.template
+        self.params = lab.params
         self.bundle = lab.adapted(adapter)
         self.vocabulary = Vocabulary.read(self.params.path(self.params.evaluation.vocabulary))
         self._mode: dict[str, AbstractContextManager[None]] = {
@@ -81,11 +81,12 @@ class Captioner:
     def _chunk(self, pictures: Sequence[Picture]) -> list[Described]:
         pixels = torch.stack([self._pixels(picture.image) for picture in pictures])
         evaluation = self.params.evaluation
-        settings = (evaluation.caption_prompt, pixels, self.template, evaluation.max_new_tokens)
+        prompt, n_tokens = evaluation.caption_prompt, evaluation.max_new_tokens
         texts = {}
         for name in MODELS:
             with self._mode[name]:
-                texts[name] = [decoded.text for decoded in generate(self.bundle, *settings)]
+                decoded = generate(self.bundle, prompt, pixels, n_tokens)
+                texts[name] = [each.text for each in decoded]
         return [
             self._described(picture, pixels[n : n + 1], {name: texts[name][n] for name in MODELS})
             for n, picture in enumerate(pictures)
@@ -150,7 +151,7 @@ class Captioner:
     def _batch(self, pixels: Float[Tensor, "1 C H W"], caption: str) -> Batch:
         bundle, question = self.bundle, self.params.evaluation.caption_prompt
         text = caption.strip() or "."  # a model that says nothing still has a next word
-        row = encode(question, text, bundle.tokenizer, bundle.picture_tokens, self.template)
+        row = encode(question, text, bundle.tokenizer, bundle.picture_tokens, bundle.template)
         return collate([row], [0], pixels, bundle.layout).to(bundle.device)
 
     @torch.inference_mode()

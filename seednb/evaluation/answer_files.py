@@ -73,7 +73,6 @@ def answer_file(
     pictures: Pictures,
     output: Path,
     params: EvaluationParams,
-    template: str,
 ) -> int:
     """Answer greedily what `output` does not answer yet; returns how many that were.
 
@@ -92,7 +91,6 @@ def answer_file(
             bundle,
             [row["text"] for row in chunk],
             pictures.batch(names),
-            template,
             params.max_new_tokens,
             processors=[first],
             rows=rows,
@@ -115,7 +113,6 @@ def rank_file(
     pictures: Pictures,
     output: Path,
     params: EvaluationParams,
-    template: str,
 ) -> int:
     """Score each question's `choices` by their likelihood; goes on and returns as `answer_file`.
 
@@ -129,7 +126,7 @@ def rank_file(
             raise SeedError(f"question {row['question_id']} has no list of choices; add it")
 
     def reply(chunk: Sequence[Row]) -> list[Row]:
-        likelihoods = choice_likelihoods(bundle, chunk, pictures, template)
+        likelihoods = choice_likelihoods(bundle, chunk, pictures)
         return [
             {"prompt": row.get("question", row["text"]), "likelihoods": values}
             for row, values in zip(chunk, likelihoods, strict=True)
@@ -140,14 +137,16 @@ def rank_file(
 
 @torch.inference_mode()
 def choice_likelihoods(
-    bundle: Bundle, questions: Sequence[Row], pictures: Pictures, template: str
+    bundle: Bundle, questions: Sequence[Row], pictures: Pictures
 ) -> list[list[float]]:
     """The log-probability (nats) of each choice of each question, end of text included."""
     texts, images = [], []
     for row in questions:
         tokens = pictures.tokens(row["image"]) or bundle.picture_tokens
         asked = str(row.get("question", row["text"]))
-        texts += [encode(asked, c, bundle.tokenizer, tokens, template) for c in row["choices"]]
+        texts += [
+            encode(asked, c, bundle.tokenizer, tokens, bundle.template) for c in row["choices"]
+        ]
         images += [row["image"]] * len(row["choices"])
     names, rows = bundle.layout.rows(images)
     pixels, extras = pictures.batch(names), pictures.extras(names)

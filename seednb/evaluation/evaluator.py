@@ -74,7 +74,6 @@ def answer_probes(
     probes: Sequence[Record],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
     contrast: Contrast | None = None,
     draw: str | None = None,
     kept: Path | None = None,
@@ -84,14 +83,14 @@ def answer_probes(
     The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
     Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
     once, and the probes of a picture share one row; no text is generated. With `compile_probes` the
-    rows of a pass are one line on a GPU, and its layers are compiled. Several processes share the
+    rows of a batch are a packed sequence on a GPU, and layers are compiled. Several processes share the
     work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
     journal of that name: a killed run goes on after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
     forms = _forms(bundle) if params.compile_probes else None
-    joined = forms is not None and skips_blocks("auto", bundle)[0]
+    packed = forms is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
     def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -99,10 +98,10 @@ def answer_probes(
         prompts = []
         for image, text in chunk:
             tokens = pictures.tokens(image) or bundle.picture_tokens
-            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
+            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, bundle.template)
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = pictures.batch(names)
-        batch = lay_in(joined, prompts, rows, pixels, layout, pictures.extras(names))
+        batch = lay_in(packed, prompts, rows, pixels, layout, pictures.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
@@ -131,7 +130,6 @@ def caption_pictures(
     images: Sequence[Record],
     pictures: Pictures,
     params: EvaluationParams,
-    template: str,
     contrast: Contrast | None = None,
     penalty: MentionPenalty | None = None,
     draw: str | None = None,
@@ -151,7 +149,6 @@ def caption_pictures(
                 params.caption_prompt,
                 pixels,
                 contrast.noisy(pictures, names),
-                template,
                 params.max_new_tokens,
                 contrast.rule,
                 draws=draws,
@@ -164,7 +161,6 @@ def caption_pictures(
             bundle,
             params.caption_prompt,
             pixels,
-            template,
             params.max_new_tokens,
             processors=rules,
             n_beams=params.caption_beams,

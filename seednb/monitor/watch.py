@@ -14,7 +14,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from seednb.artifacts import read_json, write_json
-from seednb.curve import GROWING, read_curve
 from seednb.errors import SeedError, TrainingFailure
 from seednb.monitor.bands import Band, Bands
 from seednb.monitor.findings import FINDINGS, Finding, read_findings, write_findings
@@ -22,6 +21,7 @@ from seednb.monitor.rows import Row, rows_of
 from seednb.monitor.rules import RULES
 from seednb.monitor.rules_learning import stalled
 from seednb.monitor.seen import Seen, Settings
+from seednb.training.history import GROWING, read_curve
 
 WATCHED = "watched.json"  # beside a run's curve: the settings that it was watched with
 LOOKS = 20  # times within `stall_after_s` that the clock is looked at

@@ -39,7 +39,7 @@ def measure(
     processor = bundle.processor.image_processor
     images = [through_jpeg(render(scene, world)) for scene in scenes]
     pixels = processor(images, return_tensors="pt").pixel_values
-    decoded = generate(bundle, CAPTION_QUESTIONS[0], pixels, PLAIN, MAX_NEW_TOKENS)
+    decoded = generate(bundle, CAPTION_QUESTIONS[0], pixels, MAX_NEW_TOKENS)
     named = [_named(item.text) for item in decoded]
     wrong = [
         [o for o in objects if o not in s.names] for objects, s in zip(named, scenes, strict=True)

@@ -8,8 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 import pandas as pd
 
-from seednb.curve import read_curve
 from seednb.errors import SeedError
+from seednb.training.history import read_curve
 from seednb.widgets.curves import QUANTITIES, WINDOWS, chart, quantities
 from seednb.widgets.face import COMPACT, NATURAL, boxed, render, static_face, style
 

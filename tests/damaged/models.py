@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from seednb.checkpoint import load_checkpoint, save_checkpoint
 from seednb.core.params import ModelParams
 from seednb.data.instruct import Pair
-from seednb.data.prompts import PLAIN
 from seednb.decoding import generate
-from seednb.examples import Examples
 from seednb.model import add_adapter, load_adapter, load_bundle
 from seednb.purify import BetaSelector
+from seednb.training.checkpoint import Checkpoint
+from seednb.training.examples import Examples
 
 from .case import ERROR, WORKS, Case
 
@@ -138,18 +137,18 @@ def run(name, change, says, rank=2):
     """The checkpoint of a training run, changed, or of another adapter."""
 
     def make(folder):
-        save_checkpoint(folder, 3, *run_state(rank), [{"nan_count": 0}])
+        Checkpoint(folder, *run_state(rank)).save(3, [{"nan_count": 0}])
         change(folder)
         return folder
 
-    return Case(f"run: {name}", make, lambda folder: load_checkpoint(folder, *run_state()) and None, ERROR, says)  # fmt: skip
+    return Case(f"run: {name}", make, lambda folder: Checkpoint(folder, *run_state()).restore() and None, ERROR, says)  # fmt: skip
 
 
 def prompt(name, question, says):
     """A question to the shipped model."""
 
     def ask(text):
-        generate(pocket(), text, torch.zeros(1, 3, 96, 96), PLAIN, 4)
+        generate(pocket(), text, torch.zeros(1, 3, 96, 96), 4)
 
     return Case(f"prompt: {name}", lambda _: question, ask, ERROR if says else WORKS, says)
 
@@ -159,7 +158,7 @@ def training(name, question, answer, says):
 
     def encode(folder):
         pairs = [Pair("a.jpg", "What?", "A cup."), Pair("b.jpg", question, answer)]
-        Examples.of(pairs, pocket(), pocket().pictures(folder, "pad"), PLAIN)
+        Examples.of(pairs, pocket(), pocket().pictures(folder, "pad"))
 
     return Case(f"pair: {name}", lambda folder: folder, encode, ERROR if says else WORKS, says)
 

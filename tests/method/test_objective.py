@@ -1,16 +1,18 @@
 """Chunked losses and remembered hidden states change nothing but memory and time."""
 
+import functools
 import os
+from functools import partial
 
 import pytest
 import torch
 
-from seednb import objective
 from seednb.confidence import CONFIDENCES
 from seednb.losses import DIVERGENCES
-from seednb.objective import Objective
+from seednb.method import objective
+from seednb.method.objective import Objective
 from seednb.spaces import SPACES
-from seednb.teacher_cache import TeacherCache
+from seednb.training.teacher_cache import TeacherCache
 
 N, HIDDEN, VOCABULARY = 37, 8, 50
 
@@ -59,10 +61,8 @@ def test_chunks_change_nothing_in_any_space_and_for_any_confidence(monkeypatch, 
 @pytest.mark.parametrize("logits_at_once", [2**25, 5 * VOCABULARY], ids=["whole", "chunks"])
 def test_fused_losses_are_the_losses(monkeypatch, logits_at_once):
     monkeypatch.setattr(objective, "CHUNK", logits_at_once)
-    for name in ("losses", "measure"):
-        written = getattr(objective, f"{name}_of")
-        compiled = torch.compile(written, dynamic=True, backend="aot_eager", fullgraph=True)
-        monkeypatch.setattr(objective, f"fused_{name}", compiled)
+    options = {"dynamic": True, "backend": "aot_eager", "fullgraph": True}
+    monkeypatch.setattr(objective, "compiled", functools.cache(partial(torch.compile, **options)))
     head = torch.nn.Linear(HIDDEN, VOCABULARY, bias=False).double()
     found = []
     for fused in (False, True):
@@ -103,7 +103,7 @@ def test_what_is_read_ahead_is_what_is_read(tmp_path, hidden):
     cache = TeacherCache(tmp_path / "t", 2**30)
     asked = [["e4", "e0"], ["e3"], ["e1", "unknown"]]
     for keys in asked:
-        cache.expect(keys)
+        cache.prefetch(keys)
     for keys in asked[:2]:
         assert torch.equal(cache.get(keys), torch.cat([hidden[key] for key in keys]))
     assert cache.get(asked[2]) is None
@@ -116,7 +116,7 @@ def test_a_damaged_shard_is_noticed_ahead_too(tmp_path, hidden):
     cache = TeacherCache(tmp_path / "t", 2**30)
     shard = cache.shard_of["e3"]
     shard.write_bytes(shard.read_bytes()[:-9])
-    cache.expect(["e0", "e3"])
+    cache.prefetch(["e0", "e3"])
     assert cache.get(["e0", "e3"]) is None and cache.damaged == [shard]
     assert torch.equal(cache.get(["e0"]), hidden["e0"])
 

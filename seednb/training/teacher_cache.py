@@ -44,7 +44,7 @@ class TeacherCache:
         self._n_waiting = 0  # bytes
         self._opened: dict[Path, tuple[Any, dict[str, int]]] = {}
         self._reader = ThreadPoolExecutor(1, "teacher-cache")
-        self._expected: dict[tuple[str, ...], Future[Tensor | None]] = {}
+        self._reading: dict[tuple[str, ...], Future[Tensor | None]] = {}
         self._lock = RLock()  # between the thread that reads ahead and its asker
         for partial in self.folder.glob(f"*{PARTIAL}"):
             if time.time() - partial.stat().st_mtime > ABANDONED_S:
@@ -66,17 +66,17 @@ class TeacherCache:
                 except (SafetensorError, OSError):
                     self._discard(shard)
 
-    def expect(self, keys: Sequence[str], pinned: bool = False) -> None:
+    def prefetch(self, keys: Sequence[str], pinned: bool = False) -> None:
         """Begin to read what `get` will be asked for, beside whatever the asker does until then."""
-        self._expected[tuple(keys)] = self._reader.submit(self._gather, keys, pinned)
+        self._reading[tuple(keys)] = self._reader.submit(self._gather, keys, pinned)
 
     def get(self, keys: Sequence[str], pinned: bool = False) -> Float[Tensor, "N H"] | None:
         """The states of some examples, one below the other; None unless all are there.
 
         `pinned`: in memory that a GPU can read by itself.
         """
-        expected = self._expected.pop(tuple(keys), None)
-        return self._gather(keys, pinned) if expected is None else expected.result()
+        reading = self._reading.pop(tuple(keys), None)
+        return self._gather(keys, pinned) if reading is None else reading.result()
 
     def _gather(self, keys: Sequence[str], pinned: bool) -> Tensor | None:
         with self._lock:

@@ -26,12 +26,13 @@ from seednb.data.pocket.quiz import KINDS
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
 from seednb.evaluation.evaluator import Contrast, answer_probes
-from seednb.examples import Examples, Groups
+from seednb.method.objective import Objective
 from seednb.model import (
     PROJECTIONS,
     AnswerLogits,
     TeacherMode,
     add_adapter,
+    decoder_layers,
     idle_adapters,
     load_adapter,
     load_bundle,
@@ -41,11 +42,17 @@ from seednb.pocket_base.architecture import build_tokenizer
 from seednb.pocket_base.material import instruct_texts
 from seednb.pocket_base.quality import measure
 from seednb.pocket_base.recipe import BaseRecipe
-from seednb.teacher_cache import TeacherCache
-from seednb.trainer import train
+from seednb.training import trainer
+from seednb.training.checkpoint import Checkpoint
+from seednb.training.examples import Examples, Groups
+from seednb.training.history import GROWING, read_curve
+from seednb.training.step import Step
+from seednb.training.targets import TargetMaker
+from seednb.training.teacher_cache import TeacherCache
+from seednb.training.trainer import train
 from seednb.versions import RECIPES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
 LINES = [
     ("Describe this image.", "The image shows a kitchen with a fork and a cup."),
@@ -63,7 +70,16 @@ def params():
     )
 
 
-def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, cache=None, **changes):
+def make_run(
+    params,
+    folder,
+    recipe="v5",
+    dtype=torch.float64,
+    n_pictures=8,
+    cache=None,
+    prepare=None,
+    **changes,
+):
     """Train on eight examples about some pictures; returns the adapter's weights and the curve."""
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
@@ -74,8 +90,9 @@ def make_run(params, folder, recipe="v5", dtype=torch.float64, n_pictures=8, cac
         for question, answer in LINES * 2
     ]
     examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise(), bundle.layout)
+    settings = replace(params.train, **changes)
     curve = train(
-        model, bundle, examples, RECIPES[recipe], replace(params.train, **changes), folder, cache
+        model, bundle, examples, RECIPES[recipe], settings, folder, cache, prepare=prepare
     )
     weights = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
     return weights, curve
@@ -115,7 +132,7 @@ def test_probes_in_one_row_have_the_margins_of_probes_alone(params):
         {"image": str(n % 2), "text": f"Is there a {word} in the image?"}
         for n, word in enumerate(("fork", "bus", "dog", "cup", "horse", "potted plant"))
     ]
-    settings = (Noise(), params.evaluation, PLAIN)
+    settings = (Noise(), params.evaluation)
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         packed = answer_probes(bundle, probes, *settings, contrast)
         alone = [answer_probes(bundle, [probe], *settings, contrast)[0] for probe in probes]
@@ -133,15 +150,13 @@ def test_training_moves_the_adapter_and_the_same_seed_moves_it_alike(params, tmp
 
 def test_an_interrupted_run_ends_at_the_same_adapter(params, tmp_path, monkeypatch):
     whole, _ = make_run(params, tmp_path / "a", "v7", torch.float32, checkpoint_every=1)
-    from seednb import trainer
+    save = Checkpoint.save
 
-    saved = trainer.save_checkpoint
-
-    def die_after_saving(*arguments, **keywords):
-        saved(*arguments, **keywords)
+    def die_after_saving(self, *arguments):
+        save(self, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "save_checkpoint", die_after_saving)
+    monkeypatch.setattr(Checkpoint, "save", die_after_saving)
     with pytest.raises(KeyboardInterrupt):
         make_run(params, tmp_path / "b", "v7", torch.float32, checkpoint_every=1)
     monkeypatch.undo()
@@ -307,7 +322,7 @@ def test_v4s_teacher_is_never_remembered(params, tmp_path):
     assert not cache.shard_of
 
 
-def test_passes_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_path):
+def test_micro_batches_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_path):
     whole, curve = make_run(params, tmp_path / "a", "v7", n_pictures=3)
     cut, other = make_run(params, tmp_path / "b", "v7", n_pictures=3, tokens_per_pass=200)
     for name in whole:
@@ -316,7 +331,7 @@ def test_passes_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_pat
 
 
 @pytest.mark.parametrize("tokens", [1, 100, 150, 10_000])
-def test_a_pass_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
+def test_a_micro_batch_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     rows = [
         encode(question, answer, bundle.tokenizer, bundle.picture_tokens, PLAIN)
@@ -326,70 +341,63 @@ def test_a_pass_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
     for process in ((0, 1), (0, 2), (1, 2)):
         settings = replace(params.train, batch_size=12, tokens_per_pass=tokens)
         (group,) = Groups(examples, RECIPES["v5"], settings, True, process)
-        places = [place for part in group.passes for place in part.places]
+        places = [place for micro in group.micro_batches for place in micro.places]
         assert sorted(places) == list(
             range(process[0] * 12 // process[1], (process[0] + 1) * 12 // process[1])
         )
-        for part in group.passes:
-            n_rows, length = part.batch.input_ids.shape
+        for micro in group.micro_batches:
+            n_rows, length = micro.batch.input_ids.shape
             assert n_rows == 1 or n_rows * (length - 8) < tokens  # rows are padded to steps of 8
 
 
-def test_pictures_read_ahead_are_the_same(params, tmp_path):
+def test_prefetched_images_are_the_same(params, tmp_path):
     here, _ = make_run(params, tmp_path / "a", "v7")
     ahead, _ = make_run(params, tmp_path / "b", "v7", data_workers=2)
     assert all(torch.equal(here[name], ahead[name]) for name in here)
 
 
 @pytest.mark.parametrize("version", ["v4", "v7"])  # v4's teacher has the adapter on
-def test_asking_the_teacher_a_step_ahead_changes_nothing(params, tmp_path, monkeypatch, version):
-    from seednb.trainer import Run
+def test_prefetched_targets_change_nothing(params, tmp_path, monkeypatch, version):
+    prefetched, _ = make_run(params, tmp_path / "a", version)
+    take, make = Step.take, TargetMaker.of
+    monkeypatch.setattr(TargetMaker, "of", lambda self, group: None)
 
-    ahead, _ = make_run(params, tmp_path / "a", version)
-    step_on = Run.step_on
-    monkeypatch.setattr(Run, "step_on", lambda self, group, following: step_on(self, group))
+    def take_in_time(self, *arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(TargetMaker, "of", make)
+            return take(self, *arguments)
+
+    monkeypatch.setattr(Step, "take", take_in_time)
     in_time, _ = make_run(params, tmp_path / "b", version)
-    assert all(torch.equal(ahead[name], in_time[name]) for name in ahead)
+    assert all(torch.equal(prefetched[name], in_time[name]) for name in prefetched)
 
 
-def run_out_of_memory(monkeypatch, unless):
-    """The student's pass raises what a full GPU raises, unless the run satisfies a condition."""
-    from seednb.trainer import Run
+def run_out_of_memory(monkeypatch, always=False):
+    """The student's forward pass raises what a full GPU raises, unless activations are recomputed.
 
-    whole = Run.update
+    It does once beta is chosen, as a step that had come that far.
+    """
+    token_losses, layers = Objective.token_losses, []
 
-    def update(self, group):
-        self.selector.select(torch.tensor([-1.0]))  # as a step that had come that far
-        if not unless(self):
+    def full(self, *tensors):
+        if always or not any(layer.gradient_checkpointing for layer in layers):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        self.selector.history.pop()
-        return whole(self, group)
+        return token_losses(self, *tensors)
 
-    monkeypatch.setattr(Run, "update", update)
-
-
-def test_a_full_gpu_turns_checkpointing_on_and_changes_nothing_else(params, tmp_path, monkeypatch):
-    kept, curve = make_run(params, tmp_path / "a", "v7")
-    run_out_of_memory(monkeypatch, unless=lambda run: run.checkpointing)
-    recomputed, other = make_run(params, tmp_path / "b", "v7")
-    for name in kept:
-        torch.testing.assert_close(kept[name], recomputed[name], atol=1e-9, rtol=0)
-    assert list(other["beta"]) == list(curve["beta"])
+    monkeypatch.setattr(Objective, "token_losses", full)
+    return lambda run: layers.extend(decoder_layers(run.step.student.model))
 
 
 @pytest.mark.parametrize("choice", ["auto", "never", "always"])
 def test_a_gpu_that_stays_full_is_a_sentence(params, tmp_path, monkeypatch, choice):
-    run_out_of_memory(monkeypatch, unless=lambda run: False)
-    with pytest.raises(SeedError, match="memory ran out with 8 examples a pass"):
+    run_out_of_memory(monkeypatch, always=True)
+    with pytest.raises(SeedError, match="memory ran out with 8 examples a micro-batch"):
         make_run(params, tmp_path, "v7", gradient_checkpointing=choice)
 
 
 def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
     params, tmp_path, monkeypatch
 ):
-    from seednb import trainer
-    from seednb.curve import GROWING, read_curve
-
     seen = []
 
     def watched(folder, row):
@@ -404,57 +412,45 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
     assert len(read_curve(tmp_path)[0]) == len(curve)
 
 
-def hurry(monkeypatch):
+def asynchronous(run):
     """Wait for nothing in a step, as beside a GPU."""
-    from seednb.trainer import Run
-
-    take_steps = Run.steps
-
-    def steps(self):
-        self.hurries = True
-        return take_steps(self)
-
-    monkeypatch.setattr(Run, "steps", steps)
+    run.step.asynchronous = True
 
 
 @pytest.mark.parametrize("remembers", [False, True])
-def test_a_host_that_hurries_ends_at_the_same_adapter_and_curve(
-    params, tmp_path, monkeypatch, remembers
-):
-    def run(name):
+def test_an_asynchronous_host_ends_at_the_same_adapter_and_curve(params, tmp_path, remembers):
+    def run(name, prepare=None):
         cache = TeacherCache(tmp_path / name / "cache", 2**30) if remembers else None
-        settings = {"batch_size": 2, "checkpoint_every": 3, "cache": cache}
+        settings = {"batch_size": 2, "checkpoint_every": 3, "cache": cache, "prepare": prepare}
         return make_run(params, tmp_path / name, "v7", torch.float32, **settings)
 
     waited, curve = run("a")
-    hurry(monkeypatch)
-    hurried, other = run("b")
-    assert all(torch.equal(hurried[name], waited[name]) for name in waited)
+    unawaited, other = run("b", asynchronous)
+    assert all(torch.equal(unawaited[name], waited[name]) for name in waited)
     clocks = ["examples_per_s", "eta_s", "waiting_s"]
     assert other.drop(columns=clocks).equals(curve.drop(columns=clocks)) and len(curve) == 12
 
 
-def test_a_pass_without_a_finite_loss_is_left_out_hurried_or_not(params, tmp_path, monkeypatch):
-    from seednb.trainer import Run
+def test_a_micro_batch_without_a_finite_loss_is_left_out_awaited_or_not(
+    params, tmp_path, monkeypatch
+):
+    token_losses = Objective.token_losses
 
-    of_pass = Run._losses
-
-    def losses(self, batch, *rest):
-        found = of_pass(self, batch, *rest)
-        is_bad = batch.answer_ids[0] == bad_token
-        return found | {"loss": found["loss"] * float("nan")} if is_bad else found
+    def losses(self, student, answer_ids, *rest):
+        divergence, cross_entropy = token_losses(self, student, answer_ids, *rest)
+        is_bad = answer_ids[0] == bad_token
+        return divergence, cross_entropy * float("nan") if is_bad else cross_entropy
 
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     bad_token = encode(*LINES[1], bundle.tokenizer, bundle.picture_tokens, PLAIN).predicted[0]
-    monkeypatch.setattr(Run, "_losses", losses)
+    monkeypatch.setattr(Objective, "token_losses", losses)
     cut = {"batch_size": 1, "grad_accum": 4}
     waited, curve = make_run(params, tmp_path / "a", **cut)
-    hurry(monkeypatch)
-    hurried, other = make_run(params, tmp_path / "b", **cut)
+    unawaited, other = make_run(params, tmp_path / "b", **cut, prepare=asynchronous)
     assert list(curve["nan_count"]) == list(other["nan_count"]) and curve["nan_count"].iloc[-1] > 0
     for name in waited:
         assert waited[name].isfinite().all()
-        torch.testing.assert_close(hurried[name], waited[name], atol=1e-12, rtol=0)
+        torch.testing.assert_close(unawaited[name], waited[name], atol=1e-12, rtol=0)
 
 
 def test_an_adapter_that_is_evaluated_has_the_models_precision_and_says_the_same(params, tmp_path):
@@ -476,7 +472,7 @@ def test_an_adapter_that_is_evaluated_has_the_models_precision_and_says_the_same
         {"image": "0", "text": f"Is there a {word} in the image?"} for word in ("fork", "bus")
     ]
     margins = [
-        [row["margin"] for row in answer_probes(each, probes, Noise(), params.evaluation, PLAIN)]
+        [row["margin"] for row in answer_probes(each, probes, Noise(), params.evaluation)]
         for each in (replace(trained, model=student), replace(bundle, model=loaded))
     ]
     assert margins[0] == margins[1]
@@ -497,7 +493,7 @@ def test_a_pass_holds_some_pictures_with_all_of_their_probes(params, monkeypatch
 
     monkeypatch.setattr(joined, "collate", counted)
     settings = replace(params.evaluation, eval_batch_size=2)
-    answers = answer_probes(bundle, probes, Noise(), settings, PLAIN)
+    answers = answer_probes(bundle, probes, Noise(), settings)
     assert passes == [(6, 2), (6, 2), (3, 1)]
     assert [(row["image"], row["text"]) for row in answers] == [
         (row["image"], row["text"]) for row in probes

@@ -1,19 +1,55 @@
-"""The rate that a curve follows, the line that a log shows of it, and its file while it grows."""
+"""A run's history: learning rate and numbers of a step, the log's line, the file while it grows."""
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
+from accelerate.utils import gather_object
+
+from seednb.transfer import OnHost
 
 CURVE = "curve.parquet"  # of a finished run
 GROWING = "curve.jsonl"  # of a run at work: a row is added at each step
 
 
+@dataclass(frozen=True)
+class StepResult:
+    """The numbers of one step, on their way from the device while the next step is queued."""
+
+    figures: list[dict[str, OnHost]]  # of each micro-batch: one number an example
+    n_skipped: int  # micro-batches of this process whose loss was not finite
+    gradient_norm: OnHost  # before clipping
+    learning_rate: float
+    n_history: int  # confidences that were remembered by then
+
+    def row(self, nan_count: int) -> dict[str, Any]:
+        """Means over the examples of all processes, once they have arrived.
+
+        `nan_count` is the number of micro-batches that were skipped before this step.
+        """
+        own = [{k: v.values.tolist() for k, v in each.items()} for each in self.figures]
+        every = gather_object(own)
+        numbers = {key: [n for each in every for n in each.get(key, ())] for key in every[0]}
+        return {key: fmean(values) for key, values in numbers.items()} | {
+            "beta_low": min(numbers["beta"]),
+            "beta_high": max(numbers["beta"]),
+            "learning_rate": self.learning_rate,
+            "gradient_norm": float(self.gradient_norm.values),
+            "nan_count": nan_count + sum(gather_object([self.n_skipped])),
+            "history": self.n_history,
+        }
+
+
 def cosine_with_warmup(step: int, n_warmup: int, n_steps: int) -> float:
-    """Share of the peak learning rate: a linear rise, then half a cosine to zero."""
+    """Share of the peak learning rate: a linear rise, then half a cosine to zero.
+
+    transformers' schedule of that name has rate 0 in its first step, which then teaches nothing.
+    """
     if step < n_warmup:
         return (step + 1) / n_warmup
     progress = (step - n_warmup) / max(1, n_steps - n_warmup)
@@ -21,7 +57,7 @@ def cosine_with_warmup(step: int, n_warmup: int, n_steps: int) -> float:
 
 
 def log_line(row: Mapping[str, Any]) -> str:
-    """One line in the seed's log format, from a row of the curve."""
+    """One line in the log format of the reproduction, from a row of the curve."""
     return (
         f"Ep{row['epoch']} Step{row['step']} | Batch{row['examples']}/{row['n_examples']} | "
         f"Loss{row['loss']:.4f} | Dist{row['distillation']:.4f} | Sup{row['supervision']:.4f} | "

@@ -1,4 +1,4 @@
-"""Training examples in the order, and in the passes, in which a run meets them; read ahead."""
+"""Training examples in the order, and in the micro-batches, in which a run meets them; prefetched."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -23,34 +23,32 @@ from seednb.model import Bundle
 from seednb.perturb import View
 from seednb.versions import Recipe
 
-GPU_READERS = 4  # processes that read pictures for one GPU, unless data_workers says otherwise
+GPU_READERS = 4  # processes that read images for one GPU, unless data_workers says otherwise
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded training pairs with the pictures they speak of."""
+    """Encoded training pairs with the images they speak of."""
 
     rows: Sequence[Encoded]
     images: Sequence[str]
     pictures: Pictures
     layout: Layout
     corruption: Corruption | None = None  # of questions; None: not known how
-    picture_tokens: PictureTokens | None = None  # None: they differ from picture to picture
-    joined: bool = False  # are a batch's rows one line?
+    picture_tokens: PictureTokens | None = None  # None: they differ from image to image
+    packed: bool = False  # are a batch's rows laid out as one packed sequence?
 
     @classmethod
-    def of(
-        cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures, template: str
-    ) -> "Examples":
+    def of(cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures) -> "Examples":
         """Tokenise instruction pairs; nothing is truncated.
 
-        Raises SeedError, with the pair's number and picture, for one that cannot be trained on.
+        Raises SeedError, with the pair's number and image, for one that cannot be trained on.
         """
         rows, layout = [], bundle.layout
         for number, pair in enumerate(pairs):
             tokens = pictures.tokens(pair.image) or bundle.picture_tokens
             try:
-                row = encode(pair.question, pair.answer, bundle.tokenizer, tokens, template)
+                row = encode(pair.question, pair.answer, bundle.tokenizer, tokens, bundle.template)
                 check_length(row.input_ids, layout.n_positions)
             except SeedError as problem:
                 raise SeedError(f"pair {number} ({pair.image}): {problem}") from None
@@ -58,11 +56,11 @@ class Examples:
         images, common = [pair.image for pair in pairs], None
         if not bundle.is_sized:
             common = bundle.picture_tokens
-        corruption = Corruption.of(bundle.tokenizer, template)
+        corruption = Corruption.of(bundle.tokenizer, bundle.template)
         return cls(rows, images, pictures, layout, corruption, common)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
-        """Some examples, those about one picture in one row where the model allows it."""
+        """Some examples, those about one image in one row where the model allows it."""
         names, rows = self.layout.rows([self.images[n] for n in numbers])
         pixels, texts = self.pictures.batch(names), [self.rows[n] for n in numbers]
         return self._laid_out(texts, rows, pixels, self.pictures.extras(names))
@@ -74,7 +72,7 @@ class Examples:
         pixels: Float[Tensor, "R ..."],
         extras: Extras | None = None,
     ) -> Batch:
-        return lay_in(self.joined, texts, rows, pixels, self.layout, extras)
+        return lay_in(self.packed, texts, rows, pixels, self.layout, extras)
 
     def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
         """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.
@@ -93,67 +91,67 @@ class Examples:
         return self._laid_out(texts, rows, self.pictures.batch(names)).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
-        """The picture of each row."""
+        """The image of each row."""
         return self.layout.rows([self.images[n] for n in numbers])[0]
 
-    def by_picture(self, numbers: Sequence[int]) -> list[list[int]]:
-        """Some examples, those about one picture together."""
+    def by_image(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Some examples, those about one image together."""
         groups: dict[str, list[int]] = {}
         for number in numbers:
             groups.setdefault(self.images[number], []).append(number)
         return list(groups.values())
 
     def n_tokens(self, numbers: Sequence[int]) -> int:
-        """Tokens of some examples about one picture."""
+        """Tokens of some examples about one image."""
         if not self.layout.packs:
             return sum(len(self.rows[n].input_ids) for n in numbers)
         start = n_shared(self.rows[numbers[0]], self.layout.image_token)
         return start + sum(len(self.rows[n].input_ids) - start for n in numbers)
 
     def key(self, number: int) -> str:
-        """Names what the teacher is asked: the picture and every token."""
+        """Names what the teacher is asked: the image and every token."""
         text = f"{self.images[number]} {self.rows[number].input_ids}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
-class Pass:
+class MicroBatch:
     """What goes through the model at once."""
 
     batch: Batch
     noisy: Noisy | None
     places: list[int]  # of the examples in their group
     keys: list[str]  # of the examples
-    counts: bool = True  # False: run only because another process, with more passes, waits for it
+    counts: bool = True  # False: run only because another process, which has more, waits for it
 
-    def to(self, device: torch.device) -> "Pass":
-        """The pass on a device."""
+    def to(self, device: torch.device) -> "MicroBatch":
+        """The micro-batch on a device."""
         noisy = None if self.noisy is None else self.noisy.to(device)
         return replace(self, batch=self.batch.to(device), noisy=noisy)
 
-    def pin_memory(self) -> "Pass":
-        """The pass in memory that the device can read by itself."""
+    def pin_memory(self) -> "MicroBatch":
+        """The micro-batch in memory that the device can read by itself."""
         noisy = None if self.noisy is None else self.noisy.pin_memory()
         return replace(self, batch=self.batch.pin_memory(), noisy=noisy)
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process's passes of one optimiser step."""
+    """This process's micro-batches of one optimiser step."""
 
     epoch: int
     n_examples: int  # of all processes
-    passes: list[Pass]
+    micro_batches: list[MicroBatch]
 
     def pin_memory(self) -> "Group":
         """The group in memory that the device can read by itself (called by the loader)."""
-        return replace(self, passes=[part.pin_memory() for part in self.passes])
+        return replace(self, micro_batches=[micro.pin_memory() for micro in self.micro_batches])
 
 
 class Groups(Dataset[Group]):
-    """The groups of a whole run. Order and noise depend on seed, epoch and picture alone.
+    """The groups of a whole run. Order and noise depend on seed, epoch and image alone.
 
-    Pictures are shuffled in every epoch; the examples about one picture stay together, so that a row
+    Images are shuffled in every epoch; the examples about one image stay together, so that a row
     holds them all.
     """
 
@@ -182,18 +180,19 @@ class Groups(Dataset[Group]):
 
     def __getitem__(self, step: int) -> Group:
         epoch, numbers = self.plan[step]
-        passes = [self._pass(epoch, numbers, places) for places in self._cuts(numbers, self.rank)]
-        if self.params.shard_layers:  # every process takes part in every pass
+        cuts = self._cuts(numbers, self.rank)
+        micro_batches = [self._micro_batch(epoch, numbers, places) for places in cuts]
+        if self.params.shard_layers:  # every process takes part in every forward pass
             ranks = range(self.n_processes)
             n_largest = max(len(self._cuts(numbers, rank)) for rank in ranks)
-            idle = replace(self._pass(epoch, numbers, [0]), counts=False)
-            passes += [idle] * (n_largest - len(passes))
-        return Group(epoch, len(numbers), passes)
+            idle = replace(self._micro_batch(epoch, numbers, [0]), counts=False)
+            micro_batches += [idle] * (n_largest - len(micro_batches))
+        return Group(epoch, len(numbers), micro_batches)
 
     def from_step(self, step: int, device: torch.device) -> Iterator[tuple[Group, Group | None]]:
         """The groups after the first `step`, each with the one that follows it.
 
-        Beside a GPU other processes read them ahead.
+        Beside a GPU other processes prefetch them.
         """
         on_gpu = device.type == "cuda"
         n_readers = self.params.data_workers
@@ -209,25 +208,25 @@ class Groups(Dataset[Group]):
             yield group, following
 
     def _order(self, epoch: int) -> list[int]:
-        pictures = self.examples.by_picture(range(len(self.examples.rows)))
-        Random(f"order-{self.params.seed}-{epoch}").shuffle(pictures)
-        return [number for numbers in pictures for number in numbers]
+        images = self.examples.by_image(range(len(self.examples.rows)))
+        Random(f"order-{self.params.seed}-{epoch}").shuffle(images)
+        return [number for numbers in images for number in numbers]
 
     def _cuts(self, numbers: list[int], rank: int) -> list[list[int]]:
-        """Places of each pass of one process's share of a group."""
+        """Places of each micro-batch of one process's share of a group."""
         n = len(numbers)
         share = range(rank * n // self.n_processes, (rank + 1) * n // self.n_processes)
         return list(self._cut([(place, numbers[place]) for place in share]))
 
     def _cut(self, share: list[tuple[int, int]]) -> Iterator[list[int]]:
-        """Places of each pass: `batch_size` examples, or as many rows as `tokens_per_pass` holds."""
+        """Places of each: `batch_size` examples, or as many rows as `tokens_per_pass` holds."""
         if self.params.tokens_per_pass is None:
             places = [place for place, _ in share]
             size = self.params.batch_size
             yield from (places[start : start + size] for start in range(0, len(places), size))
             return
         place_of = {number: place for place, number in share}
-        rows = self.examples.by_picture([number for _, number in share])
+        rows = self.examples.by_image([number for _, number in share])
         waiting: list[list[int]] = []
         for row in sorted(rows, key=self.examples.n_tokens, reverse=True):  # like lengths together
             if (
@@ -241,11 +240,11 @@ class Groups(Dataset[Group]):
         if waiting:
             yield [place_of[number] for numbers in waiting for number in numbers]
 
-    def _pass(self, epoch: int, numbers: list[int], places: list[int]) -> Pass:
+    def _micro_batch(self, epoch: int, numbers: list[int], places: list[int]) -> MicroBatch:
         chosen = [numbers[place] for place in places]
         batch = self.examples.batch(chosen)
         noisy = self._noisy(epoch, chosen) if self.noisy else None
-        return Pass(batch, noisy, places, [self.examples.key(number) for number in chosen])
+        return MicroBatch(batch, noisy, places, [self.examples.key(number) for number in chosen])
 
     def _noisy(self, epoch: int, chosen: list[int]) -> Noisy:
         when = f"{epoch}-" if self.params.noise == "per_epoch" else ""

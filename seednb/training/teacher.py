@@ -1,4 +1,4 @@
-"""The teacher: what the frozen model thinks of the clean and of the noisy picture."""
+"""The teacher: what the frozen model thinks of the clean and of the noisy image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from seednb.data.batches import Batch, Noisy
 from seednb.errors import SeedError
 from seednb.losses import cross_entropy
 from seednb.model import AnswerLogits, TeacherMode
-from seednb.teacher_cache import TeacherCache
+from seednb.training.teacher_cache import TeacherCache
 from seednb.versions import Recipe
 
 CLEAN, NOISY = "clean", "noisy"
@@ -51,25 +51,25 @@ class Teacher:
         keys: Sequence[str],
         unsure: Callable[[Float[Tensor, "N H"]], list[bool]] | None = None,
     ) -> Views:
-        """What it thinks of a batch, clean and noisy in one pass; `keys` name the examples.
+        """What it thinks of a batch, clean and noisy in one forward pass; `keys` name the examples.
 
         With `unsure`, which says of each example whether the clean view leaves it unsure, the noisy
-        view follows in a pass of its own, of those examples only; the others' noisy states are their
-        clean ones, which any beta leaves alone. The pass is over, and the adapter back on, when this
-        returns.
+        view follows in a forward pass of its own, of those examples only; the others' noisy states
+        are their clean ones, which any beta leaves alone. When this returns, the forward pass is over
+        and the adapter back on.
         """
         if unsure is None or noisy is None:
             return Views(*self._ask(batch, noisy, keys))
         clean, _ = self._ask(batch, None, keys)
         return Views(clean, self._noisy_where(unsure(clean), batch, noisy, clean))
 
-    def expect(self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]) -> None:
+    def prefetch(self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]) -> None:
         """Begin to read what is remembered of a batch, on the host, that will be asked about."""
         if self.cache is None:
             return
         asked = (CLEAN,) if noisy is None else (CLEAN, NOISY)
         for view in set(asked) & set(self.remembered):
-            self.cache.expect(_named(view, keys), batch.input_ids.is_pinned())
+            self.cache.prefetch(_named(view, keys), batch.input_ids.is_pinned())
 
     def _ask(
         self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]
@@ -105,9 +105,7 @@ class Teacher:
             return clean
         n_rows, length = batch.input_ids.shape
         if len(batch.pixel_values) != n_rows:
-            raise SeedError(
-                "noisy_share below 1 needs a model that reads every picture at one size"
-            )
+            raise SeedError("noisy_share below 1 needs a model that reads every image at one size")
         is_unsure = torch.tensor(unsure, device=clean.device)[batch.example_of_token]
         rows = torch.zeros(n_rows, dtype=torch.bool, device=clean.device)
         rows[batch.answer_positions[is_unsure] // length] = True
@@ -124,8 +122,8 @@ class Teacher:
         """The noisy pixels; with fgsm, the clean ones moved so that the answers become unlikely.
 
         x' = x + step sign(grad_x of -log p(answers)) (Goodfellow et al., 2015). The gradient is of
-        all answers that share the pass and the picture, so unlike every other view this one depends
-        on which texts share a pass.
+        all answers that share the micro-batch and the image, so unlike every other view this one depends
+        on which texts share one.
         """
         if not self.attacks:
             return noisy.pixel_values

@@ -117,6 +117,7 @@ def test_fresh_pictures_and_seeds_have_no_part_in_the_search(lab, overrides):
     assert len(runs_of(lab, SMOKE, overrides, [BASE, V7])) == 1 + 2  # the base is not trained
 
 
+@pytest.mark.slow
 def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, monkeypatch):
     variants = [BASE, V7, Variant("alpha_0.7", "alpha", changes={"noise_alpha": 0.7})]
     assert finished_rows(lab, "test", variants) == []
@@ -137,6 +138,7 @@ def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, m
     assert np.isnan(relative.loc["base", "training"])
 
 
+@pytest.mark.slow
 def test_a_run_in_a_process_of_its_own_is_the_run_made_here(lab, overrides):
     run = runs_of(lab, SMOKE, overrides, [V7])[0]
     other = Run(run.params_file, run.overrides, BASE, run.seed)

@@ -87,6 +87,7 @@ def assert_joined_equals_dense(params):
         torch.testing.assert_close(joined_gradients[name], gradient, atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_one_line_has_the_logits_and_gradients_of_padded_rows(params):
     assert_joined_equals_dense(params)
 

@@ -76,6 +76,7 @@ def asked(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_every_benchmark_is_answered_scored_and_found_again(
     data, adapter, pairs, tmp_path, words, monkeypatch
 ):

@@ -153,6 +153,7 @@ def test_score_amber_counts_as_by_hand(amber, capsys):
     assert "'smell' is unknown" in failed(capsys, "score", *amber, "--part", "smell")
 
 
+@pytest.mark.slow
 def test_score_amber_describes_without_spacy_on_request_only(amber, nltk_data, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
     assert "python -m spacy download en_core_web_lg" in failed(capsys, "score", *amber)

@@ -54,6 +54,7 @@ def tiny(monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
     """The decoder's layers and the tower's: four graphs, none of them broken."""
     model, make_examples = tiny
@@ -71,6 +72,7 @@ def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
     assert not counters["graph_break"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
 def test_compiled_layers_say_what_layers_say(tiny):
     model, make_examples = tiny
@@ -128,6 +130,7 @@ def assert_same(left, right):
         torch.testing.assert_close(right[name], weight, atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(run_on, monkeypatch):
     plain, _ = run_on()
     clock = iter([0.0, 12.4, 12.4, 12.4])

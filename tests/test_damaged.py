@@ -5,17 +5,16 @@ import re
 import pytest
 from damaged import CASES, CRASH, ERROR, outcome
 
-SLOW_S = 20.0  # nothing hangs: the slowest case takes a tenth of that on an idle core
 LONGEST = 700  # characters that an error may have, without the folder's own
 
 
+@pytest.mark.timeout(120)  # nothing hangs: the slowest case takes seconds
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_damaged_input_ends_well(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     happened = outcome(case, tmp_path)
     assert happened.kind == case.expected, happened.detail
     assert re.search(case.says, happened.detail), happened.detail
-    assert happened.seconds < SLOW_S
     assert not (tmp_path / "unpickled").exists()
     if happened.kind == ERROR:
         sentence = happened.detail.replace(str(tmp_path), "")

@@ -36,6 +36,7 @@ def lives(tmp_path_factory):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["train", "cache"])
 def test_a_training_that_is_killed_again_and_again_ends_at_the_same_bytes(lives, job):
     found = lives[job]
@@ -43,6 +44,7 @@ def test_a_training_that_is_killed_again_and_again_ends_at_the_same_bytes(lives,
     assert found["identical"] and found["left"] == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_a_checkpoint_is_a_sentence_and_the_one_before_stays_valid(lives):
     for job in ("train", "cache"):
         (said,) = set(lives[job]["lives"]) - {"killed", "done"}
@@ -50,6 +52,7 @@ def test_a_disk_that_refuses_a_checkpoint_is_a_sentence_and_the_one_before_stays
         assert lives[job]["identical"]  # the lives after it went on from a checkpoint
 
 
+@pytest.mark.slow
 def test_records_of_a_killed_evaluation_are_those_of_a_whole_one_and_no_chunk_is_asked_twice(lives):
     found = lives["evaluate"]
     assert found["lives"].count("killed") >= 3 and found["lives"][-1] == "done"
@@ -57,6 +60,7 @@ def test_records_of_a_killed_evaluation_are_those_of_a_whole_one_and_no_chunk_is
     assert found["left"] == []
 
 
+@pytest.mark.slow
 def test_an_answer_file_of_a_killed_run_ends_at_the_same_bytes(lives):
     assert lives["answer"] == {"lives": ["killed", "killed", "done"], "identical": True}
 

@@ -91,6 +91,7 @@ def test_cells_are_all_combinations_and_untrained_models_have_one_seed(tmp_path)
     assert cells[1].open().params.train.seed == 1 and cells[2].open().params.model.lora_r == 4
 
 
+@pytest.mark.slow
 def test_a_cell_is_made_once_and_predicts_the_time_of_others(finished):
     asked, _ = finished
     trained = sorted((asked.folder.parents[3] / "runs").glob("smoke/train-*/manifest.json"))
@@ -104,6 +105,7 @@ def test_a_cell_is_made_once_and_predicts_the_time_of_others(finished):
     assert not first.is_finished and first.predicted_s > second.predicted_s > 0  # base's answers
 
 
+@pytest.mark.slow
 def test_a_cells_rows_are_those_of_metrics_json_and_its_parameters(finished):
     asked, rows = finished
     lab = asked.cells()[1].open()
@@ -112,6 +114,7 @@ def test_a_cells_rows_are_those_of_metrics_json_and_its_parameters(finished):
     assert {(row["cell"], row["seed"], row["lora_r"]) for row in rows[1]} == {(1, 1, 2)}
 
 
+@pytest.mark.slow
 def test_tables_hold_every_cell_and_the_intervals_over_seeds_hold_their_mean(finished):
     asked, rows = finished
     folder = sweep.write_tables(asked)
@@ -129,6 +132,7 @@ def test_tables_hold_every_cell_and_the_intervals_over_seeds_hold_their_mean(fin
     pd.testing.assert_frame_equal(alone[["value", "low", "high"]], single[["value", "low", "high"]])
 
 
+@pytest.mark.slow
 def test_benchmarks_that_are_not_asked_for_are_left_out(finished):
     asked, _ = finished
     file = write(asked.file.parent, version=["v5"], grid={"lora_r": [2]}, seeds=[0, 1], benchmarks=["chair"])  # fmt: skip
@@ -153,6 +157,7 @@ def test_pivot_turns_a_metric_round_and_names_what_it_lacks():
         sweep.pivot(both, "f1", "a")
 
 
+@pytest.mark.slow
 def test_the_verb_keeps_what_works_lists_what_fails_and_exits_with_one(tmp_path, capsys):
     labels = ["annotations/instruct_train.json", "annotations/gone.json"]
     file = str(write(tmp_path, grid={"instruct": labels}, seeds=[5]))
@@ -174,5 +179,6 @@ def test_the_verb_keeps_what_works_lists_what_fails_and_exits_with_one(tmp_path,
     assert "cells 0 to 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_metric_rows_of_a_sweep_are_json_safe(finished):
     json.dumps(finished[1], allow_nan=False)

@@ -236,6 +236,7 @@ LoraConfig(target_modules=PROJECTIONS).save_pretrained(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_an_adapters_settings_are_the_same_bytes_in_every_process(tmp_path):
     """A run that was killed goes on in another process, where sets have another order."""
     written = []
@@ -257,6 +258,7 @@ def test_the_shipped_checkpoint_is_what_its_recipe_describes():
     assert size < 4_000_000
 
 
+@pytest.mark.slow
 def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
     bundle = load_bundle(
         str(CHECKPOINT), load_params(ROOT / "params/smoke.yaml").model, torch.device("cpu")
@@ -271,6 +273,7 @@ def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
         assert quality[f"typical_{kind}"] > 60
 
 
+@pytest.mark.slow
 def test_a_remembered_teacher_gives_the_adapter_of_one_that_is_asked(params, tmp_path):
     for noise in ("per_epoch", "per_image_seed"):
         asked, curve = make_run(params, tmp_path / noise / "a", "v7", noise=noise)

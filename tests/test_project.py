@@ -81,3 +81,38 @@ def test_the_profiles_are_json_safe():
 
     for path in (ROOT / "params").glob("*.yaml"):
         json.dumps(load_params(path).values())
+
+
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+CHECKS = re.search(r"^\t(\.venv/bin/ruff .*)$", (ROOT / "Makefile").read_text(), re.M)[1]
+
+
+def test_the_hosted_checks_run_make_test_on_every_python_that_is_allowed():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    pythons = job["strategy"]["matrix"]["python-version"]
+    low, high = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
+    assert pythons == [f"3.{minor}" for minor in range(int(low), int(high))]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test PYTHON=python"]
+    (setup,) = [step["with"] for step in job["steps"] if "setup-python" in step.get("uses", "")]
+    assert setup["cache"] == "pip" and "constraints.txt" in setup["cache-dependency-path"]
+
+
+def test_a_commit_is_checked_with_the_programs_and_pins_of_make_test():
+    """Every hook is local: it runs what the project's own environment holds."""
+    assert [repository["repo"] for repository in HOOKS] == ["local"]
+    hooks = {hook["id"]: hook for hook in HOOKS[0]["hooks"]}
+    for hook in hooks.values():
+        program, *rest = hook["entry"].split()
+        assert program.startswith(".venv/bin/") and hook["language"] == "system"
+        assert all((ROOT / word).is_file() for word in rest if word.endswith(".py"))
+    for check in CHECKS.split(" && ")[:-1]:  # the tests themselves run before a push
+        wanted = check.removesuffix(" .")
+        assert any(hook["entry"].startswith(wanted) for hook in hooks.values()), check
+
+
+def test_the_hook_on_notebooks_runs_the_test_that_they_are_stripped():
+    (entry,) = [hook["entry"] for hook in HOOKS[0]["hooks"] if "notebooks" in hook["id"]]
+    file, _, word = entry.split()[-3:]
+    assert ROOT / file == Path(__file__)
+    assert any(word in name and name.startswith("test_a_notebook") for name in globals())

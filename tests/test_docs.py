@@ -100,9 +100,11 @@ NO_PATH = re.compile(r"llava-hf/.*|seednb(\.\w+)+")  # a name on the Hugging Fac
 
 def made_by(program, arguments, folder, monkeypatch, capsys):
     """Paths below the project that a command of a page makes when it is run in a folder of it."""
-    if program == "make" and arguments[0] == "report":
-        line = re.search(r"^report:.*\n\t\$\(SEEDNB\) (.*)$", MAKEFILE, re.M)[1]
-        program, arguments = "seednb", line.split()
+    if program == "make":
+        (recipe,) = re.findall(rf"^{arguments[0]}:(.*\n(?:\t.*\n)+)", MAKEFILE, re.M)
+        verb = re.search(r"\$\(SEEDNB\) (.*)", recipe)
+        made = made_by("seednb", verb[1].split(), "", monkeypatch, capsys) if verb else []
+        return [".venv", *made, *filter(IS_PATH.fullmatch, re.split(r"[\s,;]+", recipe))]
     if program == "accelerate":
         program, arguments = "seednb", arguments[arguments.index("seednb.cli") + 1 :]
     if program in SEEDNB and arguments[0] in ("report", "train"):

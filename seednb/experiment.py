@@ -309,7 +309,7 @@ class Experiment:
             "recipe": settings,
             "labels": labels,
             "train": self.params.values("train"),
-            "code": code_fingerprint("trainer", "preparation"),
+            "code": code_fingerprint("training.trainer", "preparation"),
         }
         if pairs_file:
             inputs["labels"] = fingerprint(pairs_file)
@@ -352,7 +352,7 @@ class Experiment:
         settled = with_overrides(recipe, self.params.train)
         noise = {name: getattr(self.params.train, name) for name in NOISE}
         noise |= {name: getattr(settled, name) for name in ("perturbation", "text_corruption")}
-        inputs = self.common_inputs() | {"noise": noise, "code": code_fingerprint("teacher")}
+        inputs = self.common_inputs() | {"noise": noise, "code": code_fingerprint("training.teacher")}
         folder = self.runs / "teacher" / digest(inputs)
         return TeacherCache(folder, budget) if budget else None
 

@@ -80,7 +80,9 @@ def test_a_stop_keeps_the_checkpoint_before_the_failure_and_the_run_goes_on_from
 
     train = trainer.train
     with monkeypatch.context() as patch, pytest.raises(SeedError, match="enough"):
-        patch.setattr("training.test_trainer.train", lambda *given: train(*given, watch=stop_at_2))
+        patch.setattr(
+            "training.test_trainer.train", lambda *given, **_: train(*given, watch=stop_at_2)
+        )
         make_run(params, tmp_path / "b", **settings)
     assert json.loads((tmp_path / "b/checkpoint/latest.json").read_text())["step"] == 1
     again, rows = make_run(params, tmp_path / "b", **settings)

@@ -55,7 +55,7 @@ class Fallback:
             try:
                 return take(group, progress, left_out)
             except LossNotFinite as error:
-                left_out |= error.micro_batches
+                left_out |= set(error.args)
             except TorchDynamoException as error:
                 self._to_eager(error)
             except torch.OutOfMemoryError as error:

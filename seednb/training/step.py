@@ -27,12 +27,7 @@ from seednb.versions import Recipe
 
 
 class LossNotFinite(Exception):
-    """A loss was found not finite after its backward pass: the gradients have to be made again."""
-
-    def __init__(self, micro_batches: set[int]) -> None:
-        """The numbers of the micro-batches to leave out."""
-        super().__init__(f"loss not finite in micro-batches {sorted(micro_batches)}")
-        self.micro_batches = micro_batches
+    """A loss was found not finite after its backward pass; `args` are the micro-batches' numbers."""
 
 
 @dataclass
@@ -73,9 +68,8 @@ class Step:
 
         skipped = set(left_out)
         figures: list[dict[str, OnHost]] = []
-        for number, (batch, views, beta) in enumerate(
-            zip(batches, targets.views, betas, strict=True)
-        ):
+        parts = zip(batches, targets.views, betas, strict=True)
+        for number, (batch, views, beta) in enumerate(parts):
             # Student, and its distance from purified target and label at each answer token.
             student = self.student.hidden(batch) if number > 0 or first is None else first
             clean, noisy = (views.clean, views.noisy) if views else (None, None)
@@ -112,7 +106,7 @@ class Step:
         # Awaited while the backward pass runs, where it was not before.
         finite = [bool(of["loss"].values.isfinite().all()) for of in figures]
         if late := {number for number, is_finite in enumerate(finite) if not is_finite} - skipped:
-            raise LossNotFinite(late)
+            raise LossNotFinite(*late)
 
         # Clip, update.
         sum_gradients(self.parameters, self.accelerator)

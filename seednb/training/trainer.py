@@ -1,4 +1,4 @@
-"""The loop around `Step.take`: what a run is made of, resumes from, prefetches, and falls back to."""
+"""The loop around `Step.take`: what a run is made of, goes on from, and prefetches."""
 
 import time
 from collections import deque
@@ -75,19 +75,16 @@ def train(
         prepare(run)
     step = run.step
     main = step.accelerator.is_main_process
-    with tqdm(
-        total=len(run.groups),
-        desc=f"train {recipe.name}",
-        unit="step",
-        disable=hides_progress(main),
-    ) as bar:
+    name, hidden = f"train {recipe.name}", hides_progress(main)
+    with tqdm(total=len(run.groups), desc=name, unit="step", disable=hidden) as bar:
         run.tell(bar)
         in_flight: deque[tuple[int, StepResult, Row]] = deque()
         groups = timed(run.groups.from_step(run.first, bundle.device))
         for number, (waiting_s, (group, following)) in enumerate(groups, run.first + 1):
             if following and step.asynchronous:
                 step.targets.read_cached(following)
-            result = run.fallback.within_limits(step.take, group, run.progress(number))
+            progress = (number - 1) / max(1, len(run.groups) - 1)
+            result = run.fallback.within_limits(step.take, group, progress)
             if following:  # prefetched: a device never stands idle while the host launches a step
                 step.targets.of(following)
             more = {"epoch": group.epoch + 1, "waiting_s": waiting_s} | run.examine(number, group)
@@ -111,9 +108,7 @@ def train(
             bar.write(f"{shard} was damaged and deleted; the teacher was asked again")
     curve = pd.DataFrame(run.curve)
     if curve.empty or curve["loss"].isna().all():
-        raise SeedError(
-            f"training {recipe.name}: no finite loss in {len(curve)} steps; see {folder}"
-        )
+        raise SeedError(f"{name}: no finite loss in {len(curve)} steps; see {folder}")
     if main:
         with replacing(folder / ADAPTER) as partial:
             model.save_pretrained(str(partial))
@@ -143,7 +138,7 @@ class Run:
         examples = replace(examples, packed=packed)
         if not examples.layout.packs:
             self.remarks.append(
-                "one text a row: this model's positions do not let texts share an image"
+                "one text a row: this model's positions let no texts share an image"
             )
         self.params, self.cache = params, cache
         if params.shard_layers:
@@ -151,30 +146,24 @@ class Run:
             shard_layers(model, bundle.device)
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
-        layers = None
-        if params.compile_layers:
-            layers, remarks = compiled(model, bundle.device)
-            self.remarks += remarks
+        layers, remarks = compiled(model, bundle.device) if params.compile_layers else (None, [])
+        self.remarks += remarks
         if layers:
             layers.use(True)
         accelerator = Accelerator(cpu=bundle.device.type == "cpu")
-        distils = recipe.distill_weight > 0
-        purifies = distils and recipe.purified
+        purifies = (distils := recipe.distill_weight > 0) and recipe.purified
         process = accelerator.process_index, accelerator.num_processes
         self.groups = Groups(examples, recipe, params, purifies, process)
         parameters = [p for p in model.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(
-            parameters,
-            params.learning_rate * recipe.rate_factor,
-            weight_decay=0.0,
-            fused=bundle.device.type == "cuda" or None,  # None: as torch chooses
-        )
+        rate, on_gpu = params.learning_rate * recipe.rate_factor, bundle.device.type == "cuda"
+        fused = on_gpu or None  # None: as torch chooses
+        optimiser = torch.optim.AdamW(parameters, rate, weight_decay=0.0, fused=fused)
         selector = BetaSelector(
             params.beta_values, params.beta_quantiles, params.beta_window,
             recipe.beta_rule, params.beta_tau,
         )  # fmt: skip
         fixed = params.noise == "per_image_seed" and recipe.perturbation != "fgsm"
-        remembered = (CLEAN, NOISY) if fixed else (CLEAN,)
+        remembered = [CLEAN, NOISY][: 1 + fixed]
         teacher = Teacher(model, recipe, params.fgsm_step, cache, remembered) if distils else None
         student = AnswerLogits(model)  # not wrapped: the step itself sums the gradients
         objective = Objective(
@@ -201,7 +190,7 @@ class Run:
             max_grad_norm=params.max_grad_norm,
             probe=Probe(objective, teacher),
             sharded=params.shard_layers,
-            asynchronous=bundle.device.type == "cuda" and not params.shard_layers,
+            asynchronous=on_gpu and not params.shard_layers,
         )
         self.fallback = Fallback(self.step, layers, params.gradient_checkpointing, self.remarks)
         self.samples = Samples(model, bundle, examples)
@@ -210,10 +199,6 @@ class Run:
         self.first, self.curve = self.checkpoint.restore()
         self.started = time.perf_counter()
         student.train()
-
-    def progress(self, number: int) -> float:
-        """Share of the run that is over before a step, counted from 1."""
-        return (number - 1) / max(1, len(self.groups) - 1)
 
     def n_in_flight(self, number: int) -> int:
         """How many steps may be queued whose numbers are not awaited: none if any is to be kept."""
@@ -227,8 +212,7 @@ class Run:
         """
         if not is_due(number, len(self.groups), self.params.sample_every):
             return {}
-        layers = self.fallback.layers
-        if layers:
+        if layers := self.fallback.layers:
             layers.use(False)
         shift = self.step.probe.teacher_shift
         found = self.samples.figures() | shift(group, self.step.targets.device)

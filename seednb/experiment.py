@@ -39,8 +39,10 @@ from seednb.evaluate import (
     mention_tokens,
 )
 from seednb.examples import Examples
+from seednb.experiments.metrics import metric_rows
 from seednb.lock import alone
 from seednb.making import making
+from seednb.metrics.records import Answers
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import (
     Bundle,
@@ -54,7 +56,6 @@ from seednb.monitor import Bands, Watch, read_bands
 from seednb.monitor.bands import NO_BANDS
 from seednb.monitor.seen import Settings
 from seednb.preparation import Prepared, data_inputs, prepare
-from seednb.scoring import Answers, metric_rows
 from seednb.self_labels import self_labelled
 from seednb.teacher_cache import TeacherCache
 from seednb.trainer import ADAPTER, train
@@ -226,7 +227,7 @@ class Experiment:
             {
                 "answers": [str(answer.folder) for answer in answers.values()],
                 "parameters": self.params.values("evaluation"),
-                "code": code_fingerprint("scoring"),
+                "code": code_fingerprint("experiments.metrics"),
             },
         )
         file = stage.path("metrics.json")

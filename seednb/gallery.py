@@ -18,12 +18,12 @@ from seednb.decoding import generate
 from seednb.examples import Examples
 from seednb.experiment import Experiment
 from seednb.metrics import chair
+from seednb.metrics.records import Answers
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
 from seednb.plots import pictures as picture_sheet
 from seednb.purify import answer_confidence
-from seednb.scoring import Answers
 from seednb.summaries import caption_spans
 from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 

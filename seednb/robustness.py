@@ -188,8 +188,8 @@ def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
         {
             "model": model,
             "variant": variant.replace("{a_object}", "…"),
-            "same answer, %": _text(result.same, signed=False),
-            "accuracy, points": _text(result.accuracy, signed=True),
+            "same answer, %": result.same.text(),
+            "accuracy, points": result.accuracy.text(signed=True),
         }
         for (model, variant), result in found.items()
     )
@@ -219,10 +219,3 @@ def _parser(records: pd.DataFrame, parser: str) -> str:
 
 def _share(sums: Array) -> Array:
     return ratio(sums[..., 0], sums[..., 1])
-
-
-def _text(interval: Interval, signed: bool) -> str:
-    sign = "+" if signed else ""
-    numbers = (f"{100 * x:{sign}.1f}" for x in (interval.value, interval.low, interval.high))
-    value, low, high = (number.replace("-", "\u2212") for number in numbers)
-    return f"{value} [{low}, {high}]"

@@ -9,9 +9,10 @@ import pytest
 from seednb import kinds
 from seednb.config import load_params
 from seednb.errors import SeedError
+from seednb.experiments.metrics import metric_rows, select
+from seednb.metrics.records import Answers
 from seednb.metrics.vocabulary import Vocabulary
 from seednb.preparation import prepare, read_questions
-from seednb.scoring import Answers, metric_rows, select
 from seednb.significance import kinds_table
 
 ROOT = Path(__file__).parents[1]

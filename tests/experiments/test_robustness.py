@@ -20,7 +20,7 @@ from seednb.robustness import (
     table,
 )
 
-SMOKE = Path(__file__).parents[1] / "params/smoke.yaml"
+SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
 
 PROBES = [
     {"image": f"{n // 2}.jpg", "object": "umbrella", "label": "yes" if n % 2 else "no",

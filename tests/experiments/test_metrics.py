@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from seednb.config import load_params
+from seednb.experiments.metrics import metric_rows, select
 from seednb.metrics.probes import SPLITS
+from seednb.metrics.records import Answers
 from seednb.metrics.vocabulary import Vocabulary
-from seednb.scoring import Answers, metric_rows, select
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRESENT = {1: {"dog", "cat"}, 2: {"bus"}, 3: {"cup"}, 4: {"fork", "knife"}}
 CAPTIONS = {
     "base": ["A dog and a bus.", "A bus and a car.", "A cup.", "A fork."],

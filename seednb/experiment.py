@@ -230,7 +230,7 @@ class Experiment:
                 "code": code_fingerprint("experiments.metrics"),
             },
         )
-        file = stage.path("metrics.json")
+        file = stage.path("rows.json")
         with making(stage) as is_left:
             if is_left:
                 write_json(file, metric_rows(answers, self.data, self.params.evaluation))

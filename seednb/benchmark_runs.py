@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.answering import answer_file, check_questions, rank_file
 from seednb.artifacts import (
     Stage,
     code_fingerprint,
@@ -23,23 +22,26 @@ from seednb.artifacts import (
     read_json,
     write_json,
 )
-from seednb.benchmark_files import (
-    Absent,
-    CaptionSettings,
-    Folders,
-    Material,
-    pictures_asked,
-    read_benchmark,
-)
-from seednb.benchmark_scores import score_benchmark
 from seednb.comparing import BASE, Label
 from seednb.data.files import read_json_lines
 from seednb.data.instruct import read_pairs
 from seednb.data.leaks import refuse_leaks
 from seednb.errors import SeedError
+from seednb.evaluation.answer_files import answer_file, check_questions, rank_file
+from seednb.evaluation.benchmarks.base import (
+    Absent,
+    CaptionSettings,
+    Folders,
+    Material,
+)
+from seednb.evaluation.benchmarks.registry import (
+    BENCHMARKS,
+    benchmark_named,
+    read_benchmark,
+    score_benchmark,
+)
 from seednb.experiment import Experiment
 from seednb.model import Bundle, check_adapter, one_card_each
-from seednb.sources import BENCHMARKS
 
 Row = dict[str, Any]
 TRAINING = re.compile(r"^train-(?P<version>\w+)-(?P<labels>replay|truthful)-[0-9a-f]+$")
@@ -111,7 +113,7 @@ class Benchmarks:
             if any(row["benchmark"] == name for row in rows):
                 continue
             try:
-                self.folders.locate(name)
+                self.folders.locate(BENCHMARKS[name])
                 step = f"seednb evaluate --params params/{profile}.yaml --benchmarks {name}"
                 lines.append((name, f"its data is there; run: {step}"))
             except Absent as missing:
@@ -127,11 +129,8 @@ class Benchmarks:
         "unknown". Raises SeedError for unknown names, and for a benchmark that asks about training
         pictures, before anything is asked.
         """
-        unknown = [name for name in names if name not in BENCHMARKS]
-        if unknown:
-            raise SeedError(
-                f"benchmark {unknown[0]!r} is unknown; there are {', '.join(BENCHMARKS)}"
-            )
+        for name in names:
+            benchmark_named(name)
         contestants = [Contestant(BASE, None)]
         contestants += [Contestant.of(adapter)] if adapter else []
         trained = self._trained_pictures(adapter, trained_on)
@@ -141,7 +140,7 @@ class Benchmarks:
             except Absent as missing:
                 yield Outcome(name, [], [str(missing)])
                 continue
-            refuse_leaks(trained, pictures_asked(material), name)
+            refuse_leaks(trained, material.images(), name)
             yield self._outcome(material, contestants)
 
     def _outcome(self, material: Material, contestants: Sequence[Contestant]) -> Outcome:
@@ -163,7 +162,7 @@ class Benchmarks:
             {
                 "answers": {name: stage.key for name, stage in stages.items()},
                 "bootstrap": [params.resamples, params.bootstrap_seed],
-                "code": code_fingerprint("benchmark_scores"),
+                "code": code_fingerprint("evaluation.benchmarks"),
             },
         )
         if not stage.is_finished and one_card_each().is_main_process:
@@ -194,7 +193,7 @@ class Benchmarks:
                 "files": [fingerprint(file) for file in material.files],
                 "image_fit": params.data.image_fit,
                 "asking": {name: getattr(params.evaluation, name) for name in settings},
-                "code": code_fingerprint("answering", "benchmark_files"),
+                "code": code_fingerprint("evaluation.answer_files", "evaluation.benchmarks"),
             },
         )
         if stage.is_finished:

@@ -6,29 +6,16 @@ from typing import Any
 import pandas as pd
 
 from seednb.comparing import MENTIONS, THRESHOLD
+from seednb.evaluation.benchmarks.registry import BENCHMARKS
 from seednb.tables import interval_text
 
 Row = dict[str, Any]
-HEADLINES = {  # benchmark -> splits (None: all) and metrics that its papers print
-    "pope": (None, ("accuracy", "f1", "yes_ratio", "auc")),
-    "chair": (None, ("CHAIRi", "CHAIRs", "recall", "mentions")),
-    "vqav2": (("val2014",), ("accuracy",)),
-    "mme": (None, ("score",)),
-    "seedbench": (("seed_image",), ("accuracy",)),
-    "amber": (("generative", "discriminative"), ("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1")),
-    "hallusionbench": (("all",), ("aAcc", "fAcc", "qAcc", "easy", "hard")),
-}
 PLACE = ["benchmark", "split", "rule", "metric"]
 
 
 def headlines(rows: Sequence[Row]) -> list[Row]:
     """The rows that papers print; all splits of MME's tasks, question types and so on are left out."""
-    chosen = []
-    for row in rows:
-        splits, metrics = HEADLINES[row["benchmark"]]
-        if row["metric"] in metrics and (splits is None or row["split"] in splits):
-            chosen.append(row)
-    return chosen
+    return [row for row in rows if BENCHMARKS[row["benchmark"]].headline.has(row)]
 
 
 def level_table(rows: Sequence[Row]) -> pd.DataFrame:

@@ -72,25 +72,10 @@ def build_parser() -> Parser:
     _dry_run_option(verb)
 
     verb = add_verb(verbs, "evaluate", evaluate, "POPE and CHAIR of an adapter, or published benchmarks", "seednb evaluate --model runs/pocket/train-v7-replay-…/adapter --compare", "seednb evaluate --params params/llava-1.5-7b.yaml --benchmarks pope,chair,mme --model runs/…/adapter --json")  # fmt: skip
-    _params_options(verb)
-    verb.add_argument("--model", type=Path, help="adapter folder")
-    add_benchmark_options(verb)
-    verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
-    verb.add_argument("--contrast", action="store_true", help="decode from purified logits, too: -p contrast_beta=…, caption_beams=…")  # fmt: skip
-    verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
-    verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
-    _dry_run_option(verb)
+    verb.later = _evaluate_options
 
     verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --language zh --questions coco_pope_random.json --images val2014 --output zh.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark seedbench --by likelihood --questions SEED-Bench.json --images SEED-Bench-image --output likelihoods.jsonl")  # fmt: skip
-    _params_options(verb)
-    verb.add_argument("--benchmark", default="lines", help="lines (question_id, image, text), pope, vqa, mme, seedbench, amber or hallusionbench")  # fmt: skip
-    verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
-    verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
-    verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
-    verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
-    verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
-    verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")
-    verb.add_argument("--names", type=Path, help="object names for --language: CSV with columns en and CODE")  # fmt: skip
+    verb.later = _answer_options
 
     verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo", "seednb demo --image photo.jpg --model runs/pocket/train-v7-replay-…/adapter", "seednb demo --serve      (a local page for your own pictures)")  # fmt: skip
     _params_options(verb)
@@ -124,6 +109,32 @@ def build_parser() -> Parser:
         verbs, "params", params, "every parameter: default, range, unit, meaning", "seednb params"
     )
     return parser
+
+
+def _evaluate_options(verb: Parser) -> None:
+    _params_options(verb)
+    verb.add_argument("--model", type=Path, help="adapter folder")
+    add_benchmark_options(verb)
+    verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
+    verb.add_argument("--contrast", action="store_true", help="decode from purified logits, too: -p contrast_beta=…, caption_beams=…")  # fmt: skip
+    verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
+    verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
+    _dry_run_option(verb)
+
+
+def _answer_options(verb: Parser) -> None:
+    from seednb.evaluation.benchmarks.registry import ASKED, LINES
+
+    *names, last = (name for name in ASKED if name != LINES)
+    _params_options(verb)
+    verb.add_argument("--benchmark", default="lines", help=f"{LINES} (question_id, image, text), {', '.join(names)} or {last}")  # fmt: skip
+    verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
+    verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
+    verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
+    verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
+    verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
+    verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")
+    verb.add_argument("--names", type=Path, help="object names for --language: CSV with columns en and CODE")  # fmt: skip
 
 
 def _params_options(verb: Parser) -> None:
@@ -243,10 +254,12 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def answer(options: argparse.Namespace) -> None:
     """Answer what the output file does not answer yet."""
-    from seednb.answering import answer_file, rank_file, read_questions
+    from seednb.evaluation.answer_files import answer_file, rank_file
+    from seednb.evaluation.benchmarks.registry import read_questions
 
-    spoken = (options.language, options.names)
-    questions = read_questions(options.questions, options.images, options.benchmark, *spoken)
+    questions = read_questions(
+        options.questions, options.images, options.benchmark, options.language, options.names
+    )
     lab = _experiment(options)
     bundle = lab.adapted(options.model) if options.model else lab.bundle()
     pictures = bundle.pictures(options.images, lab.params.data.image_fit)

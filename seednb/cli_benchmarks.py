@@ -6,19 +6,22 @@ import sys
 from typing import Any
 
 from seednb.errors import SeedError
-from seednb.sources import BENCHMARKS
 from seednb.verbs import Parser
 
 
 def add_benchmark_options(verb: Parser) -> None:
     """The options of `evaluate` that go with --benchmarks."""
-    verb.add_argument("--benchmarks", default="", metavar="NAME,NAME", help="published benchmarks below benchmarks_dir: pope, chair, vqav2, mme, seedbench, amber, hallusionbench, or all; the base model and, with --model, the adapter")  # fmt: skip
+    from seednb.evaluation.benchmarks.registry import BENCHMARKS
+
+    verb.add_argument("--benchmarks", default="", metavar="NAME,NAME", help=f"published benchmarks below benchmarks_dir: {', '.join(BENCHMARKS)}, or all; the base model and, with --model, the adapter")  # fmt: skip
     verb.add_argument("--trained-on", metavar="PAIRS.json", help="the adapter's training pairs, to refuse benchmarks about the same pictures (default: the profile's); unknown: no such check")  # fmt: skip
     verb.add_argument("--json", action="store_true", help="with --benchmarks: rows as in metrics.json")  # fmt: skip
 
 
 def wanted(listed: str) -> list[str]:
     """The names of a comma-separated list, or every one for "all"."""
+    from seednb.evaluation.benchmarks.registry import BENCHMARKS
+
     names = [name.strip() for name in listed.split(",") if name.strip()]
     return list(BENCHMARKS) if names == ["all"] else names
 

@@ -5,7 +5,7 @@ is one of `metrics.json`: model, versus, benchmark, split, variant, metric, valu
 records. All rows of reports, ablations, sweeps and published benchmarks are made by `figure_rows`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,8 @@ import numpy as np
 import pandas as pd
 
 from seednb.errors import SeedError
-from seednb.metrics import chair, pope
-from seednb.metrics.controls import matched_mentions, refit_threshold
-from seednb.metrics.records import list_ids
-from seednb.metrics.sums import Statistic
-from seednb.metrics.vocabulary import Vocabulary
-from seednb.stats import (
-    Interval,
-    Resampled,
-    difference,
-    resample,
-    resample_auc,
-    two_way_bootstrap,
-)
+from seednb.evaluation.records import list_ids
+from seednb.stats import Interval, Resampled, Statistic, difference, resample, two_way_bootstrap
 
 Row = dict[str, Any]
 Runs = Mapping[Any, Resampled]  # seed of a training -> its figure; one that was not trained: None
@@ -33,7 +22,6 @@ Pair = tuple[str, str]  # model, versus
 BASE, METHOD = "base", "method"
 RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"
-MARGIN = "margin"
 
 
 @dataclass(frozen=True)
@@ -114,94 +102,17 @@ def compare_sums(
             model: {None: resample(counts, statistic, label.resamples, label.seed)}
             for model, counts in sums.items()
         }
-        yield from figure_rows(measured, _pairs(sums) if pairs is None else pairs, metric, label)
+        yield from figure_rows(
+            measured, pairs_with_base(sums) if pairs is None else pairs, metric, label
+        )
 
 
-def _pairs(models: Iterable[str]) -> list[Pair]:
+def pairs_with_base(models: Iterable[str]) -> list[Pair]:
     """Every other model with the base."""
     return [(model, BASE) for model in models if model != BASE and BASE in models]
 
 
-def compare_probes(records: Mapping[str, pd.DataFrame], parser: str, label: Label) -> Iterator[Row]:
-    """POPE: counts, the area under the ROC curve, and the base with its threshold re-fitted.
-
-    Records are `image`, `label`, `answer` and, for the last two, `margin`; without margins these
-    are left out. The control and whatever is compared with it are scored on half of the pictures.
-    """
-    if not all("image" in frame for frame in records.values()):
-        raise SeedError(
-            "the questions name no 'image', which intervals are made of; give POPE's file"
-        )
-    sums = {model: pope.per_image_sums(frame, parser) for model, frame in records.items()}
-    yield from compare_sums(sums, pope.STATISTICS, label)
-    ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
-    yield from _areas(ranked, label)
-    if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
-        yield from threshold_rows(records, parser, label)
-
-
-def has_margins(records: pd.DataFrame) -> bool:
-    """Whether every record has a margin."""
-    return MARGIN in records and bool(records[MARGIN].notna().all())
-
-
-def compare_captions(
-    captions: Mapping[str, Sequence[Row]],
-    truth: Mapping[Any, Any],
-    vocabulary: Vocabulary,
-    variant: str,
-    label: Label,
-    drop_unfinished: bool = False,
-) -> Iterator[Row]:
-    """CHAIR, and the base cut to as many mentions as each other model makes.
-
-    The control is named `mention_control`, or `mention_control (MODEL)` where there are several.
-    """
-
-    def count(rows: Sequence[Row], first: Mapping[str, int] | None = None) -> pd.DataFrame:
-        return chair.count(rows, truth, vocabulary, variant, drop_unfinished, first)
-
-    counts = {model: count(rows) for model, rows in captions.items()}
-    sums = {model: chair.per_image_sums(frame) for model, frame in counts.items()}
-    yield from compare_sums(sums, chair.STATISTICS, label)
-    others = [model for model in captions if model != BASE]
-    for model in others if BASE in captions else ():
-        wanted = int(counts[model]["n_mentions"].sum())
-        base = counts[BASE]
-        if wanted > base["n_mentions"].sum():
-            continue  # a model that says more needs no such control
-        said = dict(zip(base["image_id"].map(str), base["n_mentions"].map(int), strict=True))
-        kept = matched_mentions(said, wanted, label.seed)
-        control = chair.per_image_sums(count(captions[BASE], kept))
-        name = MENTIONS if len(others) == 1 else f"{MENTIONS} ({model})"
-        yield from _control_rows(name, control, sums, model, chair.STATISTICS, label)
-
-
-def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Row]:
-    settings = (
-        label.resamples // 2,
-        label.seed,
-    )  # a sorted sum over rows costs more than a product
-    areas = {
-        model: {None: resample_auc(f[MARGIN], f["label"] == "yes", f["image"], *settings)}
-        for model, f in records.items()
-    }
-    yield from figure_rows(areas, _pairs(records), "auc", label)
-
-
-def threshold_rows(records: Mapping[str, pd.DataFrame], parser: str, label: Label) -> Iterator[Row]:
-    """The base with its yes/no threshold re-fitted on half of the images, scored on the others."""
-    refitted = refit_threshold(records[BASE], label.seed)
-
-    def half(frame: pd.DataFrame) -> pd.DataFrame:
-        return pope.per_image_sums(frame[frame["image"].isin(refitted.images)], parser)
-
-    control = pope.per_image_sums(refitted.records, parser)
-    halves = {model: half(frame) for model, frame in records.items()}
-    yield from _control_rows(THRESHOLD, control, halves, None, pope.STATISTICS, label)
-
-
-def _control_rows(
+def control_rows(
     name: str,
     control: pd.DataFrame,
     sums: Mapping[str, pd.DataFrame],

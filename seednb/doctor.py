@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from seednb.artifacts import versions
-from seednb.benchmark_files import Folders
 from seednb.config import Params
 from seednb.errors import SeedError
-from seednb.inventory import benchmark_items, word_items
+from seednb.evaluation.benchmarks.base import COCO, HUB, Folders
+from seednb.evaluation.benchmarks.inventory import benchmark_items, word_items
 from seednb.planning import SHAPES, Card, Measured, card_named, card_table
-from seednb.sources import COCO, HUB
 from seednb.tables import as_text
 
 DOWNLOADS = {  # file or folder below data_root -> the command that brings it

@@ -4,11 +4,12 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from seednb.benchmark_files import Absent, Folders
 from seednb.cli_benchmarks import wanted
 from seednb.config import Params
 from seednb.doctor import inputs
 from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.base import Absent, Folders
+from seednb.evaluation.benchmarks.registry import benchmark_named
 from seednb.model import check_adapter
 from seednb.pipeline import Pipeline
 from seednb.terminal import table
@@ -88,7 +89,7 @@ def show_benchmarks(params: Params, options: Namespace) -> Iterator[str]:
 
 def _data_of(benchmark: str, folders: Folders) -> str:
     try:
-        return f"found {', '.join(map(str, folders.locate(benchmark)))}"
+        return f"found {', '.join(map(str, folders.locate(benchmark_named(benchmark))))}"
     except Absent as missing:
         return f"missing: {missing}"
 

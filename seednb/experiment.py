@@ -1,6 +1,5 @@
 """One profile at work: its data, trainings and answers, each made once and then found by its key."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -29,21 +28,20 @@ from seednb.data.instruct import Pair, read_pairs, write_pairs
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import TEMPLATES
 from seednb.data.regions import Box, boxes_by_name
+from seednb.data.vocabulary import find_mentions
 from seednb.decoding import MentionPenalty
 from seednb.errors import SeedError
-from seednb.evaluate import (
+from seednb.evaluation.evaluator import (
     Contrast,
     answer_probes,
     caption_pictures,
     match_mentions,
     mention_tokens,
 )
+from seednb.evaluation.records import Answers
 from seednb.examples import Examples
 from seednb.experiments.metrics import metric_rows
-from seednb.lock import alone
 from seednb.making import making
-from seednb.metrics.records import Answers
-from seednb.metrics.vocabulary import find_mentions
 from seednb.model import (
     Bundle,
     add_adapter,
@@ -165,13 +163,19 @@ class Experiment:
         }
         stage = Stage(self.runs, "labels-self", inputs)
         file = stage.path("pairs.json")
-        if not stage.is_finished:
-            with alone(stage.lock, stage.folder.name):
-                started = time.perf_counter()
+        with making(stage) as is_left:
+            if is_left:
                 bundle = self.bundle()
-                settings = (self.pictures("train", bundle), self.params.evaluation, self.template)
-                write_pairs(file, self_labelled(bundle, self.data.pairs["replay"][:n], *settings))
-                stage.finish(time.perf_counter() - started)
+                pairs = self_labelled(
+                    bundle,
+                    self.data.pairs["replay"][:n],
+                    self.pictures("train", bundle),
+                    self.params.evaluation,
+                    self.template,
+                    kept=file,
+                )
+                if one_card_each().is_main_process:
+                    write_pairs(file, pairs)
         return file
 
     def trained(self, version: str) -> Path | None:
@@ -360,7 +364,7 @@ class Experiment:
         inputs = self.common_inputs() | {
             "answering": model,
             "evaluation": self.params.values("evaluation"),
-            "code": code_fingerprint("evaluate", "preparation"),
+            "code": code_fingerprint("evaluation.evaluator", "preparation"),
             **more,
         }
         unasked = ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs", "probe_languages")

@@ -14,12 +14,12 @@ from seednb.data.batches import collate
 from seednb.data.images import load_image, resolve_image
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode, encode_prompt
+from seednb.data.vocabulary import find_mentions
 from seednb.decoding import generate
+from seednb.evaluation.benchmarks import chair
+from seednb.evaluation.records import Answers
 from seednb.examples import Examples
 from seednb.experiment import Experiment
-from seednb.metrics import chair
-from seednb.metrics.records import Answers
-from seednb.metrics.vocabulary import find_mentions
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
 from seednb.plots import pictures as picture_sheet

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.metrics.answers import parser_named
-from seednb.metrics.records import KINDS, Answers, kinds_asked
+from seednb.evaluation.parsers import parser_named
+from seednb.evaluation.records import KINDS, Answers, kinds_asked
 
 Row = dict[str, Any]
 

@@ -20,10 +20,11 @@ from seednb.data.curation import REASONS, Curator
 from seednb.data.files import Skipped, find_one, read_json, read_rows
 from seednb.data.instruct import Pair, build_conversations, summarise, to_pairs
 from seednb.data.pocket.files import write_world
+from seednb.data.probes import SPLITS, build_probes
+from seednb.data.vocabulary import Vocabulary
 from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.lock import alone
-from seednb.metrics.chair import Vocabulary, ground_truth
-from seednb.metrics.probes import SPLITS, build_probes
 
 LABELS = ("replay", "truthful")
 EXISTENCE = "existence"

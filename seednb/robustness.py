@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from seednb.answering import answer_file
 from seednb.artifacts import Stage, code_fingerprint, write_lines
 from seednb.data.files import read_json_lines
 from seednb.data.pictures import Pictures
-from seednb.evaluate import answer_probes
+from seednb.data.probes import with_article
+from seednb.evaluation.answer_files import answer_file
+from seednb.evaluation.benchmarks import pope
+from seednb.evaluation.evaluator import answer_probes
+from seednb.evaluation.parsers import language_named, parser_named, translate
 from seednb.experiment import Experiment
 from seednb.making import making
-from seednb.metrics import pope
-from seednb.metrics.languages import language_named, translate
-from seednb.metrics.probes import with_article
 from seednb.model import Bundle
 from seednb.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
 
@@ -114,7 +114,7 @@ def compare(
         raise ValueError("compare: the records are about other pictures, or in another order")
     parsers = [_parser(before, parser), _parser(after, parser)]
     said, says = (
-        frame["answer"].map(pope.parser_named(name))
+        frame["answer"].map(parser_named(name))
         for frame, name in zip((before, after), parsers, strict=True)
     )
     counts = pd.DataFrame({"same": (said == says).astype(int), "n": 1}).groupby(before["image"])
@@ -124,7 +124,7 @@ def compare(
     ]
     return Robustness(
         bootstrap(counts.sum(), _share, resamples, seed),
-        paired_bootstrap(sums[0], sums[1], pope.accuracy, resamples, seed),
+        paired_bootstrap(sums[0], sums[1], pope.STATISTICS["accuracy"], resamples, seed),
     )
 
 
@@ -148,7 +148,7 @@ def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Rob
 
 def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
     """A model's answers to each variant, asked once and then read from their stage."""
-    code = code_fingerprint("evaluate", "answering", "robustness")
+    code = code_fingerprint("evaluation.evaluator", "robustness")
     languages = spoken(lab.params.evaluation.probe_languages)
     inputs = {"answers": source, "code": code, "languages": list(languages)}
     stage = Stage(lab.runs, f"robust-{model}", inputs)

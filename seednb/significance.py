@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.metrics import pope
-from seednb.metrics.probes import SPLITS
-from seednb.metrics.records import Answers, kinds_asked
+from seednb.data.probes import SPLITS
+from seednb.evaluation.benchmarks import pope
+from seednb.evaluation.records import Answers, kinds_asked
 from seednb.stats import Interval, holm, images_to_resolve, mcnemar_exact
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from seednb.data.coco import CocoSplit
 from seednb.data.instruct import Pair
-from seednb.metrics.vocabulary import Vocabulary, find_mentions
+from seednb.data.vocabulary import Vocabulary, find_mentions
 from seednb.preparation import Prepared
 
 Row = dict[str, Any]

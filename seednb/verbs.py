@@ -4,7 +4,18 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-Parser = argparse.ArgumentParser
+
+class Parser(argparse.ArgumentParser):
+    """A parser that may add its options when it is asked for, so that other verbs need no imports."""
+
+    later: Callable[["Parser"], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, with all options."""
+        if self.later:
+            add, self.later = self.later, None
+            add(self)
+        return super().parse_known_args(args, namespace)
 
 
 def add_verb(

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from seednb.data.pocket.files import write_world
-from seednb.metrics.probes import SPLITS, build_probes
+from seednb.data.probes import SPLITS, build_probes
 
 N = 4  # pictures
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 
-from seednb import answering, artifacts, evaluate, journal
+from seednb import artifacts, journal
 from seednb.config import load_params
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
+from seednb.evaluation import answer_files
 from seednb.experiment import Experiment
 from seednb.model import load_bundle
 
@@ -60,7 +61,7 @@ def killed_at_append(count: int, torn: int) -> Work:
             die()
 
     def harm() -> None:
-        journal.append_lines = answering.append_lines = append_and_die
+        journal.append_lines = answer_files.append_lines = append_and_die
 
     return harm
 
@@ -122,7 +123,7 @@ def evaluation(folder: Path) -> dict[str, object]:
     """Killed in every second chunk, its line torn; counts how often a chunk was kept."""
     records = "smoke/answers-base-*/*.jsonl"
     asked = folder / "asked.txt"
-    share = evaluate.Journal.add
+    share = journal.Journal.add
 
     def add(self: journal.Journal, chunk: int, results: list) -> None:
         share(self, chunk, results)
@@ -130,12 +131,12 @@ def evaluation(folder: Path) -> dict[str, object]:
             lines.write(f"{self.file.name} {chunk}\n")
 
     assert live(lambda: lab(folder / "whole").answers("base")) == "done"
-    evaluate.Journal.add = add
+    journal.Journal.add = add
     lives = []
     while not lives or lives[-1] == "killed":
         harm = killed_at_append(2, torn=9)
         lives.append(live(lambda: lab(folder / "killed").answers("base"), harm))
-    evaluate.Journal.add = share
+    journal.Journal.add = share
     whole, again = (bytes_of(folder / name, records) for name in ("whole", "killed"))
     times = asked.read_text().splitlines()
     left = bytes_of(folder / "killed", "smoke/**/*.journal")
@@ -161,7 +162,7 @@ def answers(folder: Path, world: Path) -> dict[str, object]:
         def work() -> None:
             bundle = load_bundle(str(ROOT / params.model.model), params.model)
             pictures = bundle.pictures(world, "pad")
-            answering.answer_file(bundle, rows, pictures, output, settings, PLAIN)
+            answer_files.answer_file(bundle, rows, pictures, output, settings, PLAIN)
 
         return work
 

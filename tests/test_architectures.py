@@ -28,7 +28,7 @@ from seednb.config import load_params
 from seednb.data.instruct import Pair
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
-from seednb.evaluate import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, Bundle, add_adapter
 from seednb.perturb import View

@@ -10,14 +10,15 @@ from noise_pictures import Noise
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from seednb import attention, compiling, evaluate
+from seednb import attention, compiling
 from seednb.attention import NAME, skips_blocks
 from seednb.compiling import Compiled
 from seednb.config import load_params
 from seednb.data.joined import BLOCK, block_mask
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
-from seednb.evaluate import Contrast, answer_probes
+from seednb.evaluation import evaluator
+from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.examples import Examples
 from seednb.model import AnswerLogits, add_adapter, load_bundle
 from seednb.trainer import train
@@ -199,7 +200,7 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
         for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
     ]
     monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend="aot_eager"))
-    monkeypatch.setattr(evaluate, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
+    monkeypatch.setattr(evaluator, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [
             answer_probes(

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from benchmark_samples import write_benchmarks
 
-from seednb import answering
 from seednb.benchmark_runs import Benchmarks, Contestant, scored_rows
-from seednb.benchmark_tables import HEADLINES, compact, difference_table, headlines, level_table
+from seednb.benchmark_tables import compact, difference_table, headlines, level_table
 from seednb.cli import main
 from seednb.errors import SeedError
+from seednb.evaluation import answer_files
+from seednb.evaluation.benchmarks.registry import BENCHMARKS
 from seednb.experiment import Experiment
 from seednb.model import add_adapter
-from seednb.sources import BENCHMARKS
 
 ROOT = Path(__file__).parents[1]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -66,13 +66,13 @@ def asked(monkeypatch):
     """The questions that reach a model from now on."""
     seen = []
     for name in ("generate", "choice_likelihoods"):
-        original = getattr(answering, name)
+        original = getattr(answer_files, name)
 
         def counted(bundle, questions, *rest, original=original, **named):
             seen.extend(questions)
             return original(bundle, questions, *rest, **named)
 
-        monkeypatch.setattr(answering, name, counted)
+        monkeypatch.setattr(answer_files, name, counted)
     return seen
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_is_killed_anywhere_repeats_and_loses_nothing(
     seen = asked(monkeypatch)
     n_alive = 2
     for name in ("generate", "choice_likelihoods"):
-        original = getattr(answering, name)
+        original = getattr(answer_files, name)
 
         def dying(*arguments, original=original, **named):
             nonlocal n_alive
@@ -207,7 +207,7 @@ def test_a_run_that_is_killed_anywhere_repeats_and_loses_nothing(
                 raise Killed
             return original(*arguments, **named)
 
-        monkeypatch.setattr(answering, name, dying)
+        monkeypatch.setattr(answer_files, name, dying)
     n_kills = 0
     while n_kills < 20:
         n_alive = 2
@@ -299,7 +299,7 @@ def test_tables_put_models_side_by_side(data, adapter, pairs, tmp_path):
     lab = laboratory(data, tmp_path)
     rows = [r for one in Benchmarks(lab).run(["pope", "mme"], adapter, pairs) for r in one.rows]
     shown = headlines(rows)
-    assert {row["metric"] for row in shown} == set(HEADLINES["pope"][1]) | {"score"}
+    assert {row["metric"] for row in shown} == set(BENCHMARKS["pope"].headline.metrics) | {"score"}
     levels, differences = level_table(shown), difference_table(shown)
     assert list(levels.columns)[:6] == ["benchmark", "split", "rule", "metric", "base", "v7"]
     assert "base" not in differences and "threshold_control" in differences

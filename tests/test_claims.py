@@ -25,9 +25,9 @@ from seednb.claims.registry import CHECKS, run_check
 from seednb.claims.verdicts import COLUMNS, interval_verdict
 from seednb.cli import build_parser
 from seednb.config import load_params, parse_override
+from seednb.data.probes import SPLITS
 from seednb.errors import SeedError
-from seednb.metrics import chair, pope
-from seednb.metrics.probes import SPLITS
+from seednb.evaluation.benchmarks import chair, pope
 from seednb.versions import RECIPES
 
 LEVELS = ["1.1", "0.8", "0.6", "0.4"]

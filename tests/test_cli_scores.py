@@ -10,7 +10,7 @@ import pytest
 
 from seednb.cli import build_parser, main
 from seednb.data.pocket.files import write_world
-from seednb.metrics import mme
+from seednb.evaluation.benchmarks import mme
 
 SMOKE = Path(__file__).parents[1] / "params/smoke.yaml"
 YES_AND_NO = (("cup", "Yes"), ("bus", "No"))

@@ -58,7 +58,7 @@ def captioner(lab):
 
 
 def test_the_base_caption_is_that_of_the_model_without_an_adapter(lab, captioner):
-    from seednb.evaluate import caption_pictures
+    from seednb.evaluation.evaluator import caption_pictures
 
     pictures = validation_pictures(lab, 3)
     bundle = lab.bundle()

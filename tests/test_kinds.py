@@ -8,10 +8,10 @@ import pytest
 
 from seednb import kinds
 from seednb.config import load_params
+from seednb.data.vocabulary import Vocabulary
 from seednb.errors import SeedError
+from seednb.evaluation.records import Answers
 from seednb.experiments.metrics import metric_rows, select
-from seednb.metrics.records import Answers
-from seednb.metrics.vocabulary import Vocabulary
 from seednb.preparation import prepare, read_questions
 from seednb.significance import kinds_table
 

@@ -16,10 +16,10 @@ from seednb.config import LARGEST, SECTIONS, load_params, parse_override
 from seednb.data.batches import LENGTH_STEP, Layout, collate
 from seednb.data.prompts import Encoded
 from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.pope import COUNTS, outcomes
+from seednb.evaluation.parsers import PARSERS, parse_answer
+from seednb.evaluation.words import VQA_RULES, normalise
 from seednb.losses import DIVERGENCES, cross_entropy, seed_loss
-from seednb.metrics.answers import PARSERS, parse_answer
-from seednb.metrics.pope import COUNTS, outcomes
-from seednb.metrics.vqa_words import RULES, normalise
 from seednb.purify import MIN_HISTORY, BetaSelector, answer_confidence, purify_logits
 from seednb.stats import bootstrap, holm, mcnemar_exact, paired_bootstrap, ratio
 
@@ -73,7 +73,7 @@ def test_each_answer_is_counted_at_most_once_and_right_ones_by_their_label(rows,
 
 
 @few
-@given(text=st.text(), rule=st.sampled_from(RULES), n=st.integers(0, 10))
+@given(text=st.text(), rule=st.sampled_from(VQA_RULES), n=st.integers(0, 10))
 def test_normalised_answers_ignore_articles_and_the_writing_of_numbers(text, rule, n):
     said = normalise(text, rule)
     assert said == " ".join(said.split())

@@ -9,8 +9,8 @@ from report_samples import HOSTILE, SPANS, row
 
 from seednb import plots
 from seednb.data.instruct import Pair
+from seednb.data.vocabulary import Vocabulary
 from seednb.gallery import LIKELY, N_WORDS, _candidates
-from seednb.metrics.vocabulary import Vocabulary
 from seednb.summaries import label_errors, label_honesty, rank_table, same_picture
 from seednb.tables import CHAIR_COLUMNS, as_command, interval_text, metric_table, readable, reading
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seednb.metrics.probes import SPLITS
-from seednb.metrics.records import Answers
+from seednb.data.probes import SPLITS
+from seednb.evaluation.records import Answers
 from seednb.significance import mcnemar_table, resolution_table, stars
 from seednb.stats import Interval, images_to_resolve
 

@@ -25,7 +25,7 @@ from seednb.data.batches import collate
 from seednb.data.pocket.quiz import KINDS
 from seednb.data.prompts import PLAIN, encode
 from seednb.errors import SeedError
-from seednb.evaluate import Contrast, answer_probes
+from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.examples import Examples, Groups
 from seednb.model import (
     PROJECTIONS,

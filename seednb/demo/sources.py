@@ -6,10 +6,11 @@ from pathlib import Path
 from seednb.data.coco import load_split
 from seednb.data.files import read_json
 from seednb.data.images import load_image
+from seednb.data.vocabulary import Vocabulary
 from seednb.demo.captioner import Picture
 from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.experiment import Experiment
-from seednb.metrics.chair import Vocabulary, ground_truth
 from seednb.model import check_adapter
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

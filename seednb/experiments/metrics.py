@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import Label, Pair, Row, figure_rows, threshold_rows
+from seednb.comparing import Label, Pair, Row, figure_rows
 from seednb.config import EvaluationParams
-from seednb.metrics import chair, pope
-from seednb.metrics.probes import SPLITS
-from seednb.metrics.records import KINDS, Answers, kinds_asked
+from seednb.data.probes import SPLITS
+from seednb.evaluation.benchmarks import chair, pope
+from seednb.evaluation.records import KINDS, Answers, kinds_asked
 from seednb.preparation import Prepared
-from seednb.stats import Resampled, resample, resample_auc
+from seednb.stats import Resampled, resample
 
 Seeds = Mapping[Any, Answers]  # seed of a training -> its answers; of what was not trained: None
 # Comparisons other than with the base model: (model, versus).
@@ -60,9 +60,7 @@ class Part:
         frame = pd.DataFrame(rows)
         sums = pope.per_image_sums(frame, params.pope_parser)
         found = {name: resample(sums, f, *settings) for name, f in pope.STATISTICS.items()}
-        half = params.resamples // 2  # a sorted sum over rows costs more than a product of sums
-        ranked = (frame["margin"], frame["label"] == "yes", frame["image"])
-        return found | {"auc": resample_auc(*ranked, half, params.bootstrap_seed)}
+        return found | {"auc": pope.area(frame, params.resamples, params.bootstrap_seed)}
 
 
 CAPTIONS = Part("chair", None, "captions.jsonl")
@@ -95,8 +93,8 @@ def part_rows(
         for model, runs in asked.items()
     }
     label = label_of(part, asked, params)
-    first = next(iter(next(iter(figures.values())).values()), {}) if figures else {}
-    for metric in first:
+    every = (name for runs in figures.values() for found in runs.values() for name in found)
+    for metric in dict.fromkeys(every):
         measured = {
             model: {seed: found[metric] for seed, found in runs.items()}
             for model, runs in figures.items()
@@ -129,7 +127,7 @@ def metric_rows(
                 m: pd.DataFrame(part.records(answers[m])) for m in ("base", "v7") if m in once
             }
             label = label_of(part, {"base": once["base"]}, params)
-            rows += threshold_rows(frames, params.pope_parser, label)
+            rows += pope.threshold_rows(frames, params.pope_parser, label)
     return rows
 
 

@@ -12,8 +12,8 @@ from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.quiz import KINDS, quiz
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, Scene, World, make_scene
 from seednb.data.prompts import PLAIN, Encoded, encode_prompt
+from seednb.data.vocabulary import Vocabulary, find_mentions
 from seednb.decoding import generate
-from seednb.metrics.vocabulary import Vocabulary, find_mentions
 from seednb.model import AnswerLogits, Bundle
 from seednb.pocket_base.material import through_jpeg
 

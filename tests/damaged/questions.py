@@ -2,7 +2,7 @@
 
 import json
 
-from seednb.answering import read_questions
+from seednb.evaluation.benchmarks.registry import read_questions
 
 from .case import ERROR, WORKS, Case
 from .pictures import encoded, photo

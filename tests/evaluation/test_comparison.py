@@ -8,16 +8,11 @@ import pandas as pd
 import pytest
 
 from seednb.cli import main
-from seednb.comparing import (
-    BASE,
-    METHOD,
-    compare_captions,
-    compare_probes,
-    method_and_base,
-    paired,
-)
-from seednb.metrics.controls import auc
-from seednb.metrics.vocabulary import Vocabulary
+from seednb.comparing import BASE, METHOD, method_and_base, paired
+from seednb.data.vocabulary import Vocabulary
+from seednb.evaluation.benchmarks.chair import compare_captions
+from seednb.evaluation.benchmarks.pope import compare_probes
+from seednb.evaluation.controls import auc
 from seednb.stats import Resampled
 
 RNG = np.random.default_rng(11)

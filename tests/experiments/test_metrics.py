@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from seednb.config import load_params
+from seednb.data.probes import SPLITS
+from seednb.data.vocabulary import Vocabulary
+from seednb.evaluation.records import Answers
 from seednb.experiments.metrics import metric_rows, select
-from seednb.metrics.probes import SPLITS
-from seednb.metrics.records import Answers
-from seednb.metrics.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 PRESENT = {1: {"dog", "cat"}, 2: {"bus"}, 3: {"cup"}, 4: {"fork", "knife"}}

@@ -11,9 +11,9 @@ import yaml
 
 from seednb.config import SECTIONS, RunParams, load_params, suggestion
 from seednb.errors import SeedError
+from seednb.evaluation.records import KINDS
 from seednb.experiment import ANSWERING
 from seednb.experiments.sweep.variants import Cell, Variant
-from seednb.metrics.records import KINDS
 
 BENCHMARKS = ("chair", "pope", KINDS)
 KEYS = ("params", "version", "grid", "seeds", "benchmarks")

@@ -13,11 +13,11 @@ from typing import Any
 
 from seednb.artifacts import LOCK, Stage, code_fingerprint, read_json, write_json, write_lines
 from seednb.data.files import read_json_lines
-from seednb.evaluate import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.records import Answers
 from seednb.experiment import Experiment
 from seednb.lock import alone
 from seednb.making import making
-from seednb.metrics.records import Answers
 from seednb.trainer import ADAPTER
 
 Row = dict[str, Any]
@@ -115,7 +115,7 @@ class Cell:
             "evaluation": lab.params.values("evaluation"),
             "pictures": [self.images, lab.params.ablation.ablation_images],
             "contrast": variant.contrast,
-            "code": code_fingerprint("evaluate", "preparation"),
+            "code": code_fingerprint("evaluation.evaluator", "preparation"),
         }
         return Stage(lab.runs, f"ablation-{variant.version}", inputs)
 

@@ -1,0 +1,347 @@
+"""AMBER (Wang et al., 2023): descriptions and yes/no answers scored without a language model.
+
+Generative: CHAIR (unsafe nouns / nouns), Cover (truth words named / truth words), Hal (descriptions
+with an unsafe noun) and Cog (hallucination targets named / targets). Discriminative: the positive
+class is "no", so precision is right no / said no and recall right no / gold no; only "Yes" and
+"No" to the letter are answers. Every denominator starts at .001, as in the official script; `printed` holds
+its own output.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seednb.comparing import Label, compare_sums
+from seednb.data.files import read_json, read_rows
+from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.base import (
+    GITHUB,
+    OFFICIAL,
+    YES_NO,
+    Answers,
+    Asked,
+    Benchmark,
+    CaptionSettings,
+    Download,
+    Folders,
+    Headline,
+    Material,
+    Record,
+    Remarks,
+    Scored,
+    answer_options,
+    columns_of,
+    get,
+    option,
+)
+from seednb.evaluation.records import Row, counts_of, coverage, figures_of, pair_by_id, summed
+from seednb.evaluation.words import (
+    Similarity,
+    WordLists,
+    count_description,
+    exact_similarity,
+    lemmas,
+    spacy_similarity,
+)
+from seednb.stats import Array, Statistic
+
+PART_OF = {  # type in annotations.json -> part; relation is written both ways there
+    "generative": "generative",
+    "discriminative-hallucination": "existence",
+    "discriminative-attribute-state": "state",
+    "discriminative-attribute-number": "number",
+    "discriminative-attribute-action": "action",
+    "discriminative-relation": "relation",
+    "relation": "relation",
+}
+ATTRIBUTES = ("state", "number", "action")
+DISCRIMINATIVE = ("existence", *ATTRIBUTES, "relation")
+GROUPS = {"discriminative": DISCRIMINATIVE, "attribute": ATTRIBUTES} | {
+    name: (name,) for name in DISCRIMINATIVE
+}
+PARTS = {"all": ("generative", *DISCRIMINATIVE), "generative": ("generative",)} | {
+    name: GROUPS[name] for name in ("discriminative", "existence", "attribute", "relation")
+}  # what can be asked for -> the parts that it holds
+Count = Callable[[Row, str], dict[str, int]]  # of an annotation and its answer
+START = 0.001  # of every denominator, so that none is 0
+DATA = ("annotations.json", "relation.json", "safe_words.txt")
+AMBER = Download(
+    "amber",
+    "AMBER",
+    f"{GITHUB}/junyangwang0410/AMBER",
+    "Apache-2.0; pictures: see source",
+    (*((f"AMBER/data/{name}",) for name in DATA), ("AMBER/data/query/query_all.json",), ("AMBER/image", "AMBER/images", "AMBER/data/image")),
+    (f"git clone {GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
+)  # fmt: skip
+
+
+def read_truth(folder: Path) -> tuple[list[Record], WordLists]:
+    """The annotations and word lists in the `data` folder of AMBER's repository."""
+    for name in DATA:
+        if not (folder / name).is_file():
+            raise SeedError(
+                f"{folder / name} is missing; give the folder data/ of AMBER's repository, with "
+                f"{', '.join(DATA)}"
+            )
+    annotations, *words = (folder / name for name in DATA)
+    return read_rows(annotations), WordLists.read(*words)
+
+
+def read_questions(file: Path) -> list[Record]:
+    """query_all.json or one of its parts; the scorer wants `id` and `response`."""
+    rows = read_json(file)
+    if not isinstance(rows, list):
+        raise SeedError(f"{file}: not a list of queries; give AMBER's query_all.json")
+    return [
+        {
+            "question_id": get(row, "id", file),
+            "image": get(row, "image", file),
+            "text": get(row, "query", file),
+            "entry": {"id": row["id"]},
+            "reply": "response",
+            "yes_no": () if str(row["query"]).startswith("Describe") else YES_NO,
+        }
+        for row in rows
+    ]
+
+
+def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+    """All queries, the annotations, and the image of each query."""
+    *files, queries, images = folders.locate(BENCHMARK)
+    annotations, lists = read_truth(files[0].parent)
+    questions = read_questions(queries)
+    truth = {
+        "annotations": annotations,
+        "lists": lists,
+        "image_of": {str(row["question_id"]): row["image"] for row in questions},
+    }
+    return Material("amber", (Asked("answers", questions, images),), truth, (queries, *files))
+
+
+def score(
+    annotations: Sequence[Row],
+    answers: Sequence[Row],
+    lists: WordLists,
+    similarity: Similarity,
+    part: str = "all",
+    allow_partial: bool = False,
+) -> dict[str, Any]:
+    """Counts and figures of one part, or of all.
+
+    Answers are `id` and `response`; those to other parts are left out, as the official script
+    does. `printed` holds the percentages that it prints: it rounds precision and recall before F1,
+    the other figures here are not rounded. Raises SeedError for ids that do not fit, unknown parts
+    and types, and answers without text.
+    """
+    if part not in PARTS:
+        raise SeedError(f"AMBER part {part!r} is unknown; use one of {', '.join(PARTS)}")
+    part_of = {str(row.get("id")): _part_of(row) for row in annotations}
+    wanted = [row for row in annotations if _part_of(row) in PARTS[part]]
+    # an id that no annotation has stays, so that it is named
+    given = [row for row in answers if part_of.get(str(row.get("id"))) in (None, *PARTS[part])]
+    pairs = pair_by_id(wanted, given, allow_partial, key="id")
+    scores: dict[str, Any] = {"part": part, **coverage(len(wanted), len(pairs))}
+    texts = [(row, _response(answer)) for row, answer in pairs]
+    describe = description_counter(lists, similarity)
+    if counts := [describe(row, text) for row, text in texts if _part_of(row) == "generative"]:
+        scores["generative"] = _generative(counts)
+    for name, parts in GROUPS.items():
+        if set(parts) <= set(PARTS[part]):
+            counts = [count_judgement(row, text) for row, text in texts if _part_of(row) in parts]
+            scores |= {name: _discriminative(name, counts)} if counts else {}
+    return scores
+
+
+def picture_sums(
+    annotations: Sequence[Row],
+    answers: Sequence[Row],
+    parts: Sequence[str],
+    count: Count,
+    image_of: Mapping[str, str],
+) -> pd.DataFrame:
+    """Counts of each picture's answers in some parts; `image_of` names the picture of each id."""
+    wanted = [row for row in annotations if _part_of(row) in parts]
+    ids = {str(row["id"]) for row in wanted}
+    given = [row for row in answers if str(row.get("id")) in ids]
+    pairs = pair_by_id(wanted, given, key="id")
+    counts = [count(row, _response(answer)) for row, answer in pairs]
+    return summed(counts, [image_of[str(row["id"])] for row, _ in pairs])
+
+
+def description_counter(lists: WordLists, similarity: Similarity) -> Count:
+    """Counts a description, as `count_description` does."""
+    return lambda row, text: {"n": 1} | count_description(text, row, lists, similarity)
+
+
+def count_judgement(row: Row, text: str) -> dict[str, int]:
+    """Counts of one yes/no answer."""
+    gold = _gold(row)
+    return {
+        "n": 1,
+        "n_right": int(gold == text),
+        "n_gold_no": int(gold == "No"),
+        "n_said_no": int(text == "No"),
+        "n_right_no": int(gold == text == "No"),
+        "n_unclear": int(text not in ("Yes", "No")),
+    }
+
+
+def description_statistics(columns: Sequence[str]) -> dict[str, Statistic]:
+    """The generative figures of summed counts, with the official script's denominators."""
+
+    def share(part: str, whole: str) -> Statistic:
+        top, bottom = columns.index(part), columns.index(whole)
+        return lambda sums: sums[..., top] / (sums[..., bottom] + START)
+
+    clean = share("n_clean", "n")
+    return {
+        "CHAIR": share("n_unsafe", "n_nouns"),
+        "Cover": share("n_covered", "n_truth"),
+        "Hal": lambda sums: 1 - clean(sums),
+        "Cog": share("n_hit", "n_targets"),
+    }
+
+
+def judgement_statistics(columns: Sequence[str], group: str) -> dict[str, Statistic]:
+    """The yes/no figures of summed counts, with the official script's denominators."""
+
+    def figure(name: str, sums: Array) -> Array:
+        counts = {count: sums[..., place] for place, count in enumerate(columns)}
+        return np.asarray(_judgement_figures(counts, group)[name])
+
+    return {name: partial(figure, name) for name in ("accuracy", "precision", "recall", "f1")}
+
+
+def _judgement_figures(counts: Mapping[str, Any], group: str) -> dict[str, Any]:
+    # the script adds up the three attributes' denominators, and has its own start for each F1
+    start = START * len(ATTRIBUTES) if group == "attribute" else START
+    figures = {
+        "accuracy": counts["n_right"] / (counts["n"] + start),
+        "precision": counts["n_right_no"] / (counts["n_said_no"] + start),
+        "recall": counts["n_right_no"] / (counts["n_gold_no"] + start),
+    }
+    return figures | {"f1": _f1(figures["precision"], figures["recall"], group)}
+
+
+def _generative(counts: Sequence[dict[str, int]]) -> dict[str, Any]:
+    sums = pd.DataFrame(counts).sum()
+    figures = figures_of(description_statistics(list(sums.index)), sums)
+    return {**counts_of(sums), **figures, "printed": _percent(figures)}
+
+
+def _discriminative(name: str, judged: Sequence[dict[str, int]]) -> dict[str, Any]:
+    counts = counts_of(pd.DataFrame(judged).sum())
+    figures = _judgement_figures(counts, name)
+    printed = _percent({key: figures[key] for key in ("accuracy", "precision", "recall")})
+    f1 = _f1(printed["precision"] / 100, printed["recall"] / 100, name)
+    return {**counts, **figures, "printed": printed | {"f1": round(f1 * 100, 1)}}
+
+
+def _percent(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value * 100, 1) for name, value in figures.items()}
+
+
+def _f1(precision: Any, recall: Any, group: str) -> Any:
+    start = 0.001 if group == "existence" else 0.0001
+    return 2 * precision * recall / (precision + recall + start)
+
+
+def _part_of(annotation: Row) -> str:
+    kind = annotation.get("type")
+    if not isinstance(kind, str) or kind not in PART_OF:
+        raise SeedError(
+            f"AMBER annotation {annotation.get('id')}: type {kind!r} is unknown; use the "
+            "repository's data/annotations.json"
+        )
+    return PART_OF[kind]
+
+
+def _gold(annotation: Row) -> str:
+    label = annotation.get("truth")
+    if label not in ("yes", "no"):
+        raise SeedError(
+            f"AMBER annotation {annotation.get('id')}: truth {label!r} must be yes or no; use the "
+            "repository's data/annotations.json"
+        )
+    return str(label).capitalize()
+
+
+def _response(answer: Row) -> str:
+    text = answer.get("response")
+    if not isinstance(text, str):
+        raise SeedError(f"AMBER answer {answer.get('id')} has no text 'response'; add it")
+    return text
+
+
+def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+    """Rows of each group of yes/no questions and, if the word data is there, of descriptions."""
+    annotations, image_of = truth["annotations"], truth["image_of"]
+    lines = {model: parts["answers"] for model, parts in answers.items()}
+    for group, parts in GROUPS.items():
+        sums = {
+            model: picture_sums(annotations, said, parts, count_judgement, image_of)
+            for model, said in lines.items()
+        }
+        if columns := columns_of(sums):
+            here = replace(label, split=group, variant=OFFICIAL)
+            yield from compare_sums(sums, judgement_statistics(columns, group), here)
+    try:
+        lemmas("a word")
+    except SeedError as problem:
+        remarks.lacking.append(f"amber, descriptions: {problem}")
+        return
+    try:
+        similarity, variant = spacy_similarity(), OFFICIAL
+    except SeedError as problem:
+        similarity, variant = exact_similarity, "exact words, not official"
+        remarks.lacking.append(
+            f"amber, descriptions: scored without near-synonyms, because {problem}"
+        )
+    describe = description_counter(truth["lists"], similarity)
+    sums = {
+        model: picture_sums(annotations, said, ("generative",), describe, image_of)
+        for model, said in lines.items()
+    }
+    if columns := columns_of(sums):
+        here = replace(label, split="generative", variant=variant)
+        yield from compare_sums(sums, description_statistics(columns), here)
+
+
+def score_files(options: Namespace) -> Scored:
+    """Responses by id; spaCy is loaded only for descriptions."""
+    annotations, lists = read_truth(options.data)
+    answers = read_rows(options.answers)
+    describes = "generative" in PARTS.get(options.part, ())
+    by_spacy = describes and options.similarity == "spacy"
+    similarity = spacy_similarity() if by_spacy else exact_similarity
+    scores = score(annotations, answers, lists, similarity, options.part, options.allow_partial)
+    return Scored(scores | ({"similarity": options.similarity} if describes else {}))
+
+
+BENCHMARK = Benchmark(
+    name="amber",
+    title="AMBER descriptions and yes/no answers",
+    position=6,
+    downloads=(AMBER,),
+    headline=Headline(("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1"), splits=("generative", "discriminative")),
+    read_files=read_files,
+    read_questions=read_questions,
+    compare=compare,
+    score_files=score_files,
+    options=(
+        option("--data", "data folder of AMBER's repository", required=True, type=Path),
+        *answer_options("id and response (JSON list)"),
+        option("--part", "all, generative, discriminative, existence, attribute or relation", default="all"),
+        option("--similarity", "near-synonyms of the generative part; exact needs no spaCy, but is not the official rule", default="spacy", choices=("spacy", "exact")),
+    ),
+    examples=(
+        "seednb score amber --data AMBER/data --answers answers.json --json",
+        "seednb score amber --data AMBER/data --answers answers.json --part discriminative --json",
+    ),
+)  # fmt: skip

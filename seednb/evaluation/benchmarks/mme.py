@@ -1,0 +1,342 @@
+"""MME (Fu et al., 2023): two yes/no questions a picture, in fourteen tasks.
+
+acc is the share of questions answered rightly, acc+ that of pictures with both right, and a task's
+score 100 (acc + acc+), at most 200. Perception is the sum of ten tasks, cognition of four, and the
+hallucination subset of four of the ten (at most 800).
+"""
+
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seednb.comparing import Label, compare_sums
+from seednb.data.files import read_lines, read_rows
+from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.base import (
+    AS_JSON,
+    GITHUB,
+    HUB,
+    OFFICIAL,
+    ONE_WORD,
+    YES_NO,
+    Answers,
+    Asked,
+    Benchmark,
+    CaptionSettings,
+    Download,
+    Folders,
+    Headline,
+    Material,
+    Record,
+    Remarks,
+    Scored,
+    columns_of,
+    option,
+)
+from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
+from seednb.evaluation.records import Row, share_of, summed
+from seednb.stats import Array, Statistic
+
+HALLUCINATION = ("existence", "count", "position", "color")
+PERCEPTION = (*HALLUCINATION, "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
+COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")  # fmt: skip
+TASKS = (*PERCEPTION, *COGNITION)
+COUNTS = ("n_questions", "n_right", "n_images", "n_images_right")
+TOTALS = {"perception": PERCEPTION, "cognition": COGNITION, "hallucination": HALLUCINATION}
+COLUMNS = ("image", "question", "label", "answer")
+PROMPT = " Please answer yes or no."
+RELEASE = "MME_Benchmark_release_version"
+MME = Download(
+    "mme",
+    "MME",
+    f"{GITHUB}/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation",
+    "none stated: academic use, see source",
+    ((f"{RELEASE}/MME_Benchmark", f"MME/{RELEASE}/MME_Benchmark", RELEASE, f"MME/{RELEASE}", "MME_Benchmark", "MME"),),
+    (f"wget {HUB}/datasets/darkyarding/MME/resolve/main/{RELEASE}.zip", f"unzip {RELEASE}.zip"),
+)  # fmt: skip
+
+
+def read_questions(folder: Path) -> list[Record]:
+    """The release's folder: below each task, a text file a picture with `question<TAB>answer` lines.
+
+    Pictures lie beside the text files or in `images/`, as the release has both. The scorer wants
+    the task, the picture, the question and the right answer back.
+    """
+    if not folder.is_dir():
+        raise SeedError(f"{folder} is no folder; give MME's, with a folder for each task")
+    rows = [row for file in sorted(folder.glob("*/**/*.txt")) for row in _asked_in(folder, file)]
+    if not rows:
+        raise SeedError(f"{folder} holds no TASK/…/PICTURE.txt; give MME's release folder")
+    return rows
+
+
+def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
+    task = file.relative_to(folder).parts[0]
+    beside = (file.parent, file.parent.parent / "images")
+    pictures = [path for place in beside for path in sorted(place.glob(f"{file.stem}.[jp][pn]*g"))]
+    if not pictures:
+        raise SeedError(f"{file}: its picture is neither beside it nor in images/; unpack it again")
+    image = pictures[0].relative_to(folder).as_posix()
+    for number, line in enumerate(read_lines(file), start=1):
+        if not line.strip():
+            continue
+        question, tab, label = line.partition("\t")
+        if not tab:
+            raise SeedError(f"{file}, line {number}: no tab between question and answer; repair it")
+        yield {
+            "question_id": f"{task}/{pictures[0].name}/{number}",
+            "image": image,
+            "text": question.replace(PROMPT, "") + ONE_WORD,
+            "entry": {
+                "task": task,
+                "image": pictures[0].name,
+                "question": question,
+                "label": label.strip(),
+            },
+            "reply": "answer",
+            "yes_no": YES_NO,
+        }
+
+
+def read_answers(folder: Path) -> dict[str, list[Record]]:
+    """The rows of each task's text file, named by the file: image, question, label, answer.
+
+    Columns are separated by tabs, as MME's own calculation reads them. A single file of JSON lines
+    that also hold their `task`, as `seednb answer` writes them, will do too.
+    """
+    if folder.is_file():
+        return _by_task(folder)
+    if not folder.is_dir():
+        raise SeedError(f"{folder} is no folder; give the one with a text file for each MME task")
+    files = sorted(folder.glob("*.txt"))
+    if not files:
+        raise SeedError(f"{folder} has no .txt file; write one for each MME task")
+    return {file.stem: _read_task(file) for file in files}
+
+
+def _by_task(file: Path) -> dict[str, list[Record]]:
+    tasks = defaultdict(list)
+    for number, row in enumerate(read_rows(file), start=1):
+        missing = [key for key in ("task", *COLUMNS) if key not in row]
+        if missing:
+            raise SeedError(f"{file}, entry {number} has no {' and no '.join(missing)}; add it")
+        for key in ("task", "answer"):
+            if not isinstance(row[key], str):
+                found = f"{key!r} is {row[key]!r:.60}"
+                raise SeedError(f"{file}, entry {number}: {found}, expected a text; correct it")
+        tasks[row["task"]].append(row | {"line": number})
+    return tasks
+
+
+def _read_task(file: Path) -> list[Record]:
+    rows = []
+    for number, line in enumerate(read_lines(file), start=1):
+        if not line.strip():
+            continue
+        cells = line.split("\t")
+        if len(cells) != len(COLUMNS):
+            raise SeedError(
+                f"{file}, line {number}: {len(cells)} columns, but MME has four, separated by "
+                "tabs: image, question, right answer, prediction"
+            )
+        rows.append({**dict(zip(COLUMNS, cells, strict=True)), "line": number})
+    return rows
+
+
+def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+    """The release's questions; their right answers come back with the model's."""
+    (folder,) = folders.locate(BENCHMARK)
+    asked = Asked("answers", read_questions(folder), folder)
+    return Material("mme", (asked,), {}, tuple(sorted(folder.glob("*/**/*.txt"))))
+
+
+def score(
+    rows_by_task: Mapping[str, Sequence[Row]], parser: str, allow_partial: bool = False
+) -> dict[str, Any]:
+    """Scores of the tasks given and the three totals.
+
+    Rows are `image`, `label`, `answer` and, for messages, `line`; a picture's two follow each
+    other. A total over an incomplete set of tasks is None, and `note` says what it lacks.
+    `allow_partial` leaves out pictures with one question (`n_left_out`). Raises SeedError for an
+    unknown task, a label other than yes and no, and a picture without its second question.
+    """
+    unknown = [task for task in rows_by_task if task not in TASKS]
+    if unknown:
+        raise SeedError(f"MME task {unknown[0]!r} is unknown; the tasks are {', '.join(TASKS)}")
+    tasks = {
+        task: _score_task(task, rows_by_task[task], parser, allow_partial)
+        for task in TASKS
+        if task in rows_by_task
+    }
+    if not tasks:
+        raise SeedError(f"there is no MME task to score; the tasks are {', '.join(TASKS)}")
+    lacking = {
+        total: [task for task in needed if task not in tasks] for total, needed in TOTALS.items()
+    }
+    totals = {
+        total: None if lacking[total] else sum(tasks[task]["score"] for task in needed)
+        for total, needed in TOTALS.items()
+    }
+    notes = [f"no {total}: {', '.join(names)} missing" for total, names in lacking.items() if names]
+    notes += [f"{t}: {n} left out" for t, row in tasks.items() if (n := row["n_left_out"])]
+    return {
+        "parser": parser,
+        "n_tasks": len(tasks),
+        "missing_tasks": [task for task in TASKS if task not in tasks],
+        "partial": bool(notes),
+        "note": "; ".join(notes) or None,
+        **totals,
+        "tasks": tasks,
+    }
+
+
+def _score_task(
+    task: str, rows: Sequence[Row], parser: str, allow_partial: bool
+) -> dict[str, float]:
+    """Counts, acc, acc+ and score of one task."""
+    graded, n_left_out = _graded(task, rows, parser, allow_partial)
+    n_right = sum(n for _, n, _ in graded)
+    n_images_right = sum(n == 2 for _, n, _ in graded)
+    acc, acc_plus = n_right / (2 * len(graded)), n_images_right / len(graded)
+    return {
+        "n_images": len(graded),
+        "n_images_right": n_images_right,
+        "n_questions": 2 * len(graded),
+        "n_right": n_right,
+        "n_other": sum(n for _, _, n in graded),
+        "n_left_out": n_left_out,
+        "acc": acc,
+        "acc_plus": acc_plus,
+        "score": 100 * (acc + acc_plus),
+    }
+
+
+def per_picture_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
+    """Counts of each picture, `TASK n_right` and three more of every task; for `seednb.stats`."""
+    rows, pictures = [], []
+    for task, answers in rows_by_task.items():
+        for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:
+            values = (2, n_right, 1, int(n_right == 2))
+            rows.append({f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)})
+            pictures.append(f"{task}/{image}")
+    return summed(rows, pictures)
+
+
+def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
+    """(metric, task or total) -> its figure, of those that the columns of the sums allow.
+
+    `acc` and `acc_plus` are shares, `score` has MME's own scale (a task's is at most 200).
+    """
+    tasks = [task for task in TASKS if f"{task} n_questions" in columns]
+    figures: dict[tuple[str, str], Statistic] = {}
+    for task in tasks:
+        right, both = _shares(columns, task)
+        figures |= {("acc", task): right, ("acc_plus", task): both}
+        figures["score", task] = _score(columns, (task,))
+    for total, needed in TOTALS.items():
+        if set(needed) <= set(tasks):
+            figures["score", total] = _score(columns, needed)
+    return figures
+
+
+def _shares(columns: Sequence[str], task: str) -> tuple[Statistic, Statistic]:
+    names = [f"{task} {name}" for name in COUNTS]
+    return share_of(columns, names[1], names[0]), share_of(columns, names[3], names[2])
+
+
+def _score(columns: Sequence[str], tasks: Sequence[str]) -> Statistic:
+    shares = [share for task in tasks for share in _shares(columns, task)]
+
+    def score(sums: Array) -> Array:
+        return 100 * np.sum([share(sums) for share in shares], axis=0)
+
+    return score
+
+
+def _graded(
+    task: str, rows: Sequence[Row], parser: str, allow_partial: bool
+) -> tuple[list[tuple[str, int, int]], int]:
+    """(picture, right answers, unreadable answers) of each pair, and how many rows were left out."""
+    images = list(_images(rows))
+    pairs = [image for image in images if len(image) == 2]
+    single = [image[0] for image in images if len(image) == 1]
+    if single and not (allow_partial and pairs):
+        row = single[0]
+        raise SeedError(
+            f"MME task {task}, line {row.get('line', '?')}: picture {row['image']} has one "
+            "question; write its two on lines that follow each other"
+        )
+    if not pairs:
+        raise SeedError(f"MME task {task} has no line to score; write the file again")
+    graded = []
+    for pair in pairs:
+        read = [parse_prediction(row["answer"], parser) for row in pair]
+        right = [said == _label(task, row) for said, row in zip(read, pair, strict=True)]
+        graded.append((str(pair[0]["image"]), sum(right), read.count("other")))
+    return graded, len(single)
+
+
+def _images(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Neighbouring rows of one picture, two at a time; a row whose neighbour differs alone."""
+    for _, same in groupby(rows, itemgetter("image")):
+        neighbours = list(same)
+        yield from (neighbours[start : start + 2] for start in range(0, len(neighbours), 2))
+
+
+def _label(task: str, row: Row) -> str:
+    label = str(row["label"]).strip().lower()
+    if label not in ("yes", "no"):
+        raise SeedError(
+            f"MME task {task}, line {row.get('line', '?')}: the right answer {row['label']!r} must "
+            "be Yes or No; the columns are image, question, right answer, prediction"
+        )
+    return label
+
+
+def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+    """Rows of each task and of the totals whose tasks are all there."""
+    sums, note = {}, None
+    for model, parts in answers.items():
+        by_task = defaultdict(list)
+        for line in parts["answers"]:
+            by_task[line["task"]].append(line)
+        note = score(by_task, OFFICIAL)["note"]  # refuses unknown tasks and single questions
+        sums[model] = per_picture_sums(by_task, OFFICIAL)
+    if note:
+        remarks.notes.append(f"mme: {note}")
+    for (metric, task), statistic in statistics(columns_of(sums)).items():
+        here = replace(label, split=task, variant=OFFICIAL)
+        yield from compare_sums(sums, {metric: statistic}, here)
+
+
+def score_files(options: Namespace) -> Scored:
+    """A folder of task files, or what `seednb answer` wrote."""
+    return Scored(score(read_answers(options.results), options.parser, options.allow_partial))
+
+
+BENCHMARK = Benchmark(
+    name="mme",
+    title="MME results",
+    position=4,
+    downloads=(MME,),
+    headline=Headline(("score",)),
+    read_files=read_files,
+    read_questions=read_questions,
+    compare=compare,
+    score_files=score_files,
+    options=(
+        option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
+        option("--parser", default=OFFICIAL, choices=tuple(MME_PARSERS)),
+        option("--allow-partial", "leave out pictures with one of their two questions", action="store_true"),
+        AS_JSON,
+    ),
+    examples=("seednb score mme --results results/llava-1.5-7b --json",),
+)  # fmt: skip

@@ -1,0 +1,256 @@
+"""SEED-Bench (Li et al., CVPR 2024): questions with four choices on pictures and on videos.
+
+Three ways to read an answer are published; their figures must not be mixed. The same holds for
+the score on all questions (seed_all) and on those about pictures (seed_image).
+"""
+
+import math
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from seednb.comparing import Label
+from seednb.data.files import read_json, read_rows
+from seednb.errors import SeedError
+from seednb.evaluation.benchmarks.base import (
+    HUB,
+    Answers,
+    Asked,
+    Benchmark,
+    CaptionSettings,
+    Download,
+    Folders,
+    Headline,
+    Material,
+    Record,
+    Remarks,
+    Scored,
+    answer_options,
+    get,
+    get_questions,
+    option,
+    rows_if_any,
+    rows_under,
+)
+from seednb.evaluation.records import (
+    Row,
+    answer_text,
+    coverage,
+    pair_by_id,
+    picture_of,
+    share,
+    share_of,
+    summed,
+)
+
+RULES = {"letter": "letters", "first-character": "letters", "likelihood": "likelihoods"}  # by part
+ONE_LETTER = "\nAnswer with the option's letter from the given choices directly."
+LETTERS = "ABCD"
+DATA_TYPES = ("image", "video")
+COUNTS = ("n_right", "n")
+STATISTICS = {"accuracy": share_of(COUNTS, "n_right", "n")}
+SEEDBENCH = Download(
+    "seedbench",
+    "SEED-Bench",
+    f"{HUB}/datasets/AILab-CVC/SEED-Bench",
+    "CC BY-NC 4.0; pictures from Conceptual Captions",
+    (
+        ("SEED-Bench/SEED-Bench.json", "SEED-Bench.json"),
+        ("SEED-Bench/SEED-Bench-image", "SEED-Bench-image"),
+    ),
+    (
+        "hf download AILab-CVC/SEED-Bench --repo-type dataset --local-dir SEED-Bench",
+        "unzip -d SEED-Bench SEED-Bench/SEED-Bench-image.zip",
+    ),
+)
+
+
+def read_truth(path: Path) -> Record:
+    """SEED-Bench.json: `questions`, and `question_type` with the number of each type's name."""
+    document = read_json(path)
+    types = document.get("question_type") if isinstance(document, dict) else None
+    if not isinstance(types, dict):
+        raise SeedError(f"{path} has no object 'question_type'; give SEED-Bench.json")
+    return {"question_type": types, "questions": rows_under("questions", document, path)}
+
+
+def read_questions(file: Path) -> list[Record]:
+    """SEED-Bench.json, its questions about pictures; those about videos have no picture here."""
+    rows = []
+    for row in get_questions(read_json(file), file):
+        if get(row, "data_type", file) != "image":
+            continue
+        choices = [get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
+        listed = "".join(
+            f"\n{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True)
+        )
+        rows.append(
+            {
+                "question_id": get(row, "question_id", file),
+                "image": get(row, "data_id", file),
+                "text": f"{get(row, 'question', file)}{listed}{ONE_LETTER}",
+                "question": row["question"],
+                "choices": choices,
+            }
+        )
+    return rows
+
+
+def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+    """The questions about pictures, once by letter and once by the likelihood of each choice."""
+    file, images = folders.locate(BENCHMARK)
+    questions = read_questions(file)
+    asked = (
+        Asked("letters", questions, images),
+        Asked("likelihoods", questions, images, ranked=True),
+    )
+    return Material("seedbench", asked, {"benchmark": read_truth(file)}, (file,))
+
+
+def chosen_letter(answer: Row, rule: str) -> str:
+    """The letter that an answer chooses, or text that is none.
+
+    letter            the text as it is (LLaVA: "A." is no choice)
+    first-character   the first character of the stripped text (lmms-eval: "A." and "Apple" are A)
+    likelihood        of the four numbers in `likelihoods` the highest, the first of equals (the
+                      original ranking; log-likelihoods, not losses)
+
+    Raises SeedError for another rule and for what does not have four finite numbers.
+    """
+    if rule not in RULES:
+        raise SeedError(f"SEED-Bench rule {rule!r} is unknown; use one of {', '.join(RULES)}")
+    if rule == "letter":
+        return answer_text(answer)
+    if rule == "first-character":
+        return answer_text(answer).strip()[:1]
+    values = answer.get("likelihoods")
+    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_finite, values)):
+        raise SeedError(
+            f"answer {answer['question_id']} has no list 'likelihoods' of four finite numbers, one "
+            "a choice; add it or choose another rule"
+        )
+    return LETTERS[values.index(max(values))]
+
+
+def score(
+    benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool = False
+) -> dict[str, Any]:
+    """Counts and accuracies over all questions, pictures, videos and each question type.
+
+    `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
+    whose right answer, data type or question type is not one of those known.
+    """
+    groups: dict[str, list[bool]] = {f"seed_{kind}": [] for kind in ("all", *DATA_TYPES)}
+    types: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
+    graded = _graded(benchmark, answers, rule, allow_partial)
+    for question, type_name, right in graded:
+        for group in (
+            groups["seed_all"],
+            groups[f"seed_{question['data_type']}"],
+            types[type_name],
+        ):
+            group.append(right)
+    return {
+        "rule": rule,
+        **coverage(len(benchmark["questions"]), len(graded)),
+        **{name: _accuracy(group) for name, group in groups.items()},
+        "question_type": {name: _accuracy(group) for name, group in types.items()},
+    }
+
+
+def per_picture_sums(
+    benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, type_name: str | None = None
+) -> pd.DataFrame:
+    """`COUNTS` of each picture, of one question type or of all; for `seednb.stats`.
+
+    Questions without an answer are left out: those about videos, if only pictures were asked about.
+    """
+    chosen = [
+        (question, right)
+        for question, name, right in _graded(benchmark, answers, rule, allow_partial=True)
+        if type_name in (None, name)
+    ]
+    counts = [{"n_right": int(right), "n": 1} for _, right in chosen]
+    return summed(counts, [picture_of(question) for question, _ in chosen])
+
+
+def _graded(
+    benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool
+) -> list[tuple[Row, str, bool]]:
+    """Each answered question, the name of its type, and whether the answer is right."""
+    name_of = {str(number): name for name, number in benchmark["question_type"].items()}
+    graded = []
+    for question, answer in pair_by_id(benchmark["questions"], answers, allow_partial):
+        gold = _one_of(question, "answer", tuple(LETTERS))
+        _one_of(question, "data_type", DATA_TYPES)
+        number = _one_of(question, "question_type_id", tuple(name_of))
+        graded.append((question, name_of[number], chosen_letter(answer, rule) == gold))
+    return graded
+
+
+def _accuracy(right: list[bool]) -> dict[str, Any]:
+    return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
+
+
+def _one_of(question: Row, key: str, known: tuple[str, ...]) -> str:
+    value = str(question.get(key))
+    if value not in known:
+        raise SeedError(
+            f"question {question['question_id']}: {key} {question.get(key)!r} is unknown; it must "
+            f"be one of {', '.join(known)}"
+        )
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
+def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+    """Rows of each published rule: all questions about pictures, and each type of question."""
+    benchmark = truth["benchmark"]
+    n_videos = sum(row.get("data_type") == "video" for row in benchmark["questions"])
+    if n_videos:
+        remarks.notes.append(
+            f"seedbench: {n_videos} questions about videos are not asked; seed_image only"
+        )
+    for rule, part in RULES.items():
+        for type_name in (None, *benchmark["question_type"]):
+            sums = {
+                model: per_picture_sums(benchmark, parts[part], rule, type_name)
+                for model, parts in answers.items()
+            }
+            here = replace(label, split=type_name or "seed_image", variant=rule)
+            yield from rows_if_any(sums, STATISTICS, here)
+
+
+def score_files(options: Namespace) -> Scored:
+    """Letters or likelihoods by id."""
+    benchmark, answers = read_truth(options.questions), read_rows(options.answers)
+    return Scored(score(benchmark, answers, options.rule, options.allow_partial))
+
+
+BENCHMARK = Benchmark(
+    name="seedbench",
+    title="SEED-Bench choices",
+    position=5,
+    downloads=(SEEDBENCH,),
+    headline=Headline(("accuracy",), splits=("seed_image",)),
+    read_files=read_files,
+    read_questions=read_questions,
+    compare=compare,
+    score_files=score_files,
+    options=(
+        option("--questions", "SEED-Bench.json", required=True, type=Path),
+        *answer_options("question_id and text, or likelihoods of four choices (JSON lines)"),
+        option("--rule", default="letter", choices=tuple(RULES)),
+    ),
+    examples=(
+        "seednb score seedbench --questions SEED-Bench.json --answers answers.jsonl --rule letter --json",
+    ),
+)

@@ -1,0 +1,242 @@
+"""A model answers probes and writes captions; the answers are kept as records."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+from transformers import LogitsProcessor
+
+from seednb import decoding
+from seednb.attention import skips_blocks
+from seednb.compiling import Compiled, compiled
+from seednb.config import EvaluationParams
+from seednb.data.batches import Batch, Layout, in_chunks
+from seednb.data.joined import lay_in
+from seednb.data.pictures import Pictures
+from seednb.data.prompts import Encoded, encode_prompt
+from seednb.decoding import (
+    Decoded,
+    MentionPenalty,
+    Sampling,
+    contrastive_generate,
+    generate,
+)
+from seednb.evaluation.answer_files import answers_to
+from seednb.model import AnswerLogits, Bundle, one_card_each
+from seednb.perturb import View
+from seednb.purify import purify_logits
+
+Record = dict[str, Any]
+ANNOUNCERS = (",", " and")  # words that announce one more object in a list
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Inference-time contrastive decoding: how firmly, against which view."""
+
+    beta: float
+    alpha: float
+    perturbation: str = "gaussian"
+    plausibility: float = 0.0
+
+    @classmethod
+    def of(cls, params: EvaluationParams) -> "Contrast":
+        """As the parameters say."""
+        return cls(
+            params.contrast_beta,
+            params.contrast_alpha,
+            params.contrast_perturbation,
+            params.contrast_plausibility,
+        )
+
+    @property
+    def rule(self) -> decoding.Contrast:
+        """What it does to scores."""
+        return decoding.Contrast(self.beta, self.plausibility)
+
+    def noisy(self, pictures: Pictures, names: Sequence[str]) -> Float[Tensor, "R ..."]:
+        """The noisy view of each picture; it depends on the picture's name only."""
+        view = View(self.perturbation, self.alpha)
+        return pictures.noisy([f"contrast-{name}" for name in names], names, view)
+
+
+@torch.inference_mode()
+def answer_probes(
+    bundle: Bundle,
+    probes: Sequence[Record],
+    pictures: Pictures,
+    params: EvaluationParams,
+    template: str,
+    contrast: Contrast | None = None,
+    draw: str | None = None,
+    kept: Path | None = None,
+) -> list[Record]:
+    """The first word of each answer and its margin, logit("Yes") - logit("No").
+
+    The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
+    Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
+    once, and the probes of a picture share one row; no text is generated. With `compile_probes` the
+    rows of a pass are one line on a GPU, and its layers are compiled. Several processes share the
+    work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
+    journal of that name: a killed run goes on after them.
+    """
+    questions = sorted({(probe["image"], probe["text"]) for probe in probes})
+    tokenizer, layout = bundle.tokenizer, bundle.layout
+    forms = _forms(bundle) if params.compile_probes else None
+    joined = forms is not None and skips_blocks("auto", bundle)[0]
+    yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
+
+    def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        names, rows = layout.rows([image for image, _ in chunk])
+        prompts = []
+        for image, text in chunk:
+            tokens = pictures.tokens(image) or bundle.picture_tokens
+            ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, template)
+            prompts.append(Encoded(tuple(ids), len(ids)))
+        pixels = pictures.batch(names)
+        batch = lay_in(joined, prompts, rows, pixels, layout, pictures.extras(names))
+        logits = scores = _logits(bundle, batch)
+        if contrast:
+            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
+            scores = contrast.rule.purified(logits, noisy_logits)
+            logits = purify_logits(logits, noisy_logits, contrast.beta)  # a margin stays finite
+        if draw:
+            scores = Sampling([f"{draw}-{image}-{text}" for image, text in chunk])(
+                batch.input_ids, scores
+            )
+        chosen = scores.argmax(-1)
+        margins = (logits[:, yes] - logits[:, no]).tolist()
+        words = [tokenizer.decode([token]).strip() for token in chosen.tolist()]
+        return [
+            {"answer": word, "margin": margin} for word, margin in zip(words, margins, strict=True)
+        ]
+
+    chunks = _rows(questions, params.eval_batch_size, layout)
+    with forms.used() if forms else nullcontext():
+        answers = answers_to(chunks, answer, "answer probes", "probe", kept)
+    answer_to = dict(zip(questions, answers, strict=True))
+    return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
+
+
+def caption_pictures(
+    bundle: Bundle,
+    images: Sequence[Record],
+    pictures: Pictures,
+    params: EvaluationParams,
+    template: str,
+    contrast: Contrast | None = None,
+    penalty: MentionPenalty | None = None,
+    draw: str | None = None,
+    kept: Path | None = None,
+) -> list[Record]:
+    """A caption of each picture; `images` are rows with `image_id` and `file_name`.
+
+    Greedy, or by `caption_beams`; with `draw`, a name for this set of draws, sampled at temperature
+    1. Each way goes with `contrast` too. `kept`: as in `answer_probes`.
+    """
+
+    def decode(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
+        draws = [f"{draw}-{name}" for name in names] if draw else []
+        if contrast:
+            return contrastive_generate(
+                bundle,
+                params.caption_prompt,
+                pixels,
+                contrast.noisy(pictures, names),
+                template,
+                params.max_new_tokens,
+                contrast.rule,
+                draws=draws,
+                n_beams=params.caption_beams,
+            )
+        rules: list[LogitsProcessor] = [penalty] if penalty else []
+        if draw:
+            rules.append(Sampling(draws))
+        return generate(
+            bundle,
+            params.caption_prompt,
+            pixels,
+            template,
+            params.max_new_tokens,
+            processors=rules,
+            n_beams=params.caption_beams,
+        )
+
+    def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
+        names = [row["file_name"] for row in chunk]
+        return [asdict(decoded) for decoded in decode(pictures.batch(names), names)]
+
+    chunks = in_chunks(images, params.eval_batch_size)
+    written = answers_to(chunks, write, "write captions", "caption", kept)
+    return [
+        {
+            "image_id": row["image_id"],
+            "image": row["file_name"],
+            "caption": text["text"],
+            "n_tokens": text["n_tokens"],
+            "finished": text["finished"],
+        }
+        for row, text in zip(images, written, strict=True)
+    ]
+
+
+def match_mentions(
+    write: Callable[[float], list[Record]],
+    n_mentions: Callable[[list[Record]], int],
+    wanted: int,
+    largest: float = 8.0,
+    rounds: int = 8,
+) -> tuple[float, list[Record]]:
+    """The penalty whose captions come nearest to `wanted` object mentions, and those captions.
+
+    `write(penalty)` writes captions, `n_mentions` counts objects in them. Bisection: more penalty,
+    fewer mentions.
+    """
+    low, high = 0.0, largest
+    best: tuple[int, float, list[Record]] | None = None
+    for _ in range(rounds):
+        penalty = (low + high) / 2
+        records = write(penalty)
+        found = n_mentions(records)
+        if best is None or abs(found - wanted) < best[0]:
+            best = abs(found - wanted), penalty, records
+        low, high = (penalty, high) if found > wanted else (low, penalty)
+    assert best is not None
+    return best[1], best[2]
+
+
+def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
+    """Tokens that begin an object word, and those that announce one more object."""
+    return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
+
+
+def _forms(bundle: Bundle) -> Compiled | None:
+    forms, remarks = compiled(bundle.model, bundle.device)
+    if one_card_each().is_main_process:
+        for remark in remarks:
+            tqdm.write(remark)
+    return forms
+
+
+def _logits(bundle: Bundle, batch: Batch) -> Float[Tensor, "B V"]:
+    return AnswerLogits(bundle.model)(batch.to(bundle.device)).float()
+
+
+def _first_token(text: str, bundle: Bundle) -> int:
+    return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
+
+
+def _rows(questions: Sequence[tuple[str, str]], size: int, layout: Layout) -> list[Sequence[Any]]:
+    """(picture, question), some rows at a time: pictures, each with all that is asked about it."""
+    rows = [list(row) for _, row in groupby(questions, itemgetter(0))]
+    if not layout.packs:
+        rows = [[question] for question in questions]
+    return [[question for row in some for question in row] for some in in_chunks(rows, size)]

@@ -1,1 +1,0 @@
-"""One file a benchmark: records in, numbers out."""

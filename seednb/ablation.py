@@ -18,10 +18,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from seednb.artifacts import Stage, code_fingerprint, read_json, write_json, write_lines
+from seednb.artifacts import Stage, read_json, write_json, write_lines
 from seednb.data.files import read_json_lines
 from seednb.evaluate import Contrast, answer_probes, caption_pictures
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
+from seednb.lock import UNTIL_DONE_S
+from seednb.making import making
 from seednb.model import default_device
 from seednb.terminal import hides_progress
 from seednb.trainer import ADAPTER
@@ -67,9 +69,11 @@ class Run:
         share = 1.0 if self.whole else plain.ablation.ablation_share
         n_pairs = max(1, round(share * self.variant.data * plain.data.n_pairs))
         changes = {"n_pairs": n_pairs, "seed": self.seed, "caption_images": 10**9}
-        return Experiment.open(
+        lab = Experiment.open(
             self.params_file, {**self.overrides, **self.variant.changes, **changes}
         )
+        lab.patience_s = UNTIL_DONE_S  # runs beside each other share stages
+        return lab
 
 
 @dataclass(frozen=True)
@@ -86,19 +90,29 @@ class Result:
 def make(run: Run) -> Path:
     """Train and ask, or find; returns the folder of the answers."""
     lab = run.open()
+    stage = answers_stage(run, lab)
+    with making(stage, lab.patience_s) as is_left:
+        if is_left:
+            _ask(run, lab, stage)
+    return stage.folder
+
+
+def answers_stage(run: Run, lab: Experiment) -> Stage:
+    """Where the answers of a run lie, finished or not; `lab`: the run's own."""
     variant = run.variant
     inputs: Row = {
         "trained": lab.train_key(variant.version, variant.labels) if variant.is_trained else "",
-        "common": lab.common_inputs(),
-        "evaluation": lab.params.values("evaluation"),
+        "data": lab.stages.validation_data,
+        "model": lab.stages.model,
+        "evaluation": lab.stages.asking(variant.contrast),
         "pictures": [run.pictures, lab.params.ablation.ablation_images],
         "contrast": variant.contrast,
-        "code": code_fingerprint("evaluate", "preparation"),
     }
-    stage = Stage(lab.runs, f"ablation-{variant.version}", inputs)
-    if stage.is_finished:
-        return stage.folder
-    started = time.perf_counter()
+    return Stage(lab.runs, f"ablation-{variant.version}", inputs)
+
+
+def _ask(run: Run, lab: Experiment, stage: Stage) -> None:
+    variant = run.variant
     cost: Row = {"samples_per_s": None}
     if variant.is_trained:
         training = lab.train(variant.version, variant.labels)
@@ -117,8 +131,6 @@ def make(run: Run) -> Path:
     write_lines(stage.path("probes.jsonl"), answers)
     write_lines(stage.path("captions.jsonl"), captions)
     write_json(stage.path("cost.json"), cost)
-    stage.finish(time.perf_counter() - started)
-    return stage.folder
 
 
 def asked(lab: Experiment, pictures: str) -> tuple[list[Row], list[Row]]:

@@ -1,6 +1,5 @@
 """Results of ablations -> rows as in metrics.json, with intervals over images and seeds; found again."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from seednb.ablation import SPLIT, Result, Run, Variant, run_all, runs_of
-from seednb.artifacts import Stage, code_fingerprint, read_json, write_json
+from seednb.artifacts import Stage, read_json, write_json
 from seednb.crossed import Figure, auc_figure, crossed_bootstrap, difference, ratio_figure
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
+from seednb.making import making
 from seednb.metrics import chair, pope
+from seednb.versions import RECIPES
 
 Row = dict[str, Any]
 PREFIX = "ablation/"  # of model names: short trainings are not the report's
@@ -39,14 +40,14 @@ def measured(
 ) -> tuple[list[Row], pd.DataFrame]:
     """(metric rows, costs) of variants, made or found; `against` are names among them."""
     stage = rows_stage(lab, name, variants, pictures, whole)
-    if not stage.is_finished:
-        started = time.perf_counter()
-        runs: list[Run] = runs_of(lab, params_file, overrides, variants, pictures, whole)
-        results = run_all(runs, lab.params.ablation.ablation_jobs)
-        write_json(stage.path("rows.json"), metric_rows(results, lab, against))
-        speeds = costs(results).astype(object)
-        write_json(stage.path("costs.json"), speeds.where(speeds.notna(), None).to_dict("records"))
-        stage.finish(time.perf_counter() - started)
+    with making(stage, lab.patience_s) as is_left:
+        if is_left:
+            runs: list[Run] = runs_of(lab, params_file, overrides, variants, pictures, whole)
+            results = run_all(runs, lab.params.ablation.ablation_jobs)
+            write_json(stage.path("rows.json"), metric_rows(results, lab, against))
+            speeds = costs(results).astype(object)
+            speeds = speeds.where(speeds.notna(), None)
+            write_json(stage.path("costs.json"), speeds.to_dict("records"))
     return read_json(stage.path("rows.json")), pd.DataFrame(read_json(stage.path("costs.json")))
 
 
@@ -58,15 +59,16 @@ def rows_stage(
     whole: bool = False,
 ) -> Stage:
     """Where the rows of some variants lie, finished or not."""
-    parameters = lab.params.values("train", "evaluation", "ablation")
-    parameters.pop("ablation_jobs")  # it changes the time, not the rows
+    stages, ablation = lab.stages, lab.params.values("ablation")
+    ablation.pop("ablation_jobs")  # it changes the time, not the rows
     inputs = {
         "variants": [variant.__dict__ | {"changes": dict(variant.changes)} for variant in variants],
         "pictures": pictures,
         "whole": whole,
-        "inputs": lab.common_inputs(),
-        "parameters": parameters,
-        "code": code_fingerprint("ablation_rows"),
+        "training": stages.training(RECIPES["v7"]),
+        "data": stages.validation_data,
+        "evaluation": stages.asking(contrasted=True) | stages.scoring,
+        "ablation": ablation,
     }
     return Stage(lab.runs, f"rows-{name}", inputs)
 

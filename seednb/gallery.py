@@ -16,7 +16,7 @@ from seednb.data.pictures import Pictures
 from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.decoding import generate
 from seednb.examples import Examples
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.metrics import chair
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import AnswerLogits, Bundle

@@ -12,7 +12,7 @@ from seednb.confidence import CONFIDENCES, POOLINGS
 from seednb.data.batches import Batch, collate
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import encode
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.metrics.vocabulary import find_mentions
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import View

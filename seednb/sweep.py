@@ -7,15 +7,13 @@ a notebook made, is found by its key and not made again.
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 
 from seednb.errors import SeedError
+from seednb.lock import UNTIL_DONE_S
 from seednb.pool import GPUS, Outcome, run_all
 from seednb.sweep_file import Cell, Sweep, load_sweep
 from seednb.sweep_plan import Progress, plan, to_make
@@ -43,11 +41,9 @@ def run_cell(cell: Cell) -> list[Row]:
     other instead of making it twice.
     """
     lab = cell.open()
-    with _alone(lab.runs / "data"):
-        _ = lab.data
+    lab.patience_s = UNTIL_DONE_S
     for model in dict.fromkeys((cell.version, "base")):
-        with _alone(lab.stages(model)[0].folder):
-            lab.answers(model)
+        lab.answers(model)
     return cell_rows(cell, lab)
 
 
@@ -101,14 +97,6 @@ def _logged(task: tuple[Cell, Path]) -> None:
         raise
     finally:
         sys.stdout.flush()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, also on other machines that share the folder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        yield
 
 
 def _gpus() -> list[str]:

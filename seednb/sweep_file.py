@@ -11,7 +11,7 @@ import yaml
 
 from seednb.config import SECTIONS, RunParams, load_params, suggestion
 from seednb.errors import SeedError
-from seednb.experiment import ANSWERING, Experiment
+from seednb.experiments.experiment import ANSWERING, Experiment
 from seednb.scoring import KINDS
 
 BENCHMARKS = ("chair", "pope", KINDS)

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from seednb.artifacts import MANIFEST, Stage, read_json
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.sweep_file import Cell
 
 Row = dict[str, Any]
@@ -83,7 +83,7 @@ def _work(inputs: Row) -> float:
 
 def to_make(cell: Cell, lab: Experiment) -> Iterator[Stage]:
     for model in dict.fromkeys((cell.version, "base")):
-        yield from (stage for stage in lab.stages(model) if not stage.is_finished)
+        yield from (stage for stage in lab.stages.needed(model) if not stage.is_finished)
 
 
 class Progress:

@@ -9,10 +9,10 @@ import pandas as pd
 from seednb.artifacts import digest, write_frame, write_text
 from seednb.config import EvaluationParams
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.metrics import chair, pope
 from seednb.metrics.probes import SPLITS
-from seednb.preparation import Prepared, data_inputs
+from seednb.preparation import Prepared
 from seednb.scoring import KINDS, Answers, kinds_asked
 from seednb.stats import Interval, Resampled, over_seeds, resample, resample_auc
 from seednb.sweep_file import Cell, Sweep
@@ -116,7 +116,7 @@ def _over_seeds(finished: Sequence[Cell], labs: Mapping[int, Experiment]) -> Ite
         groups.setdefault(digest([cell.version, cell.varied]), []).append(cell)
     for cells in groups.values():
         lab, version = labs[cells[0].number], cells[0].version
-        key = digest(data_inputs(lab.params, lab.runs))
+        key = digest([lab.stages.training_data, lab.stages.validation_data])
         if key not in prepared:
             prepared[key] = lab.data
         runs = [labs[cell.number].answers(version) for cell in cells]

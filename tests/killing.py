@@ -18,7 +18,7 @@ from seednb import answering, artifacts, evaluate, journal
 from seednb.config import load_params
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import load_bundle
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,7 @@ from seednb.ablation_rows import (
 from seednb.config import load_params
 from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
 from seednb.data.instruct import read_pairs
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.recommendation import (
     candidates,
     combinations,

@@ -12,7 +12,7 @@ from seednb.benchmark_runs import Benchmarks, Contestant, scored_rows
 from seednb.benchmark_tables import HEADLINES, compact, difference_table, headlines, level_table
 from seednb.cli import main
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import add_adapter
 from seednb.sources import BENCHMARKS
 

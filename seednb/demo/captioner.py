@@ -14,7 +14,7 @@ from seednb.data.batches import Batch, collate, in_chunks
 from seednb.data.images import fit_image
 from seednb.data.prompts import encode
 from seednb.decoding import generate
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.metrics.vocabulary import Vocabulary
 from seednb.model import AnswerLogits, TeacherMode
 from seednb.summaries import caption_spans

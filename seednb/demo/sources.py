@@ -8,7 +8,7 @@ from seednb.data.files import read_json
 from seednb.data.images import load_image
 from seednb.demo.captioner import Picture
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.metrics.chair import Vocabulary, ground_truth
 from seednb.model import check_adapter
 

@@ -15,7 +15,7 @@ from results import write_result
 
 from seednb.curve import CURVE
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.faults import FAULTS, as_frame, run_fault
 from seednb.monitor import calibrate, check_run, write_bands
 

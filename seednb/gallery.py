@@ -19,7 +19,7 @@ from seednb.decoding import generate
 from seednb.evaluation.benchmarks import chair
 from seednb.evaluation.records import Answers
 from seednb.examples import Examples
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
 from seednb.plots import pictures as picture_sheet

@@ -19,7 +19,7 @@ from seednb.config import load_params
 from seednb.data.prompts import PLAIN
 from seednb.errors import SeedError
 from seednb.evaluation import answer_files
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import load_bundle
 
 ROOT = Path(__file__).parents[1]

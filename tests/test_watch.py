@@ -19,7 +19,7 @@ from seednb.cli import main
 from seednb.config import load_params
 from seednb.curve import CURVE, GROWING
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.faults import FAULTS, as_frame, run_fault
 from seednb.monitor.findings import FINDINGS
 from seednb.monitor.seen import Settings

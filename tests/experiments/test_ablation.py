@@ -9,7 +9,6 @@ import pytest
 from seednb.config import load_params
 from seednb.data.instruct import read_pairs
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
 from seednb.experiments.ablation.plans import (
     BASE,
     V7,
@@ -35,6 +34,7 @@ from seednb.experiments.ablation.selection import (
     recommended,
     verdict,
 )
+from seednb.experiments.experiment import Experiment
 from seednb.experiments.sweep.variants import Variant, asked, merged
 from seednb.reliability import caption_auc, in_bins, mention_confidences, view_overlap
 

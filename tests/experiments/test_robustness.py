@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.robustness import (
     DEGRADATIONS,
     PHRASINGS,

@@ -107,7 +107,10 @@ def test_a_cell_is_made_once_and_predicts_the_time_of_others(finished):
     assert [file.stat().st_mtime_ns for file in trained] == before
     larger = load_sweep(asked.file, asked.overrides | {"n_pairs": 32})
     first, second, _ = plan(larger.cells())
-    assert not first.is_finished and first.predicted_s > second.predicted_s > 0  # base's answers
+    assert not first.is_finished and first.predicted_s == second.predicted_s > 0
+    longer = load_sweep(asked.file, asked.overrides | {"max_new_tokens": 16})
+    first, second, _ = plan(longer.cells())
+    assert first.predicted_s > second.predicted_s > 0  # the first cell asks the base model, too
 
 
 def test_a_cells_rows_are_those_of_metrics_json_and_its_parameters(finished):

@@ -6,14 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import Stage, code_fingerprint, read_json, write_json
+from seednb.artifacts import Stage, read_json, write_json
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, part_rows
 from seednb.experiments.sweep.run import log_of, run_cells
 from seednb.experiments.sweep.schedule import Planned
 from seednb.experiments.sweep.variants import HALVES, SPLIT, Cell, Variant
 from seednb.making import making
+from seednb.versions import RECIPES
 
 Row = dict[str, Any]
 PREFIX = "ablation/"  # of model names: short trainings are not the report's
@@ -46,7 +47,7 @@ def measured(
     cells that failed; the others are kept.
     """
     stage = rows_stage(lab, name, variants, images, whole)
-    with making(stage) as is_left:
+    with making(stage, lab.patience_s) as is_left:
         if is_left:
             cells = cells_of(lab, params_file, overrides, variants, images, whole)
             _run(cells, lab.params.ablation.ablation_jobs, stage.folder / "logs")
@@ -70,15 +71,16 @@ def rows_stage(
     whole: bool = False,
 ) -> Stage:
     """Where the rows of some variants lie, finished or not."""
-    parameters = lab.params.values("train", "evaluation", "ablation")
-    parameters.pop("ablation_jobs")  # it changes the time, not the rows
+    stages, ablation = lab.stages, lab.params.values("ablation")
+    ablation.pop("ablation_jobs")  # it changes the time, not the rows
     inputs = {
         "variants": [variant.__dict__ | {"changes": dict(variant.changes)} for variant in variants],
         "pictures": images,
         "whole": whole,
-        "inputs": lab.common_inputs(),
-        "parameters": parameters,
-        "code": code_fingerprint("experiments.ablation.rows"),
+        "training": stages.training(RECIPES["v7"]),
+        "data": stages.validation_data,
+        "evaluation": stages.asking(contrasted=True) | stages.scoring,
+        "ablation": ablation,
     }
     return Stage(lab.runs, f"rows-{name}", inputs)
 

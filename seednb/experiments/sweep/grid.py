@@ -12,7 +12,7 @@ import yaml
 from seednb.config import SECTIONS, RunParams, load_params, suggestion
 from seednb.errors import SeedError
 from seednb.evaluation.records import KINDS
-from seednb.experiment import ANSWERING
+from seednb.experiments.experiment import ANSWERING
 from seednb.experiments.sweep.variants import Cell, Variant
 
 BENCHMARKS = ("chair", "pope", KINDS)

@@ -8,11 +8,11 @@ import pandas as pd
 
 from seednb.artifacts import digest, write_frame, write_text
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import part_rows, parts
 from seednb.experiments.sweep.grid import Sweep
 from seednb.experiments.sweep.variants import Cell
-from seednb.preparation import Prepared, data_inputs
+from seednb.preparation import Prepared
 
 Row = dict[str, Any]
 RESULTS, OVER_SEEDS = "results", "over_seeds"
@@ -60,7 +60,7 @@ def _over_seeds(finished: Sequence[Cell], labs: Mapping[int, Experiment]) -> Ite
         groups.setdefault(cell.variant.name, []).append(cell)
     for cells in groups.values():
         lab, version = labs[cells[0].number], cells[0].variant.version
-        key = digest(data_inputs(lab.params, lab.runs))
+        key = digest([lab.stages.training_data, lab.stages.validation_data])
         if key not in prepared:
             prepared[key] = lab.data
         runs = {cell.seed: cell.answers(labs[cell.number]) for cell in cells}

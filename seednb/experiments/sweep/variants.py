@@ -6,17 +6,15 @@ Grids of sweeps and plans of ablations are both lists of such cells.
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from seednb.artifacts import LOCK, Stage, code_fingerprint, read_json, write_json, write_lines
+from seednb.artifacts import Stage, read_json, write_json, write_lines
 from seednb.data.files import read_json_lines
 from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
 from seednb.evaluation.records import Answers
-from seednb.experiment import Experiment
-from seednb.lock import alone
+from seednb.experiments.experiment import Experiment
+from seednb.lock import UNTIL_DONE_S
 from seednb.making import making
 from seednb.trainer import ADAPTER
 
@@ -24,7 +22,6 @@ Row = dict[str, Any]
 HALVES = ("search", "fresh")  # of the validation images; "all" are those of the report
 SPLIT = "adversarial"  # POPE's hardest
 UNTRAINED = ("base", "contrastive")  # nothing is trained, so no seed changes them
-FOREVER = -1.0  # patience, in seconds
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,9 @@ class Cell:
     def open(self) -> Experiment:
         """The experiment with this cell's parameters."""
         seed = {} if self.seed is None else {"seed": self.seed}
-        return Experiment.open(self.params_file, {**self.overrides, **self.variant.changes, **seed})
+        lab = Experiment.open(self.params_file, {**self.overrides, **self.variant.changes, **seed})
+        lab.patience_s = UNTIL_DONE_S  # cells beside each other share stages
+        return lab
 
     @property
     def title(self) -> str:
@@ -70,27 +69,20 @@ class Cell:
         """What must be finished before its answers are only read."""
         if self.images == "all":
             models = dict.fromkeys((self.variant.version, "base"))
-            return [stage for model in models for stage in lab.stages(model)]
+            return [stage for model in models for stage in lab.stages.needed(model)]
         return [self._stage(lab)]
 
     def make(self) -> Experiment:
-        """Train and ask, unless it is done; returns the experiment.
-
-        Processes that need the same stage (the base model's answers, the generated world) wait for
-        each other instead of making it twice.
-        """
+        """Train and ask, unless it is done; returns the experiment."""
         lab = self.open()
-        with _waiting(lab.runs / "data"):
-            _, stages = lab.data, self.needs(lab)
         if self.images == "all":
             for model in dict.fromkeys((self.variant.version, "base")):
-                with _waiting(lab.stages(model)[0].folder):
-                    lab.answers(model)
-        else:
-            for stage in stages:
-                with _waiting(stage.folder), making(stage) as is_left:
-                    if is_left:
-                        self._make(lab, stage)
+                lab.answers(model)
+            return lab
+        stage = self._stage(lab)
+        with making(stage, lab.patience_s) as is_left:
+            if is_left:
+                self._make(lab, stage)
         return lab
 
     def answers(self, lab: Experiment) -> Answers:
@@ -111,19 +103,18 @@ class Cell:
         variant = self.variant
         inputs: Row = {
             "trained": lab.train_key(variant.version, variant.labels) if variant.is_trained else "",
-            "common": lab.common_inputs(),
-            "evaluation": lab.params.values("evaluation"),
+            "data": lab.stages.validation_data,
+            "model": lab.stages.model,
+            "evaluation": lab.stages.asking(variant.contrast),
             "pictures": [self.images, lab.params.ablation.ablation_images],
             "contrast": variant.contrast,
-            "code": code_fingerprint("evaluation.evaluator", "preparation"),
         }
         return Stage(lab.runs, f"ablation-{variant.version}", inputs)
 
     def _make(self, lab: Experiment, stage: Stage) -> None:
         variant, cost = self.variant, Row(samples_per_s=None)
         if variant.is_trained:
-            with _waiting(lab.runs / f"train-{stage.inputs['trained']}"):  # of several variants
-                training = lab.train(variant.version, variant.labels)
+            training = lab.train(variant.version, variant.labels)
             cost["samples_per_s"] = float(training.curve["examples_per_s"].iloc[-1])
             bundle = lab.adapted(training.folder / ADAPTER)
         else:
@@ -162,8 +153,3 @@ def merged(*variants: Variant, name: str) -> Variant:
     changes = {key: value for variant in variants for key, value in variant.changes.items()}
     contrast = any(variant.contrast for variant in variants)
     return replace(variants[0], name=name, family="combined", changes=changes, contrast=contrast)
-
-
-def _waiting(folder: Path) -> AbstractContextManager[None]:
-    """Wait until no other process makes a folder; the stage's own lock refuses a second one."""
-    return alone(Path(f"{folder}{LOCK}"), folder.name, FOREVER)

@@ -166,30 +166,6 @@ def paired_bootstrap(
     return change(before, replace(after, images=before.images))
 
 
-def bootstrap_auc(
-    margins: ArrayLike,
-    labels: ArrayLike,
-    images: ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """The interval of the area under the ROC curve; arguments as of `resample_auc`."""
-    return level(resample_auc(margins, labels, images, resamples, seed))
-
-
-def paired_bootstrap_auc(
-    margins_a: ArrayLike,
-    margins_b: ArrayLike,
-    labels: ArrayLike,
-    images: ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """The interval of auc(b) - auc(a) over the same probes, row by row."""
-    settings = (labels, images, resamples, seed)
-    return change(resample_auc(margins_a, *settings), resample_auc(margins_b, *settings))
-
-
 def two_way_bootstrap(runs: Sequence[Resampled], seed: int = 0) -> Interval:
     """The interval of the mean figure over k trainings that differ in their seed.
 

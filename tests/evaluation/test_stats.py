@@ -14,14 +14,12 @@ from seednb.stats import (
     _interval,
     _weighted_auc,
     bootstrap,
-    bootstrap_auc,
     change,
     difference,
     holm,
     level,
     mcnemar_exact,
     paired_bootstrap,
-    paired_bootstrap_auc,
     ratio,
     resample,
     resample_auc,
@@ -39,6 +37,14 @@ def share(sums):
 def images(n=200, rows=6, chance=0.8):
     """(n, 2): right answers and answers of each image."""
     return np.column_stack([RNG.binomial(rows, chance, n), np.full(n, rows)])
+
+
+def bootstrap_auc(*rows, **settings):
+    return level(resample_auc(*rows, **settings))
+
+
+def paired_bootstrap_auc(margins_a, margins_b, *rest):
+    return change(resample_auc(margins_a, *rest), resample_auc(margins_b, *rest))
 
 
 def width(interval):

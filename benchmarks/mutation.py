@@ -28,23 +28,22 @@ MOST = 30  # about as many mutants of each benchmark's module, evenly spaced; of
 LIMIT_S = 60  # of processor time: a mutant that takes longer hangs, and so is noticed
 REASONS = Path(__file__).with_name("mutation_survivors.json")
 SLOW = "not browser and not reference"
-TESTS = {
-    "purify": ["purify", "properties"],
-    "losses": ["losses", "properties"],
-    "stats": ["stats", "significance", "properties"],
-    "metrics.answers": ["metrics_pope", "properties"],
-    "metrics.pope": ["metrics_pope", "properties"],
-    "metrics.probes": ["metrics_pope"],
-    "metrics.records": ["metrics_pope", "metrics_vqa"],
-    "metrics.controls": ["metrics_controls"],
-    "metrics.chair": ["metrics_chair"],
-    "metrics.vocabulary": ["metrics_chair"],
-    "metrics.vqa": ["metrics_vqa", "metrics_sums"],
-    "metrics.vqa_words": ["metrics_vqa", "properties"],
-    "metrics.mme": ["metrics_mme", "metrics_sums"],
-    "metrics.seedbench": ["metrics_seedbench", "metrics_sums"],
-    "metrics.hallusion": ["metrics_hallusion", "metrics_sums"],
-    "metrics.amber": ["metrics_amber", "metrics_sums"],
+EVALUATION = "evaluation.benchmarks."
+TESTS = {  # module -> its tests, below tests/
+    "purify": ["test_purify", "test_properties"],
+    "losses": ["test_losses", "test_properties"],
+    "stats": ["test_stats", "test_significance", "test_properties"],
+    "data.probes": ["evaluation/benchmarks/test_pope"],
+    "data.vocabulary": ["evaluation/benchmarks/test_chair"],
+    "evaluation.controls": ["evaluation/test_controls"],
+    "evaluation.parsers": ["evaluation/benchmarks/test_pope", "test_properties"],
+    "evaluation.records": ["evaluation/benchmarks/test_pope", "evaluation/benchmarks/test_vqav2"],
+    "evaluation.words": ["evaluation/benchmarks/test_vqav2", "test_properties"],
+    f"{EVALUATION}pope": ["evaluation/benchmarks/test_pope", "test_properties"],
+    f"{EVALUATION}chair": ["evaluation/benchmarks/test_chair"],
+} | {
+    f"{EVALUATION}{name}": [f"evaluation/benchmarks/test_{name}", "evaluation/benchmarks/test_sums"]
+    for name in ("vqav2", "mme", "seedbench", "hallusionbench", "amber")
 }
 
 
@@ -86,7 +85,7 @@ def main(names: Sequence[str]) -> None:
 def _module_row(name: str) -> dict[str, object]:
     started = time.perf_counter()
     known = json.loads(REASONS.read_text(encoding="utf-8")) if REASONS.is_file() else {}
-    files = [str(ROOT / f"tests/test_{test}.py") for test in TESTS[name]]
+    files = [str(ROOT / f"tests/{test}.py") for test in TESTS[name]]
     module = f"seednb.{name}"
     if _run_tests(files) != 0:  # here, so that every fork finds torch and the like imported
         raise SystemExit(f"the tests of {name} fail without a mutant")
@@ -94,7 +93,7 @@ def _module_row(name: str) -> dict[str, object]:
     for key in own:
         del sys.modules[key]
     possible = list(mutants(_file(module).read_text(encoding="utf-8")))
-    step = max(1, len(possible) // MOST) if name.startswith("metrics.") else 1
+    step = max(1, len(possible) // MOST) if name.startswith(("data.", "evaluation.")) else 1
     made = possible[::step]
     alive = [mutant for mutant in made if _passes(files, Changed(module, mutant))]
     survivors = [

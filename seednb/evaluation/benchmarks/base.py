@@ -180,7 +180,6 @@ class Benchmark:
 
     name: str
     title: str  # in the help of `seednb score`
-    position: int  # in lists
     downloads: tuple[Download, ...]  # all of them are needed; the first is its own
     headline: Headline
     read_files: Callable[[Folders, CaptionSettings], Material]
@@ -191,6 +190,7 @@ class Benchmark:
     read_questions: Callable[[Path], list[Record]] | None = None  # of `seednb answer`
     read_questions_in: Callable[[Path, Language, Path], list[Record]] | None = None
     extras: tuple[Download, ...] = ()  # downloads that it can do without
+    position: int = 100  # in lists
     verb: str = ""  # after `seednb score` and `seednb answer --benchmark`, if it is not the name
 
     @property

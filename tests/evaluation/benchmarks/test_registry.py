@@ -1,16 +1,24 @@
-"""Question files in their published formats, in miniature."""
+"""Every benchmark is found by its file; question files in their published formats, in miniature."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from seednb.errors import SeedError
 from seednb.evaluation.benchmarks.base import ONE_WORD, YES_NO
 from seednb.evaluation.benchmarks.pope import read_questions_in
-from seednb.evaluation.benchmarks.registry import ASKED
+from seednb.evaluation.benchmarks.registry import ASKED, BENCHMARKS, OTHERS
 from seednb.evaluation.benchmarks.seedbench import ONE_LETTER
 from seednb.evaluation.parsers import NAMES, language_named
 
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "seednb/evaluation/benchmarks"
 VQA = {
     "data_subtype": "val2014",
     "questions": [{"image_id": 42, "question": "What colour is it?", "question_id": 42000}],
@@ -129,3 +137,48 @@ def test_mme_says_what_its_folder_lacks(tmp_path):
     (tmp_path / "count/1.txt").write_text("Is it? Yes")
     with pytest.raises(SeedError, match="line 1: no tab"):
         ASKED["mme"](tmp_path)
+
+
+USE = """
+import sys
+from seednb.cli import build_parser, main
+for verb in (["score"], ["answer"], ["evaluate"]):
+    try:
+        build_parser().parse_args([*verb, "--help"])
+    except SystemExit:
+        print("--")
+main(["doctor", "--params", "params/smoke.yaml", "--json"])
+print("--")
+sys.exit(main(["score", "laptops", "--questions", "q.jsonl", "--answers", "a.jsonl", "--json"]))
+"""
+
+
+def test_one_file_is_all_that_a_benchmark_takes(tmp_path):
+    """The page's file in a copy of the package: listed everywhere, and scored."""
+    page = (ROOT / "docs/how-to-add-a-benchmark.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    shutil.copytree(ROOT / "seednb", tmp_path / "seednb", copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    (tmp_path / "seednb/evaluation/benchmarks/laptops.py").write_text(code, encoding="utf-8")
+    labels = {1: "yes", 2: "no", 3: "no"}
+    rows = [{"question_id": n, "image": f"{n % 2}.jpg", "text": "A laptop?", "label": label} for n, label in labels.items()]  # fmt: skip
+    said = [{"question_id": n, "text": text} for n, text in enumerate(("Yes.", "no", "Hm"), 1)]
+    for name, lines in (("q", rows), ("a", said)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", USE], cwd=tmp_path, env=environment, capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    *helps, doctor, scores = run.stdout.rsplit("--\n", 4)
+    assert all("laptops" in text for text in helps)
+    assert "laptops" in [row["name"] for row in json.loads(doctor)["benchmarks"]]
+    assert json.loads(scores) == {"n_right": 2, "n": 3, "accuracy": 2 / 3}
+
+
+def test_every_file_of_the_package_is_in_the_registry_and_none_imports_another():
+    names = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__", *OTHERS}
+    assert names == set(BENCHMARKS)
+    for name in names:
+        imported = set(
+            re.findall(r"evaluation\.benchmarks\.(\w+)", (PACKAGE / f"{name}.py").read_text())
+        )
+        assert imported == {"base"}, name

@@ -13,7 +13,7 @@ from typing import Any
 from results import write_result
 
 from seednb.artifacts import read_json
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.pocket_base.build import RECIPE_FILE
 
 ROOT = Path(__file__).parents[1]

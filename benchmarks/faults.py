@@ -14,7 +14,7 @@ import torch
 from results import write_result
 
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.faults import FAULTS, as_frame, run_fault
 from seednb.monitor import calibrate, check_run, write_bands
 from seednb.training.history import CURVE

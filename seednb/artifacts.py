@@ -1,6 +1,9 @@
-"""Finished stages on disk: typed files, written whole or not at all, found again by their key."""
+"""Finished stages on disk: typed files, written whole or not at all, found again by their key.
 
-import ast
+A key is made of the version of the stage's kind and of the inputs that matter to it; what a kind's
+results mean is watched by tests/experiments/test_mathematics.py.
+"""
+
 import hashlib
 import json
 import os
@@ -10,7 +13,6 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,21 +22,41 @@ from safetensors import SafetensorError
 
 from seednb.errors import SeedError
 
-PACKAGE = Path(__file__).parent
 MANIFEST = "manifest.json"
 WHOLE_FILE = 64 * 1024 * 1024  # bytes; of a larger file, size and both ends are hashed
 END = 1024 * 1024  # bytes
 PARTIAL, JOURNAL, LOCK = ".partial", ".journal", ".lock"  # of a stage that is being made
+# What the results of each kind mean. Raised by hand when the same inputs come to mean another result.
+VERSIONS = {
+    "world": 1,  # the generated pictures and annotations
+    "pairs": 1,  # training pairs from a data set's files
+    "questions": 1,  # probes, questions and true objects from a data set's files
+    "labels": 1,  # the base model's own answers as labels
+    "teacher": 1,  # the frozen teacher's hidden states
+    "train": 1,
+    "answers": 1,
+    "metrics": 1,
+    "ablation": 1,  # answers of a short training
+    "rows": 1,  # metric rows of short trainings
+    "robust": 1,  # answers under other wordings and worse pictures
+    "benchmark": 1,  # answers to a published benchmark
+    "scores": 1,  # metric rows of a published benchmark
+    "fault": 1,  # a training with a bug planted
+}
 
 
 class Stage:
     """A folder `runs/<profile>/<name>-<key>/` that counts as finished once it has a manifest."""
 
     def __init__(self, runs: Path, name: str, inputs: Mapping[str, Any]) -> None:
-        """`inputs`: everything that decides the result; the key is their hash."""
-        self.name, self.inputs = name, dict(inputs)
+        """`inputs`: all that decides the result, but the version of its kind, which `name` begins with.
+
+        The key is the hash of both. Raises ValueError for a kind that has no version.
+        """
+        self.name, self.inputs = name, {"version": version_of(name.split("-")[0]), **inputs}
         self.key = digest(self.inputs)
         self.folder = runs / f"{name}-{self.key}"
+        self.stays_open = False  # set by its maker where something is lacking: made anew next time
 
     @property
     def is_finished(self) -> bool:
@@ -54,8 +76,10 @@ class Stage:
         """Write the manifest: inputs, file hashes, versions, commit. The stage is then found.
 
         The files reach the disk before it; the journals, which an unfinished stage needs, are
-        deleted after it.
+        deleted after it. A stage that stays open gets none.
         """
+        if self.stays_open:
+            return
         for room in [*self.folder.rglob(f"*{PARTIAL}")]:  # of a run that was killed
             shutil.rmtree(room, ignore_errors=True)
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".jpg")
@@ -90,6 +114,15 @@ class Stage:
                 f"stage {self.name} is not finished in {self.folder}; run: seednb report"
             )
         return read_json(self.folder / MANIFEST)
+
+
+def version_of(kind: str) -> int:
+    """The version of a kind of result, for its key. Raises ValueError if it has none."""
+    if kind not in VERSIONS:
+        raise ValueError(
+            f"results of kind {kind!r} have no version; there are {', '.join(VERSIONS)}"
+        )
+    return VERSIONS[kind]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -198,21 +231,6 @@ def folder_fingerprint(folder: Path) -> str:
     return digest({p.name: fingerprint(p) for p in sorted(folder.iterdir()) if p.is_file()})
 
 
-def code_fingerprint(*modules: str) -> str:
-    """Hash of modules of this package and of all that they import from it, directly or not.
-
-    Editing the report's layout does not touch the key of a training run.
-    """
-    waiting, seen = [f"seednb.{name}" for name in modules], dict[str, str]()
-    while waiting:
-        name = waiting.pop()
-        for file in _source_files(name):
-            if str(file) not in seen:
-                seen[str(file)] = fingerprint(file)
-                waiting += _imports(file)
-    return digest({str(Path(k).relative_to(PACKAGE)): v for k, v in seen.items()})
-
-
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
     names = (
@@ -230,39 +248,15 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str:
     """The commit of the source tree, "+" if there are changes, or "no git"."""
+    here = Path(__file__).parent
     commands = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain"])
     try:
         commit, changes = (
             subprocess.run(
-                ["git", *command], cwd=PACKAGE, capture_output=True, text=True, check=True
+                ["git", *command], cwd=here, capture_output=True, text=True, check=True
             ).stdout.strip()
             for command in commands
         )
     except (OSError, subprocess.CalledProcessError):
         return "no git"
     return commit + ("+" if changes else "")
-
-
-def _source_files(module: str) -> list[Path]:
-    """The file of a module, or all files of a package."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    if path.is_dir():
-        return sorted(path.rglob("*.py"))
-    return [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
-
-
-@cache
-def _imports(file: Path) -> tuple[str, ...]:
-    """Modules of this package that a file imports."""
-    return imported_modules(file.read_text(encoding="utf-8"))
-
-
-def imported_modules(source: str) -> tuple[str, ...]:
-    """Modules of this package that some Python source imports, wherever in it."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in found if name.startswith("seednb."))

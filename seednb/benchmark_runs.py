@@ -6,8 +6,7 @@ at the next question.
 """
 
 import re
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 
 from seednb.artifacts import (
     Stage,
-    code_fingerprint,
+    digest,
     fingerprint,
     folder_fingerprint,
     read_json,
@@ -40,7 +39,8 @@ from seednb.evaluation.benchmarks.registry import (
     read_benchmark,
     score_benchmark,
 )
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
+from seednb.making import making
 from seednb.model import Bundle, check_adapter, one_card_each
 
 Row = dict[str, Any]
@@ -156,65 +156,55 @@ class Benchmarks:
             params.resamples,
             params.bootstrap_seed,
         )
-        stage = Stage(
-            self.lab.runs,
-            f"scores-{material.benchmark}-{contestants[-1].name}",
-            {
-                "answers": {name: stage.key for name, stage in stages.items()},
-                "bootstrap": [params.resamples, params.bootstrap_seed],
-                "code": code_fingerprint("evaluation.benchmarks"),
-            },
-        )
-        if not stage.is_finished and one_card_each().is_main_process:
-            started = time.perf_counter()
-            answers = {
-                name: {part: read_json_lines(one.path(f"{part}.jsonl")) for part in parts}
-                for name, one in stages.items()
-            }
-            rows, remarks = score_benchmark(material, answers, label)
-            notes = [*remarks.notes, *remarks.lacking]
-            write_json(stage.path(SCORES), {"rows": rows, "notes": notes})
-            if not remarks.lacking:  # else it is scored again, with the word data
-                stage.finish(time.perf_counter() - started)
-        one_card_each().wait_for_everyone()
+        stage = self.scores_stage(material, stages)
+        with making(stage, self.lab.patience_s) as is_left:
+            if is_left and one_card_each().is_main_process:
+                answers = {
+                    name: {part: read_json_lines(one.path(f"{part}.jsonl")) for part in parts}
+                    for name, one in stages.items()
+                }
+                rows, remarks = score_benchmark(material, answers, label)
+                notes = [*remarks.notes, *remarks.lacking]
+                write_json(stage.path(SCORES), {"rows": rows, "notes": notes})
+                stage.stays_open = bool(remarks.lacking)  # scored again, with the word data
         found = read_json(stage.path(SCORES))
         return Outcome(material.benchmark, found["rows"], found["notes"])
 
     def _answered(self, material: Material, contestant: Contestant) -> Stage:
         """The stage with a model's answers, answered now as far as they were not."""
-        params = self.lab.params
-        settings = ("max_new_tokens", "caption_prompt", "caption_images")
-        stage = Stage(
-            self.lab.runs,
-            f"benchmark-{material.benchmark}-{contestant.name}",
-            {
-                "model": self.lab.model_inputs,
-                "adapter": contestant.adapter and folder_fingerprint(contestant.adapter),
-                "files": [fingerprint(file) for file in material.files],
-                "image_fit": params.data.image_fit,
-                "asking": {name: getattr(params.evaluation, name) for name in settings},
-                "code": code_fingerprint("evaluation.answer_files", "evaluation.benchmarks"),
-            },
-        )
-        if stage.is_finished:
-            return stage
-        started = time.perf_counter()
-        for asked in material.asked:
-            check_questions(asked.questions, material.files[0], asked.images)
-        for asked in material.asked:
-            bundle = self._bundle(contestant)
-            write = rank_file if asked.ranked else answer_file
-            write(
-                bundle,
-                asked.questions,
-                bundle.pictures(asked.images, params.data.image_fit),
-                stage.path(f"{asked.name}.jsonl"),
-                params.evaluation,
-            )
-        if one_card_each().is_main_process:
-            stage.finish(time.perf_counter() - started)
-        one_card_each().wait_for_everyone()
+        params, stage = self.lab.params, self.answers_stage(material, contestant)
+        with making(stage, self.lab.patience_s) as is_left:
+            for asked in material.asked if is_left else ():
+                check_questions(asked.questions, material.files[0], asked.images)
+            for asked in material.asked if is_left else ():
+                write = rank_file if asked.ranked else answer_file
+                bundle = self._bundle(contestant)
+                pictures = bundle.pictures(asked.images, params.data.image_fit)
+                output = stage.path(f"{asked.name}.jsonl")
+                write(bundle, asked.questions, pictures, output, params.evaluation)
         return stage
+
+    def answers_stage(self, material: Material, contestant: Contestant) -> Stage:
+        """Where a model's answers to a benchmark lie, finished or not."""
+        evaluation = self.lab.params.evaluation
+        questions = {part.name: [part.questions, part.ranked] for part in material.asked}
+        inputs = {
+            "model": self.lab.stages.model,
+            "adapter": contestant.adapter and folder_fingerprint(contestant.adapter),
+            "questions": digest(questions),
+            "asking": [evaluation.max_new_tokens, evaluation.eval_batch_size],
+        }
+        return Stage(self.lab.runs, f"benchmark-{material.benchmark}-{contestant.name}", inputs)
+
+    def scores_stage(self, material: Material, answers: Mapping[str, Stage]) -> Stage:
+        """Where a benchmark's rows lie, of the answers of some models, the last one the newest."""
+        evaluation = self.lab.params.evaluation
+        inputs = {
+            "answers": {name: stage.key for name, stage in answers.items()},
+            "files": [fingerprint(file) for file in material.files],
+            "bootstrap": [evaluation.resamples, evaluation.bootstrap_seed],
+        }
+        return Stage(self.lab.runs, f"scores-{material.benchmark}-{[*answers][-1]}", inputs)
 
     def _bundle(self, contestant: Contestant) -> Bundle:
         """The loaded model; only one is held at a time."""

@@ -159,7 +159,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _experiment(options: argparse.Namespace, **more: Any) -> Any:
-    from seednb.experiment import Experiment
+    from seednb.experiments.experiment import Experiment
 
     changed = {key: value for key, value in more.items() if value is not None}
     return Experiment.open(options.params, _overrides(options) | changed)

@@ -1,7 +1,7 @@
 """`seednb sweep`: list, run or gather the cells of a sweep file."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ def add_sweep(verbs: Any, overrides_of: Callable[[argparse.Namespace], dict[str,
 
 def sweep(options: argparse.Namespace) -> None:
     """Run what is not finished, and write the tables."""
-    from seednb.sweep import Sweep, load_sweep, run, run_cell, write_tables
+    from seednb.experiments.sweep.grid import Sweep, load_sweep
+    from seednb.experiments.sweep.run import log_of, run_cell, run_sweep, write_tables
 
     if options.jobs is not None and options.jobs < 1:
         raise SeedError(f"--jobs {options.jobs}: must be at least 1")
@@ -44,9 +45,9 @@ def sweep(options: argparse.Namespace) -> None:
     elif options.gather:
         print(f"tables: {write_tables(asked)}")
     else:
-        failed = run(asked, options.jobs)
+        failed = run_sweep(asked, options.jobs)
         for outcome in failed:
-            log = asked.log(outcome.index)
+            log = log_of(asked.folder / "logs", cells[outcome.index])
             print(f"failed: cell {outcome.index} ({cells[outcome.index].title}): {outcome.error}; see {log}")  # fmt: skip
         if len(failed) < len(cells):
             print(f"tables: {asked.folder} (results and over_seeds, as CSV and parquet)")
@@ -58,36 +59,31 @@ def _listing(asked: Any, jobs: int) -> str:
     """The cells as a table, the time that they take together, and how a cluster runs them."""
     import pandas as pd
 
-    from seednb.sweep import plan
+    from seednb.experiments.sweep.schedule import plan, total_s
     from seednb.tables import as_text
 
     planned = plan(asked.cells())
     table = pd.DataFrame(
         {
             "cell": each.cell.number,
-            "version": each.cell.version,
+            "version": each.cell.variant.version,
             "seed": "" if each.cell.seed is None else each.cell.seed,
-            **{name: str(value) for name, value in each.cell.varied.items()},
+            **{name: str(value) for name, value in each.cell.variant.changes.items()},
             "state": "finished" if each.is_finished else "to do",
             "predicted": "" if each.is_finished else duration(each.predicted_s),
         }
         for each in planned
     )
     todo = [each for each in planned if not each.is_finished]
-    seconds = [each.predicted_s for each in todo]
     lines = [as_text(table), f"{len(planned) - len(todo)} of {len(planned)} cells are finished"]
     if todo:
-        lines[-1] += f"; the others take about {_together(seconds, jobs)} with {jobs} at a time"
+        together = total_s(each.predicted_s for each in todo)
+        unknown = "? (nothing like them has run yet: --cell 0 would tell)"
+        time = unknown if together is None else duration(together / jobs)
+        lines[-1] += f"; the others take about {time} with {jobs} at a time"
         numbers = ",".join(str(each.cell.number) for each in todo)
         lines.append(f"on a cluster: sbatch --array={numbers} --wrap 'seednb sweep {asked.file} --cell $SLURM_ARRAY_TASK_ID'")  # fmt: skip
     return "\n".join(lines)
-
-
-def _together(seconds: Sequence[float | None], jobs: int) -> str:
-    known = [each for each in seconds if each is not None]
-    if len(known) < len(seconds):
-        return "? (nothing like them has run yet: --cell 0 would tell)"
-    return duration(sum(known) / jobs)
 
 
 def duration(seconds: float | None) -> str:

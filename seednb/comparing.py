@@ -2,10 +2,10 @@
 
 Every difference is paired: whole pictures are resampled, and both models answered about each. A row
 is one of `metrics.json`: model, versus, benchmark, split, variant, metric, value, low, high, n,
-records.
+records. All rows of reports, ablations, sweeps and published benchmarks are made by `figure_rows`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ import pandas as pd
 
 from seednb.errors import SeedError
 from seednb.evaluation.records import list_ids
-from seednb.stats import Interval, Statistic, bootstrap, paired_bootstrap
+from seednb.stats import Interval, Resampled, Statistic, difference, resample, two_way_bootstrap
 
 Row = dict[str, Any]
+Runs = Mapping[Any, Resampled]  # seed of a training -> its figure; one that was not trained: None
+Pair = tuple[str, str]  # model, versus
 BASE, METHOD = "base", "method"
 RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"
@@ -67,17 +69,47 @@ def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
         )
 
 
-def compare_sums(
-    sums: Mapping[str, pd.DataFrame], statistics: Mapping[str, Statistic], label: Label
+def figure_rows(
+    measured: Mapping[str, Runs], pairs: Iterable[Pair], metric: str, label: Label
 ) -> Iterator[Row]:
-    """Levels of every model and paired differences to the base, from counts by picture."""
-    settings = (label.resamples, label.seed)
+    """Levels of every model, and the differences of (model, versus) pairs, of one metric.
+
+    A model is one training or several that differ in their seed: intervals then cover seeds, too.
+    """
+    for model, runs in measured.items():
+        yield label.row(model, None, metric, two_way_bootstrap([*runs.values()], label.seed))
+    for model, versus in pairs:
+        gain = two_way_bootstrap(paired(measured[model], measured[versus]), label.seed)
+        yield label.row(model, versus, metric, gain)
+
+
+def paired(runs: Runs, versus: Runs) -> list[Resampled]:
+    """Differences seed by seed; what was not trained is the same for every seed."""
+    if len(runs) == 1 or len(versus) == 1:
+        return [difference(other, one) for one in runs.values() for other in versus.values()]
+    return [difference(versus[seed], runs[seed]) for seed in runs if seed in versus]
+
+
+def compare_sums(
+    sums: Mapping[str, pd.DataFrame],
+    statistics: Mapping[str, Statistic],
+    label: Label,
+    pairs: Iterable[Pair] | None = None,
+) -> Iterator[Row]:
+    """Levels and differences, from counts by picture. `pairs`: all others with the base, if not given."""
     for metric, statistic in statistics.items():
-        for model, counts in sums.items():
-            yield label.row(model, None, metric, bootstrap(counts, statistic, *settings))
-            if model != BASE and BASE in sums:
-                change = paired_bootstrap(sums[BASE], counts, statistic, *settings)
-                yield label.row(model, BASE, metric, change)
+        measured = {
+            model: {None: resample(counts, statistic, label.resamples, label.seed)}
+            for model, counts in sums.items()
+        }
+        yield from figure_rows(
+            measured, pairs_with_base(sums) if pairs is None else pairs, metric, label
+        )
+
+
+def pairs_with_base(models: Iterable[str]) -> list[Pair]:
+    """Every other model with the base."""
+    return [(model, BASE) for model in models if model != BASE and BASE in models]
 
 
 def control_rows(
@@ -85,16 +117,11 @@ def control_rows(
     control: pd.DataFrame,
     sums: Mapping[str, pd.DataFrame],
     model: str | None,
-    statistics: Mapping[str, Callable[[Any], Any]],
+    statistics: Mapping[str, Statistic],
     label: Label,
 ) -> Iterator[Row]:
     """The control's level, its difference to the base, and a model's (or all models') to it."""
-    settings = (label.resamples, label.seed)
     compared = [model] if model else [other for other in sums if other != BASE]
-    for metric, statistic in statistics.items():
-        yield label.row(name, None, metric, bootstrap(control, statistic, *settings))
-        change = paired_bootstrap(sums[BASE], control, statistic, *settings)
-        yield label.row(name, BASE, metric, change)
-        for other in compared:
-            change = paired_bootstrap(control, sums[other], statistic, *settings)
-            yield label.row(other, name, metric, change)
+    pairs = [(name, BASE), *((other, name) for other in compared)]
+    rows = compare_sums({**sums, name: control}, statistics, label, pairs)
+    yield from (row for row in rows if name in (row["model"], row["versus"]))

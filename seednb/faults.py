@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from seednb import sabotage
-from seednb.artifacts import Stage, code_fingerprint
+from seednb.artifacts import Stage
 from seednb.errors import GradientLost, ImageTokensCut, SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
+from seednb.experiments.watching import watching
 from seednb.making import making
 from seednb.model import Bundle, add_adapter
 from seednb.monitor import Finding
@@ -183,7 +184,7 @@ def _until_stopped(
 ) -> None:
     """Train; a stop by the monitor is what is wanted, any other error is not."""
     try:
-        with lab.watching(stage.folder, bundle) as watch:
+        with watching(lab.params.monitor, lab.bands, stage.folder, bundle) as watch:
             learn(watch=watch, prepare=prepare)
     except SeedError:
         if not read_findings(stage.folder):
@@ -192,10 +193,9 @@ def _until_stopped(
 
 def _stage(lab: Experiment, fault: Fault) -> Stage:
     words = "-".join(fault.name.replace("=", "").replace("()", "").replace(",", "").split())
-    inputs = lab.common_inputs() | {
-        "fault": {k: v for k, v in asdict(fault).items() if not callable(v)},
-        "train": lab.params.values("train", "monitor"),
+    inputs = lab.stages.training(fault.recipe) | {
+        "fault": fault.name,
         "bands": {name: [band.low, band.high] for name, band in lab.bands.items()},
-        "code": code_fingerprint("faults"),
+        "stall_after_s": lab.params.monitor.stall_after_s,
     }
     return Stage(lab.runs, f"fault-{words}", inputs)

@@ -17,12 +17,12 @@ from seednb.data.prompts import Encoded, encode, encode_prompt
 from seednb.data.vocabulary import find_mentions
 from seednb.decoding import generate
 from seednb.evaluation.benchmarks import chair
-from seednb.experiment import Experiment
+from seednb.evaluation.records import Answers
+from seednb.experiments.experiment import Experiment
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import example_noise, gaussian_noise
 from seednb.plots import pictures as picture_sheet
 from seednb.purify import answer_confidence
-from seednb.scoring import Answers
 from seednb.summaries import caption_spans
 from seednb.training.examples import Examples
 from seednb.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from seednb.evaluation.parsers import parser_named
-from seednb.scoring import KINDS, Answers, kinds_asked
+from seednb.evaluation.records import KINDS, Answers, kinds_asked
 
 Row = dict[str, Any]
 
@@ -24,7 +24,7 @@ def telling_picture(answers: Mapping[str, Answers], model: str, parser: str) -> 
     None if no picture has a question of every kind.
     """
     read = parser_named(parser)
-    kinds = kinds_asked(answers)
+    kinds = kinds_asked(answers.values())
     asked: dict[str, set[str]] = {}
     wrong: Counter[str] = Counter()
     for row in answers[model].questions:
@@ -57,7 +57,7 @@ def typical_errors(
     read = parser_named(parser)
     columns = ["kind", "model", "questions", "wrong", "typical, % of wrong"]
     rows = []
-    for kind in kinds_asked(answers):
+    for kind in kinds_asked(answers.values()):
         for model in models:
             asked = [r for r in answers[model].questions if r["kind"] == kind and "typical" in r]
             wrong = [r for r in asked if read(r["answer"]) != r["label"]]

@@ -13,6 +13,7 @@ from seednb.errors import SeedError
 
 # The readers of a killed run notice within 5 s that it is gone; until then they hold its lock.
 PATIENCE_S = 7.0
+UNTIL_DONE_S = -1.0  # as `patience_s`: however long it takes
 
 
 @contextmanager

@@ -27,6 +27,11 @@ class View:
     ddpm_step: int = 500  # of DDPM_STEPS
     view_cells: int = 6  # cells along a side (mask, downsample, blur)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The parameters of a training that this view is made of: those of `READS`, or else all."""
+        return READS.get(self.perturbation, ("noise_alpha", "ddpm_step", "view_cells", "fgsm_step"))
+
     def of(
         self,
         pixels: Float[Tensor, "*any"],
@@ -167,4 +172,15 @@ PERTURBATIONS: dict[str, Perturb] = {
     "blank": _blank,
     "fgsm": _left_to_the_teacher,
     "none": _unchanged,
+}
+READS = {
+    "gaussian": ("noise_alpha",),
+    "ddpm": ("ddpm_step",),
+    "mask": ("noise_alpha", "view_cells"),
+    "objects": (),
+    "blur": ("view_cells",),
+    "downsample": ("view_cells",),
+    "blank": (),
+    "fgsm": ("fgsm_step",),
+    "none": (),
 }

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +13,27 @@ import nbformat
 
 from seednb.artifacts import (
     LOCK,
-    code_fingerprint,
     digest,
     fingerprint,
     git_commit,
-    imported_modules,
     read_json,
     versions,
     write_bytes,
     write_json,
     writing,
 )
+from seednb.core.code import code_fingerprint, imported_modules
 from seednb.core.profiles import SECTIONS, Params, describe
 from seednb.errors import SeedError
 from seednb.execution import execute
+from seednb.experiments import stages
 from seednb.lock import alone
 from seednb.report import build_report, write_facts, write_index
 from seednb.terminal import bar
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
-ASKED = (
-    "pope_images",
-    "pope_min_objects",
-    "question_images",
-    "caption_images",
-    "vocabulary",
-    "chair_variant",
-)
-ANSWERED = (
-    "probe_suffix",
-    "caption_prompt",
-    "max_new_tokens",
-    "eval_batch_size",
-    "compile_probes",
-    "pope_parser",
-)
+ASKED, ANSWERED = stages.QUESTIONS, (*stages.ASKING, "pope_parser")
 RESAMPLED = ("resamples", "bootstrap_seed")
 TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
 
@@ -175,11 +161,8 @@ class Pipeline:
         names = [
             n for use in step.uses for n in (self.params.values(use) if use in SECTIONS else [use])
         ]
-        files = {
-            name: fingerprint(path)
-            for name in ("vocabulary", "instruct", "train_instances", "healthy_bands")
-            if (path := self.params.path(str(values[name]))).is_file()
-        }
+        bands = self.params.path(str(values["healthy_bands"]))
+        files = {"healthy_bands": fingerprint(bands)} if bands.is_file() else {}
         if step.reads:
             files |= {
                 path.name: fingerprint(path) for path in sorted(self.params.root.glob(step.reads))
@@ -192,11 +175,22 @@ class Pipeline:
                 "cells": [[cell.cell_type, cell.source] for cell in notebook.cells],
                 "parameters": {name: values[name] for name in sorted(set(names))},
                 "files": files,
+                "sources": self._sources if "data" in step.uses else {},
                 "code": code_fingerprint(*modules),
                 "needs": [self.keys[number] for number in step.needs],
                 "shows": [self.keys[n] for n in step.shows if self.is_done(self.steps[n])],
             }
         )
+
+    @cached_property
+    def _sources(self) -> dict[str, Any]:
+        """What decides data and model; nothing as long as a file of them is missing."""
+        sources = stages.Stages(self.params, self.runs)
+        try:
+            data = [sources.training_data, sources.validation_data]
+            return {"data": data, "model": sources.model}
+        except (SeedError, OSError):
+            return {}
 
     def _source(self, step: Step) -> Path:
         path = self.notebooks / f"{step.notebook}.ipynb"

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from seednb.artifacts import Stage, code_fingerprint, fingerprint, writing
+from seednb.artifacts import writing
 from seednb.core.profiles import Params
 from seednb.data.coco import (
     CocoSplit,
@@ -24,11 +24,12 @@ from seednb.data.probes import SPLITS, build_probes
 from seednb.data.vocabulary import Vocabulary
 from seednb.errors import SeedError
 from seednb.evaluation.benchmarks.chair import ground_truth
-from seednb.lock import alone
+from seednb.experiments.stages import Stages
+from seednb.lock import UNTIL_DONE_S
+from seednb.making import making
 
 LABELS = ("replay", "truthful")
 EXISTENCE = "existence"
-DRAWN_WITHIN_S = 1800.0  # a world of 100,000 pictures
 
 
 @dataclass(frozen=True)
@@ -87,47 +88,12 @@ def prepare(params: Params, runs: Path) -> Prepared:
 
 def world_folder(params: Params, runs: Path) -> Path:
     """The generated world's folder; it is drawn on first use."""
-    data = params.data
-    stage = Stage(
-        runs,
-        "world",
-        {
-            "seed": data.world_seed,
-            "n_train": data.n_train_images,
-            "n_val": data.n_val_images,
-            "code": code_fingerprint("data.pocket"),
-        },
-    )
-    if not stage.is_finished:
-        # Runs of other versions need the same world: they wait for it.
-        with alone(stage.lock, stage.folder.name, DRAWN_WITHIN_S), writing(stage.folder):
-            if not stage.is_finished:
-                write_world(stage.folder, data.world_seed, data.n_train_images, data.n_val_images)
-                stage.finish(0)
+    data, stage = params.data, Stages(params, runs).world
+    # Each process for itself: runs of other versions, too, wait for the world that they share.
+    with making(stage, UNTIL_DONE_S, together=False) as is_left, writing(stage.folder):
+        if is_left:
+            write_world(stage.folder, data.world_seed, data.n_train_images, data.n_val_images)
     return stage.folder
-
-
-def data_inputs(params: Params, runs: Path) -> dict[str, Any]:
-    """What decides the data: for stage keys, without loading it."""
-    data, evaluation = params.data, params.evaluation
-    inputs = params.values("data") | {
-        name: getattr(evaluation, name)
-        for name in (
-            "pope_images", "pope_min_objects", "question_images", "caption_images", "chair_variant"
-        )
-    }  # fmt: skip
-    inputs["vocabulary"] = fingerprint(params.path(evaluation.vocabulary))
-    if data.generator == "pocket":
-        inputs.pop("data_root")
-        inputs["world"] = code_fingerprint("data.pocket")
-        return inputs
-    root = params.path(data.data_root)
-    patterns = (
-        data.train_instances, data.train_captions, data.instruct, data.val_instances,
-        data.train_questions, data.val_questions,
-    )  # fmt: skip
-    inputs["files"] = [fingerprint(find_one(root, pattern)) for pattern in patterns if pattern]
-    return inputs
 
 
 def _load_splits(root: Path, params: Params) -> tuple[CocoSplit, CocoSplit]:

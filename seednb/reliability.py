@@ -13,7 +13,7 @@ from seednb.data.batches import Batch, collate
 from seednb.data.pictures import Pictures
 from seednb.data.prompts import encode
 from seednb.data.vocabulary import find_mentions
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import AnswerLogits, Bundle
 from seednb.perturb import View
 

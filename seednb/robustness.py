@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from seednb.artifacts import Stage, code_fingerprint, write_lines
+from seednb.artifacts import Stage, write_lines
 from seednb.data.files import read_json_lines
 from seednb.data.pictures import Pictures
 from seednb.data.probes import with_article
@@ -17,7 +17,7 @@ from seednb.evaluation.answer_files import answer_file
 from seednb.evaluation.benchmarks import pope
 from seednb.evaluation.evaluator import answer_probes
 from seednb.evaluation.parsers import language_named, parser_named, translate
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.making import making
 from seednb.model import Bundle
 from seednb.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
@@ -148,16 +148,20 @@ def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Rob
 
 def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
     """A model's answers to each variant, asked once and then read from their stage."""
-    code = code_fingerprint("evaluation.evaluator", "robustness")
     languages = spoken(lab.params.evaluation.probe_languages)
-    inputs = {"answers": source, "code": code, "languages": list(languages)}
-    stage = Stage(lab.runs, f"robust-{model}", inputs)
+    stage = variants_stage(lab, model, source)
     names = [*PHRASINGS[1:], *languages, *DEGRADATIONS]
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
-    with making(stage) as is_left:
+    with making(stage, lab.patience_s) as is_left:
         if is_left:
             _ask(lab, model, files)
     return {name: read_json_lines(file) for name, file in files.items()}
+
+
+def variants_stage(lab: Experiment, model: str, source: str) -> Stage:
+    """Where a model's answers to the variants lie; `source`: the stage of its plain answers."""
+    languages = spoken(lab.params.evaluation.probe_languages)
+    return Stage(lab.runs, f"robust-{model}", {"answers": source, "languages": list(languages)})
 
 
 def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
@@ -188,8 +192,8 @@ def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
         {
             "model": model,
             "variant": variant.replace("{a_object}", "…"),
-            "same answer, %": _text(result.same, signed=False),
-            "accuracy, points": _text(result.accuracy, signed=True),
+            "same answer, %": result.same.text(),
+            "accuracy, points": result.accuracy.text(signed=True),
         }
         for (model, variant), result in found.items()
     )
@@ -219,10 +223,3 @@ def _parser(records: pd.DataFrame, parser: str) -> str:
 
 def _share(sums: Array) -> Array:
     return ratio(sums[..., 0], sums[..., 1])
-
-
-def _text(interval: Interval, signed: bool) -> str:
-    sign = "+" if signed else ""
-    numbers = (f"{100 * x:{sign}.1f}" for x in (interval.value, interval.low, interval.high))
-    value, low, high = (number.replace("-", "\u2212") for number in numbers)
-    return f"{value} [{low}, {high}]"

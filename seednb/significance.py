@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from seednb.data.probes import SPLITS
 from seednb.evaluation.benchmarks import pope
-from seednb.scoring import Answers, kinds_asked
+from seednb.evaluation.records import Answers, kinds_asked
 from seednb.stats import Interval, holm, images_to_resolve, mcnemar_exact
 
 Row = dict[str, Any]
@@ -33,7 +32,7 @@ def kinds_table(
 ) -> pd.DataFrame:
     """The same of the questions by kind: one picture has at most one of each kind."""
     records = {name: answers[name].questions for name in (versus, *models)}
-    return _tests(records, "kind", kinds_asked(answers), models, versus, parser)
+    return _tests(records, "kind", kinds_asked(answers.values()), models, versus, parser)
 
 
 def _tests(
@@ -83,8 +82,7 @@ def resolution_table(rows: Sequence[Row], differences: Sequence[float]) -> pd.Da
     """
     lines = []
     for row in rows:
-        value, low, high = (_number(row[key]) for key in ("value", "low", "high"))
-        measured = Interval(value, low, high, row["n"])
+        measured = Interval.of(row)
         line = {
             "benchmark": row["benchmark"],
             "metric": row["metric"],
@@ -103,7 +101,3 @@ def _right(records: Sequence[Row], parser: str) -> pd.Series:
     counts = pope.outcomes(pd.DataFrame(records).set_index(["image", "text"]), parser)
     right: pd.Series = (counts["TP"] + counts["TN"]) == 1
     return right
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value

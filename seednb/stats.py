@@ -8,10 +8,10 @@ Zero denominators: a ratio of nothing is NaN. A resample whose statistic is NaN 
 interval; if the statistic itself is NaN, or every resample is, both ends are NaN too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,10 @@ from scipy.stats import binomtest
 Array = NDArray[np.float64]
 Sums = Array | pd.DataFrame  # (images, k) counts; a frame's index names the images
 Statistic = Callable[[Array], Array]
+Direction = Literal["up", "flat", "down"]
 COVERAGE = 0.95
+MINUS = "\u2212"
+COUNTED = ("mentions", "score")  # objects a caption and points of MME; other metrics are fractions
 CHUNK = 250  # resamples at a time: 250 x 5000 images is 10 MB
 
 
@@ -33,6 +36,44 @@ class Interval:
     low: float
     high: float
     n: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Interval":
+        """The figure of a row of `metrics.json`; what the row lacks is NaN."""
+        value, low, high = (
+            np.nan if row.get(name) is None else float(row[name])
+            for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, row.get("n") or 0)
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the figure and both ends are numbers."""
+        return not np.isnan(self.value + self.low + self.high)
+
+    @property
+    def direction(self) -> Direction:
+        """Where the whole interval lies; an interval that touches zero is "flat"."""
+        return "down" if self.high < 0 else "up" if self.low > 0 else "flat"
+
+    def text(self, metric: str = "", signed: bool = False, unit: str = "") -> str:
+        """ "−2.9 [−3.4, −2.5]" in percent or points, or what `metric` counts; "–" if undefined."""
+        ends = f" {self.ends(metric, signed)}" if self.is_defined else ""
+        return f"{figure_text(self.value, metric, signed)}{unit and ' '}{unit}{ends}"
+
+    def ends(self, metric: str = "", signed: bool = False) -> str:
+        """ "[−3.4, −2.5]"."""
+        low, high = (figure_text(end, metric, signed) for end in (self.low, self.high))
+        return f"[{low}, {high}]"
+
+
+def figure_text(number: float, metric: str = "", signed: bool = False) -> str:
+    """A fraction in percent (points) with one digit, a count with two; NaN is "–"."""
+    if np.isnan(number):
+        return "–"
+    scale, digits = (1, 2) if metric in COUNTED else (100, 1)
+    sign = "+" if signed and number else ""  # an exact zero has no sign
+    return f"{scale * number:{sign}.{digits}f}".replace("-", MINUS)
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:
@@ -91,11 +132,15 @@ def level(measured: Resampled) -> Interval:
     return _interval(measured.value, measured.samples, len(measured.images))
 
 
+def difference(before: Resampled, after: Resampled) -> Resampled:
+    """after - before, resample by resample. Raises ValueError for different images or orders."""
+    _same_images(before, after)
+    return Resampled(after.value - before.value, after.samples - before.samples, before.images)
+
+
 def change(before: Resampled, after: Resampled) -> Interval:
     """The interval of after - before. Raises ValueError if they hold different images or orders."""
-    _same_images(before, after)
-    difference = after.samples - before.samples
-    return _interval(after.value - before.value, difference, len(before.images))
+    return level(difference(before, after))
 
 
 def bootstrap(sums: Sums, statistic: Statistic, resamples: int = 2000, seed: int = 0) -> Interval:
@@ -121,45 +166,24 @@ def paired_bootstrap(
     return change(before, replace(after, images=before.images))
 
 
-def bootstrap_auc(
-    margins: ArrayLike,
-    labels: ArrayLike,
-    images: ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """The interval of the area under the ROC curve; arguments as of `resample_auc`."""
-    return level(resample_auc(margins, labels, images, resamples, seed))
+def two_way_bootstrap(runs: Sequence[Resampled], seed: int = 0) -> Interval:
+    """The interval of the mean figure over k trainings that differ in their seed.
 
-
-def paired_bootstrap_auc(
-    margins_a: ArrayLike,
-    margins_b: ArrayLike,
-    labels: ArrayLike,
-    images: ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """The interval of auc(b) - auc(a) over the same probes, row by row."""
-    settings = (labels, images, resamples, seed)
-    return change(resample_auc(margins_a, *settings), resample_auc(margins_b, *settings))
-
-
-def over_seeds(runs: Sequence[Resampled], base: Resampled | None = None, seed: int = 0) -> Interval:
-    """The interval of the mean figure of trainings that differ in their seed only.
-
-    Hierarchical: a resample draws the images, the same for all runs, and then as many runs as there
-    are, with replacement. With `base`, of run - base on the same images. One run has the intervals
-    of `level` and `change`. With few runs the spread between them comes out too small, by
-    (k - 1) / k of its variance for k runs: three seeds are few. Raises ValueError as `change` does.
+    Images and trainings are crossed, so a resample draws both: images, the same for all trainings,
+    and k trainings with replacement. Drawing k of k shows (k - 1) / k of the variance between
+    trainings; deviations are stretched by sqrt(k / (k - 1)) to make up for it (Davison and Hinkley,
+    1997, section 3.8). With three seeds the ends are still rough. One training: images alone, as
+    `level` has it. Raises ValueError for trainings that were asked about different images.
     """
-    _same_images(*runs, *([] if base is None else [base]))
-    value, samples = (0.0, 0.0) if base is None else (base.value, base.samples)
-    figures = np.stack([run.samples - samples for run in runs], -1)  # (resamples, runs)
+    _same_images(*runs)
+    k = len(runs)
+    stretch = (k / (k - 1)) ** 0.5 if k > 1 else 0.0
+    figures = np.stack([run.samples for run in runs], -1)  # (resamples, k)
     # a generator apart from the images', whose draws stay as in the other intervals
-    drawn = np.random.default_rng([seed, 1]).integers(len(runs), size=figures.shape)
-    means = np.take_along_axis(figures, drawn, -1).mean(-1)
-    return _interval(np.mean([run.value - value for run in runs]), means, len(runs[0].images))
+    drawn = np.random.default_rng([seed, 2]).integers(k, size=figures.shape)
+    mean = figures.mean(-1)
+    samples = mean + stretch * (np.take_along_axis(figures, drawn, -1).mean(-1) - mean)
+    return _interval(np.mean([run.value for run in runs]), samples, len(runs[0].images))
 
 
 def mcnemar_exact(right_a: ArrayLike, right_b: ArrayLike) -> float:

@@ -1,15 +1,14 @@
 """Metric rows as tables that people read: points instead of fractions, intervals in brackets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-Row = dict[str, Any]
+from seednb.stats import Interval
 
-MINUS = "\u2212"
-UNSCALED = ("mentions", "score")  # counts a caption and points of MME, not shares
+Row = dict[str, Any]
 # Columns of the main tables: heading -> (benchmark, split, metric)
 CHAIR_COLUMNS = {
     "CHAIRi": ("chair", None, "CHAIRi"),
@@ -25,16 +24,9 @@ ADVERSARIAL_COLUMNS = {
 }
 
 
-def interval_text(row: pd.Series, signed: bool) -> str:
-    """\"−2.9 [−3.4, −2.5]\" in points; mentions stay mentions a caption."""
-    if pd.isna(row["value"]):
-        return "–"
-    scale, digits = (1, 2) if row["metric"] in UNSCALED else (100, 1)
-    value, low, high = (
-        f"{scale * row[name]:{'+' if signed and row[name] else ''}.{digits}f}".replace("-", MINUS)
-        for name in ("value", "low", "high")
-    )
-    return f"{value} [{low}, {high}]"
+def interval_text(row: Mapping[str, Any], signed: bool) -> str:
+    """ "−2.9 [−3.4, −2.5]" in points; mentions stay mentions a caption."""
+    return Interval.of(row).text(row["metric"], signed)
 
 
 def metric_table(
@@ -92,9 +84,9 @@ def as_command(text: str) -> str:
 
 
 def _direction(row: Row) -> str:
-    if row["low"] is None or row["high"] is None:
-        return "unknown"
-    return "lower" if row["high"] < 0 else "higher" if row["low"] > 0 else "not resolved"
+    found = Interval.of(row)
+    words = {"down": "lower", "up": "higher", "flat": "not resolved"}
+    return words[found.direction] if found.is_defined else "unknown"
 
 
 def as_text(frame: pd.DataFrame) -> str:

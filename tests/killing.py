@@ -18,7 +18,7 @@ from seednb import artifacts, journal
 from seednb.core.profiles import load_params
 from seednb.errors import SeedError
 from seednb.evaluation import answer_files
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import load_bundle
 
 ROOT = Path(__file__).parents[1]

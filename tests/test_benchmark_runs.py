@@ -13,7 +13,7 @@ from seednb.cli import main
 from seednb.errors import SeedError
 from seednb.evaluation import answer_files
 from seednb.evaluation.benchmarks.registry import BENCHMARKS
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import add_adapter
 
 ROOT = Path(__file__).parents[1]

@@ -358,10 +358,10 @@ def test_every_command_is_one_that_the_command_line_accepts(ledger):
 
 
 def test_every_query_asks_for_a_row_that_a_report_holds(ledger):
-    from seednb.ablation_plans import hyper_parameters
     from seednb.claims.ledger import ABLATION
     from seednb.core.profiles import load_params
-    from seednb.scoring import CONTRASTS
+    from seednb.experiments.ablation.plans import hyper_parameters
+    from seednb.experiments.metrics import CONTRASTS
 
     metrics = {"chair": {*chair.STATISTICS}, "pope": {*pope.STATISTICS, "auc"}}
     short = [
@@ -414,7 +414,7 @@ def test_verdict_flips_with_the_sign_of_the_row(ledger):
     verdicts = [settle(claim, [row]).loc[0, "verdict"] for row in (V7_CHAIRI, raised, unsure)]
     assert verdicts == ["supported", "opposite", "not supported"]
     evidence = settle(claim, [V7_CHAIRI]).loc[0, "evidence"]
-    assert "-2.9 points [-3.4, -2.5], n = 1500, pocket" in evidence
+    assert "−2.9 points [−3.4, −2.5], n = 1500, pocket" in evidence
 
 
 @pytest.mark.parametrize(

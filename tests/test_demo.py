@@ -21,7 +21,7 @@ from seednb.demo.sheet import draw_sheet
 from seednb.demo.show import page_item, terminal_lines, write_files
 from seednb.demo.sources import named_pictures, validation_pictures
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 
 ROOT = Path(__file__).parents[1]
 SMOKE = str(ROOT / "params/smoke.yaml")

@@ -12,12 +12,13 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from seednb import making, pipeline
+from seednb import pipeline
 from seednb.artifacts import Stage, write_json
 from seednb.cli import main
 from seednb.errors import SeedError
 from seednb.execution import execute
-from seednb.experiment import Experiment
+from seednb.experiments import experiment
+from seednb.experiments.experiment import Experiment
 from seednb.journal import Journal, append_lines, cut_torn_end
 from seednb.lock import alone
 from seednb.versions import RECIPES
@@ -116,9 +117,9 @@ def test_a_second_process_is_refused_with_the_owners_pid_until_kill_9(tmp_path):
 
 
 def test_a_second_training_of_the_same_version_exits_1_with_the_pid(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(making, "alone", partial(alone, patience_s=0.1))
+    monkeypatch.setattr(experiment, "PATIENCE_S", 0.1)
     changes = {"runs_dir": str(tmp_path), "n_train_images": 8, "n_val_images": 6}
-    stage = Experiment.open(str(SMOKE), changes)._train_stage(RECIPES["v7"], "replay")
+    stage = Experiment.open(str(SMOKE), changes).stages.train(RECIPES["v7"], "replay")
     options = [text for key, value in changes.items() for text in ("-p", f"{key}={value}")]
     with alone(stage.lock, "a run"):
         assert main(["train", "--params", str(SMOKE), "--version", "v7", *options]) == 1

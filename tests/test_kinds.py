@@ -10,8 +10,9 @@ from seednb import kinds
 from seednb.core.profiles import load_params
 from seednb.data.vocabulary import Vocabulary
 from seednb.errors import SeedError
+from seednb.evaluation.records import Answers
+from seednb.experiments.metrics import metric_rows, select
 from seednb.preparation import prepare, read_questions
-from seednb.scoring import Answers, metric_rows, select
 from seednb.significance import kinds_table
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from seednb.core.profiles import load_params
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.preparation import prepare
 
 ROOT = Path(__file__).parents[1]

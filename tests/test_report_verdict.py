@@ -5,9 +5,10 @@ import re
 import pytest
 from report_samples import SPANS, numbers, row
 
-from seednb.report.changes import Change, as_points, as_text, find_change
+from seednb.report.changes import as_text, find_change
 from seednb.report.overview import forest_plot, overview_table
 from seednb.report.verdict import SEEING, as_frame, judge
+from seednb.stats import Interval, figure_text
 
 
 @pytest.mark.parametrize(
@@ -136,17 +137,17 @@ def test_no_sentence_holds_a_number_of_its_own():
 
 
 def test_points_have_a_real_minus_and_zero_has_no_sign():
-    assert as_points(-0.0287, signed=True) == "−2.9"
-    assert as_points(0.0287, signed=True) == "+2.9"
-    assert as_points(0.0, signed=True) == "0.0"
-    assert as_points(0.213, signed=False) == "21.3"
+    assert figure_text(-0.0287, signed=True) == "−2.9"
+    assert figure_text(0.0287, signed=True) == "+2.9"
+    assert figure_text(0.0, signed=True) == "0.0"
+    assert figure_text(0.213) == "21.3"
     mentions = row("v7", "base", "chair", "mentions", (-0.305, None, float("nan")))
     assert [as_text(mentions, name) for name in ("value", "low", "high")] == ["−0.30", "–", "–"]
 
 
 def test_an_interval_that_touches_zero_is_not_a_direction():
-    assert Change(-0.1, -0.2, 0.0, 5).direction == "flat"
-    assert Change(-0.1, -0.2, -1e-9, 5).direction == "down"
+    assert Interval(-0.1, -0.2, 0.0, 5).direction == "flat"
+    assert Interval(-0.1, -0.2, -1e-9, 5).direction == "down"
     assert (
         find_change(
             [row("v7", "base", "chair", "recall", (0.1, None, 0.2))],

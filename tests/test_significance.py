@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seednb.data.probes import SPLITS
-from seednb.scoring import Answers
+from seednb.evaluation.records import Answers
 from seednb.significance import mcnemar_table, resolution_table, stars
 from seednb.stats import Interval, images_to_resolve
 

@@ -18,7 +18,7 @@ from seednb.artifacts import write_frame
 from seednb.cli import main
 from seednb.core.profiles import load_params
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.faults import FAULTS, as_frame, run_fault
 from seednb.monitor.findings import FINDINGS
 from seednb.monitor.seen import Settings

@@ -1,6 +1,5 @@
 """Claims and metrics in, verdicts out: no verdict of a computed kind is typed by hand."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ import pandas as pd
 from seednb.claims.ledger import Claim, Query
 from seednb.claims.registry import run_check
 from seednb.errors import SeedError
+from seednb.stats import COUNTED, Interval
 
 COLUMNS = ["id", "section", "statement", "kind", "verdict", "evidence", "command"]
-PLAIN_COUNTS = ("mentions",)  # per caption; every other metric is a fraction, shown in points
 
 
 def settle(claims: Iterable[Claim], metrics_rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -86,7 +85,7 @@ def _settle_one(claim: Claim, metrics_rows: Sequence[Mapping[str, Any]]) -> tupl
 
 def _settle_query(query: Query, rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Verdict of the matching rows; where variants disagree, the weaker or `not supported`."""
-    found = [row for row in rows if _matches(query, row) and _has_interval(row)]
+    found = [row for row in rows if _matches(query, row) and Interval.of(row).is_defined]
     if not found:
         return "not run", f"no row with an interval for {_title(query)}"
     verdicts = {interval_verdict(row["low"], row["high"], query.expected) for row in found}
@@ -105,19 +104,12 @@ def _matches(query: Query, row: Mapping[str, Any]) -> bool:
     return same and query.variant in (None, row.get("variant"))
 
 
-def _has_interval(row: Mapping[str, Any]) -> bool:
-    ends = (row.get("value"), row.get("low"), row.get("high"))
-    return all(end is not None and not math.isnan(end) for end in ends)
-
-
 def _title(query: Query) -> str:
     place = f" ({query.split})" if query.split else ""
     return f"{query.model} - {query.versus}, {query.benchmark}{place} {query.metric}"
 
 
 def _describe(row: Mapping[str, Any]) -> str:
-    plain = row["metric"] in PLAIN_COUNTS
-    scale, digits, unit = (1, 2, "a caption") if plain else (100, 1, "points")
-    value, low, high = (f"{scale * row[key]:+.{digits}f}" for key in ("value", "low", "high"))
+    unit = "a caption" if row["metric"] in COUNTED else "points"
     variant = f", {row['variant']}" if row.get("variant") else ""
-    return f"{value} {unit} [{low}, {high}], n = {row['n']}{variant}"
+    return f"{Interval.of(row).text(row['metric'], True, unit)}, n = {row['n']}{variant}"

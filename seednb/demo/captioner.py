@@ -17,7 +17,7 @@ from seednb.data.images import fit_image
 from seednb.data.prompts import encode
 from seednb.data.vocabulary import Vocabulary
 from seednb.decoding import generate
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import AnswerLogits, TeacherMode
 from seednb.summaries import caption_spans
 

@@ -10,7 +10,7 @@ from seednb.data.vocabulary import Vocabulary
 from seednb.demo.captioner import Picture
 from seednb.errors import SeedError
 from seednb.evaluation.benchmarks.chair import ground_truth
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.model import check_adapter
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

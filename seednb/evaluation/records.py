@@ -3,6 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,24 @@ from seednb.stats import Array, Statistic, ratio
 Row = Mapping[str, Any]
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 LISTED = 5  # ids that an error message spells out
+KINDS = "kinds"  # benchmark of the questions by kind; a split is a kind
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answered, and the stage that holds the records."""
+
+    model: str
+    probes: list[dict[str, Any]]  # POPE's
+    captions: list[dict[str, Any]]
+    folder: Path
+    questions: list[dict[str, Any]] = field(default_factory=list)  # yes/no questions by kind
+
+
+def kinds_asked(answers: Iterable[Answers]) -> list[str]:
+    """The kinds of question that all models answered, in the order in which they were asked."""
+    asked = [dict.fromkeys(row["kind"] for row in each.questions) for each in answers]
+    return [kind for kind in asked[0] if all(kind in others for others in asked)] if asked else []
 
 
 def join_answers(

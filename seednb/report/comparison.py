@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seednb.report.changes import Change, as_text, find_change
+from seednb.report.changes import as_text
 from seednb.report.overview import forest_plot, overview_table
 from seednb.report.page import write_page
 from seednb.report.runs import ReportedRun
+from seednb.stats import Interval
 
 NAMES = ("model", "versus", "benchmark", "split", "variant", "metric")
 FOLDER = "compare"  # below reports/
@@ -68,23 +69,14 @@ def changed_parameters(
 
 
 def _pair(row: Mapping[str, Any], other: Mapping[str, Any]) -> ComparedFigure:
-    a, b = _change(row), _change(other)
+    a, b = Interval.of(row), Interval.of(other)
     names = tuple(str(row.get(name) or "") for name in NAMES)
-    value = b.value - a.value if a and b else None
+    both = a.is_defined and b.is_defined
+    value = b.value - a.value if both else None
     moved = as_text({"metric": row["metric"], "versus": "the first", "value": value}, "value")
-    apart = bool(a and b and (a.high < b.low or b.high < a.low))
-    return ComparedFigure(names, _with_interval(row), _with_interval(other), moved, value, apart)
-
-
-def _with_interval(row: Mapping[str, Any]) -> str:
-    if _change(row) is None:
-        return as_text(row, "value")
-    return f"{as_text(row, 'value')} [{as_text(row, 'low')}, {as_text(row, 'high')}]"
-
-
-def _change(row: Mapping[str, Any]) -> Change | None:
-    names = (row["model"], row["versus"], row["benchmark"], row["metric"], row["split"])
-    return find_change([row], *names)
+    apart = both and (a.high < b.low or b.high < a.low)
+    first, second = (each.text(row["metric"], row["versus"] is not None) for each in (a, b))
+    return ComparedFigure(names, first, second, moved, value, apart)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

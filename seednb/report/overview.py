@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from matplotlib.ticker import MaxNLocator
 
-from seednb.report.changes import Change, as_points, find_change
+from seednb.report.changes import find_change
+from seednb.stats import Interval, figure_text
 from seednb.versions import CONTROLS, REPORTED
 
 Rows = Sequence[Mapping[str, Any]]
@@ -52,7 +53,7 @@ COLUMNS = (
 class ChangeCell:
     """A difference and whether its interval says better, worse, or neither."""
 
-    change: Change | None
+    change: Interval | None
     mark: Mark
 
 
@@ -98,7 +99,7 @@ class ForestRow:
     model: str
     series: int
     name_y: float | None
-    change: Change
+    change: Interval
     mark: Mark
     y: float
     low: float
@@ -182,7 +183,7 @@ def _cells(metrics: Rows, model: str) -> Iterator[ChangeCell]:
         yield ChangeCell(change, _mark(change, column))
 
 
-def _mark(change: Change | None, column: Column) -> Mark:
+def _mark(change: Interval | None, column: Column) -> Mark:
     if change is None:
         return ""
     if change.direction == "flat":
@@ -192,4 +193,4 @@ def _mark(change: Change | None, column: Column) -> Mark:
 
 def _level(metrics: Rows, column: Column) -> str:
     level = find_change(metrics, "base", None, column.benchmark, column.metric, column.split)
-    return as_points(level.value, signed=False) if level else "–"
+    return figure_text(level.value) if level else "–"

@@ -1,5 +1,6 @@
 """What every page has: template, style, scripts, and the check that it works offline."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from markupsafe import Markup
 from seednb.artifacts import write_text
 from seednb.report.changes import as_text
 from seednb.report.offline import POLICY, check_offline
+from seednb.stats import figure_text
 
 ASSETS = Path(__file__).parents[1] / "assets" / "report"
 
@@ -48,6 +50,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["metric_text"] = as_text
+    environment.filters["points"] = partial(figure_text, signed=True)
     environment.tests["prose"] = lambda cell: isinstance(cell, Markup)
     return environment
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from seednb.report.changes import Change, Direction, find_change
+from seednb.report.changes import find_change
+from seednb.stats import Direction, Interval
 
 Outcome = Literal["supported", "unresolved", "opposite", "missing"]
 Rows = Sequence[Mapping[str, Any]]
@@ -97,7 +98,7 @@ class CitedFigure:
     """A number that a finding rests on."""
 
     label: str
-    change: Change | None
+    change: Interval | None
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def _truthful(metrics: Rows) -> Conclusion:
     )
 
 
-def _chair_i(metrics: Rows, model: str) -> Change | None:
+def _chair_i(metrics: Rows, model: str) -> Interval | None:
     return find_change(metrics, model, "base", "chair", "CHAIRi")
 
 

@@ -21,7 +21,9 @@ from seednb.comparing import (
     check_same_rows,
     compare_sums,
     control_rows,
+    figure_rows,
     method_and_base,
+    pairs_with_base,
 )
 from seednb.data.files import read_json_lines, read_rows
 from seednb.data.probes import SPLITS
@@ -51,7 +53,7 @@ from seednb.evaluation.benchmarks.base import (
 from seednb.evaluation.controls import refit_threshold
 from seednb.evaluation.parsers import LANGUAGES, PARSERS, Language, parser_named, translate
 from seednb.evaluation.records import Row, counts_of, figures_of, join_answers, list_ids, share_of
-from seednb.stats import bootstrap_auc, paired_bootstrap_auc
+from seednb.stats import Resampled, resample_auc
 
 COUNTS = ("TP", "FP", "TN", "FN", "unclear", "n")
 STATISTICS = {
@@ -236,7 +238,7 @@ def compare_probes(
     ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
     yield from _areas(ranked, label)
     if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
-        yield from _threshold_rows(records, parser, label)
+        yield from threshold_rows(records, parser, label)
 
 
 def has_margins(records: pd.DataFrame) -> bool:
@@ -245,20 +247,23 @@ def has_margins(records: pd.DataFrame) -> bool:
 
 
 def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Record]:
-    resamples = label.resamples // 2  # a sorted sum over rows costs more than a product of sums
-    for model, frame in records.items():
-        present = frame["label"] == "yes"
-        area = bootstrap_auc(frame[MARGIN], present, frame["image"], resamples, label.seed)
-        yield label.row(model, None, "auc", area)
-        if model != BASE and BASE in records:
-            margins = (records[BASE][MARGIN], frame[MARGIN])
-            change = paired_bootstrap_auc(*margins, present, frame["image"], resamples, label.seed)
-            yield label.row(model, BASE, "auc", change)
+    areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in records.items()}
+    yield from figure_rows(areas, pairs_with_base(records), "auc", label)
 
 
-def _threshold_rows(
+def area(records: pd.DataFrame, resamples: int, seed: int) -> Resampled:
+    """The area under the ROC curve of the margins, resampled by image half as often as ratios.
+
+    A sorted sum over rows costs more than a product of sums.
+    """
+    ranked = (records[MARGIN], records["label"] == "yes", records["image"])
+    return resample_auc(*ranked, resamples // 2, seed)
+
+
+def threshold_rows(
     records: Mapping[str, pd.DataFrame], parser: str, label: Label
 ) -> Iterator[Record]:
+    """The base with its yes/no threshold re-fitted on half of the images, scored on the others."""
     refitted = refit_threshold(records[BASE], label.seed)
     control = per_image_sums(refitted.records, parser)
     halves = {

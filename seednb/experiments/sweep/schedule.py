@@ -1,7 +1,8 @@
-"""What a sweep still has to do, how long that takes, and a live line while it does."""
+"""What some cells still need, how long that takes, and a live line while it does."""
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,8 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from seednb.artifacts import MANIFEST, Stage, read_json
-from seednb.experiment import Experiment
-from seednb.sweep_file import Cell
+from seednb.experiments.sweep.variants import Cell
 
 Row = dict[str, Any]
 
@@ -21,9 +21,8 @@ class Planned:
     """What is left to do for one cell."""
 
     cell: Cell
-    stages: tuple[Stage, ...]  # not finished, and not made for a cell before this one
-    is_finished: bool
-    predicted_s: float | None  # None: nothing like it has run yet
+    is_finished: bool = False
+    predicted_s: float | None = None  # None: nothing like it has run yet
 
 
 def plan(cells: Sequence[Cell]) -> list[Planned]:
@@ -31,16 +30,24 @@ def plan(cells: Sequence[Cell]) -> list[Planned]:
     planned, seen, rates = [], set[Path](), dict[Path, Rates]()
     for cell in cells:
         lab = cell.open()
-        missing = list(to_make(cell, lab))
-        stages = tuple(stage for stage in missing if stage.folder not in seen)
+        missing = [stage for stage in cell.needs(lab) if not stage.is_finished]
+        stages = [stage for stage in missing if stage.folder not in seen]  # of no cell before it
         seen |= {stage.folder for stage in stages}
         if lab.runs not in rates:
             rates[lab.runs] = Rates(lab.runs.parent)
         seconds = [rates[lab.runs].predict(stage) for stage in stages]
-        known = [each for each in seconds if each is not None]
-        total = sum(known) if len(known) == len(seconds) else None
-        planned.append(Planned(cell, stages, not missing, total))
+        planned.append(Planned(cell, not missing, total_s(seconds)))
     return planned
+
+
+def total_s(seconds: Iterable[float | None]) -> float | None:
+    """Their sum; None if one is not known."""
+    total = 0.0
+    for each in seconds:
+        if each is None:
+            return None
+        total += each
+    return total
 
 
 class Rates:
@@ -81,25 +88,18 @@ def _work(inputs: Row) -> float:
     return float(inputs["data"]["caption_images"])
 
 
-def to_make(cell: Cell, lab: Experiment) -> Iterator[Stage]:
-    for model in dict.fromkeys((cell.version, "base")):
-        yield from (stage for stage in lab.stages(model) if not stage.is_finished)
-
-
 class Progress:
     """A bar of cells with the time left: predicted at first, then by the speed of this run."""
 
     def __init__(self, planned: Sequence[Planned], jobs: int) -> None:
         """`planned` are all cells; those that are finished count from the start."""
-        todo = [each for each in planned if not each.is_finished]
-        predicted = [each.predicted_s for each in todo]
-        known = [each for each in predicted if each]
-        self._weights = known if len(known) == len(todo) else [1.0] * len(todo)
+        todo = [each.predicted_s for each in planned if not each.is_finished]
+        known = [seconds for seconds in todo if seconds]
+        is_known = len(known) == len(todo)
+        self._weights = known if is_known else [1.0] * len(todo)
         self._total, self._done, self._failed = sum(self._weights), 0.0, 0
         self._started = time.monotonic()
-        self._ends: float | None = None
-        if known and len(known) == len(todo):
-            self._ends = self._started + self._total / jobs
+        self._ends = self._started + self._total / jobs if is_known else None
         shape = "{n}/{total} cells |{bar}| {elapsed}{postfix}"
         n_before = len(planned) - len(todo)
         self._bar = tqdm(total=len(planned), initial=n_before, bar_format=shape)
@@ -120,10 +120,14 @@ class Progress:
         left = (self._total - self._done) / self._done
         self._ends = now + left * (now - self._started)
         self._bar.update()
-        self.tick()
+        self._draw()
 
     def tick(self) -> None:
-        """Bring the clock up to date."""
+        """Bring the clock up to date, where the line can be drawn again."""
+        if sys.stderr.isatty():
+            self._draw()
+
+    def _draw(self) -> None:
         texts = []
         if self._ends is not None:
             left = max(0.0, self._ends - time.monotonic())

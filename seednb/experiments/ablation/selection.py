@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from seednb.ablation import Variant, merged
-from seednb.ablation_rows import PREFIX
+from seednb.experiments.ablation.rows import PREFIX
+from seednb.experiments.sweep.variants import Variant, merged
+from seednb.stats import Interval
 
 Row = Mapping[str, Any]
 LARGEST = 3  # extensions in one combination
@@ -23,8 +24,7 @@ def change(rows: Sequence[Row], name: str, versus: str, metric: str) -> Row:
 
 def keeps_recall(rows: Sequence[Row], name: str, versus: str = "v7") -> bool:
     """Whether recall is not lower: its interval does not lie below 0 as a whole."""
-    high = change(rows, name, versus, "recall")["high"]
-    return high is not None and high >= 0
+    return Interval.of(change(rows, name, versus, "recall")).high >= 0
 
 
 def gain(rows: Sequence[Row], name: str) -> float | None:
@@ -82,8 +82,7 @@ def recommended(rows: Sequence[Row], names: Sequence[str]) -> str:
 
 def lowers(rows: Sequence[Row], name: str) -> bool:
     """Whether CHAIRi is lower than v7's: its interval lies below 0 as a whole."""
-    high = change(rows, name, "v7", "CHAIRi")["high"]
-    return high is not None and high < 0
+    return Interval.of(change(rows, name, "v7", "CHAIRi")).high < 0
 
 
 def beats(rows: Sequence[Row], name: str) -> bool:
@@ -92,11 +91,11 @@ def beats(rows: Sequence[Row], name: str) -> bool:
 
 
 def verdict(rows: Sequence[Row], name: str) -> str:
-    """Whether a variant beats v7 on pictures and seeds that had no part in choosing it."""
-    found = change(rows, name, "v7", "CHAIRi")
-    if found["high"] is None:
+    """Whether a variant beats v7 on images and seeds that had no part in choosing it."""
+    found = Interval.of(change(rows, name, "v7", "CHAIRi"))
+    if not found.is_defined:
         return f"{name} cannot be told from v7: too few pictures for an interval."
-    interval = f"{100 * found['value']:+.1f} points [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
+    interval = found.text(signed=True, unit="points")
     if beats(rows, name):
         return f"{name} beats v7 on CHAIRi, {interval}, and recall is not lower."
     if lowers(rows, name):

@@ -6,15 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seednb.ablation import Run, Variant, asked, make, merged, quiet, run_all, runs_of
-from seednb.ablation_plans import BASE, V7, confirmation, data_amounts, extensions, hyper_parameters
-from seednb.ablation_rows import (
+from seednb.config import load_params
+from seednb.data.instruct import read_pairs
+from seednb.errors import SeedError
+from seednb.experiments.ablation.plans import (
+    BASE,
+    V7,
+    confirmation,
+    data_amounts,
+    extensions,
+    hyper_parameters,
+)
+from seednb.experiments.ablation.rows import (
     PREFIX,
+    cells_of,
     curve_points,
     finished_rows,
     forest,
     measured,
-    paired,
     relative_costs,
 )
 from seednb.core.profiles import load_params
@@ -22,6 +31,7 @@ from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figu
 from seednb.data.instruct import read_pairs
 from seednb.experiment import Experiment
 from seednb.recommendation import (
+from seednb.experiments.ablation.selection import (
     candidates,
     combinations,
     decodings_of_v7,
@@ -29,10 +39,11 @@ from seednb.recommendation import (
     recommended,
     verdict,
 )
+from seednb.experiments.experiment import Experiment
+from seednb.experiments.sweep.variants import Variant, asked, merged
 from seednb.reliability import caption_auc, in_bins, mention_confidences, view_overlap
-from seednb.stats import paired_bootstrap, ratio
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "params/smoke.yaml")
 
 
@@ -46,54 +57,7 @@ def overrides(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(overrides):
-    with quiet():
-        lab = Experiment.open(SMOKE, overrides)
-        _ = lab.data
-    return lab
-
-
-def share(sums):
-    return ratio(sums[..., 0], sums[..., 1])
-
-
-def counts(seed, rate=0.3, n=60):
-    rng = np.random.default_rng(seed)
-    total = rng.integers(1, 6, n)
-    return pd.DataFrame({"hits": rng.binomial(total, rate), "all": total})
-
-
-def test_one_seed_gives_the_interval_over_pictures_alone():
-    a, b = counts(0), counts(1)
-    figure = difference(ratio_figure(b, share), ratio_figure(a, share))
-    crossed = crossed_bootstrap([figure], len(a), 500)
-    assert crossed == paired_bootstrap(a, b, share, 500)
-
-
-def test_seeds_that_differ_widen_the_interval_and_seeds_that_agree_do_not():
-    same = crossed_bootstrap([ratio_figure(counts(0), share)] * 3, 60, 500)
-    alone = crossed_bootstrap([ratio_figure(counts(0), share)], 60, 500)
-    assert (same.low, same.high) == pytest.approx((alone.low, alone.high))
-    apart = [ratio_figure(counts(0, rate), share) for rate in (0.1, 0.3, 0.5)]
-    spread = crossed_bootstrap(apart, 60, 500)
-    assert spread.high - spread.low > 2 * (alone.high - alone.low)
-
-
-def test_the_spread_between_seeds_is_not_shrunk_by_drawing_few_of_them():
-    """Of k figures without picture noise, the resampled mean has the variance s^2 / k."""
-    values = [0.0, 1.0, 5.0]
-    figures = [lambda weights, value=value: np.full(len(weights), value) for value in values]
-    found = crossed_bootstrap(figures, 4, 20_000)
-    standard_error = np.std(values, ddof=1) / 3**0.5
-    exact = [np.mean(values) - 3**0.5 * 2**-0.5 * (np.mean(values) - min(values))]
-    assert found.value == pytest.approx(2.0)
-    assert found.low == pytest.approx(exact[0], abs=1e-9)  # the first figure drawn three times
-    assert found.high - found.low > 2 * standard_error
-
-
-def test_auc_weighs_probes_by_their_picture():
-    margins, labels = pd.Series([2.0, 1.0, 3.0, -1.0]), pd.Series([True, False, False, False])
-    area = auc_figure(margins, labels, pd.Series(["a", "a", "b", "b"]))
-    assert area(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist() == pytest.approx([2 / 3, 1.0])
+    return Experiment.open(SMOKE, overrides)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "params").glob("*.yaml")), ids=lambda p: p.stem)
@@ -110,20 +74,19 @@ def test_fresh_pictures_and_seeds_have_no_part_in_the_search(lab, overrides):
         key = "file_name" if "file_name" in a[0] else "image"
         assert a and b and not {row[key] for row in a} & {row[key] for row in b}
     seeds = {
-        pictures: {run.seed for run in runs_of(lab, SMOKE, overrides, [BASE, V7], pictures)}
-        for pictures in ("search", "fresh")
+        half: {cell.seed for cell in cells_of(lab, SMOKE, overrides, [BASE, V7], half)}
+        for half in ("search", "fresh")
     }
     assert len(seeds["search"]) == 2 and not seeds["search"] & seeds["fresh"]
-    assert len(runs_of(lab, SMOKE, overrides, [BASE, V7])) == 1 + 2  # the base is not trained
+    assert len(cells_of(lab, SMOKE, overrides, [BASE, V7])) == 1 + 2  # the base is not trained
 
 
 @pytest.mark.slow
 def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, monkeypatch):
     variants = [BASE, V7, Variant("alpha_0.7", "alpha", changes={"noise_alpha": 0.7})]
     assert finished_rows(lab, "test", variants) == []
-    with quiet():
-        rows, costs = measured(lab, SMOKE, overrides, variants, "test")
-    monkeypatch.setattr("seednb.ablation_rows.run_all", None)  # nothing may run now
+    rows, costs = measured(lab, SMOKE, overrides, variants, "test")
+    monkeypatch.setattr("seednb.experiments.ablation.rows.run_cells", None)  # nothing may run now
     assert measured(lab, SMOKE, overrides, variants, "test")[0] == rows
     assert finished_rows(lab, "test", variants) == rows
     by = {(r["model"], r["versus"], r["metric"]): r for r in rows}
@@ -139,28 +102,34 @@ def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, m
 
 
 @pytest.mark.slow
-def test_a_run_in_a_process_of_its_own_is_the_run_made_here(lab, overrides):
-    run = runs_of(lab, SMOKE, overrides, [V7])[0]
-    other = Run(run.params_file, run.overrides, BASE, run.seed)
-    with quiet():
-        here = make(run)
-        found = run_all([run, other], jobs=2)
-    assert found[0].folder == here.name
-    assert found[0].captions and found[1].cost["samples_per_s"] is None
+def test_a_cell_made_here_is_the_one_found_by_a_process_of_its_own(lab, overrides):
+    cell = cells_of(lab, SMOKE, overrides, [V7])[0]
+    made = cell.make()
+    here, cost = cell.answers(made), cell.cost(made)
+    measured(lab, SMOKE, overrides, [V7], "again", against=())
+    assert cell.answers(cell.open()) == here and here.captions
+    assert cell.cost(cell.open()) == cost and cost["samples_per_s"] > 0
+
+
+def test_a_variant_that_fails_is_named_and_the_others_are_kept(lab, overrides):
+    broken = Variant("no such labels", changes={"instruct": "annotations/gone.json"})
+    with pytest.raises(SeedError, match="2 of 3 cells failed") as error:
+        measured(lab, SMOKE, overrides, [BASE, broken], "failing")
+    assert "no such labels, seed" in str(error.value) and "gone.json" in str(error.value)
+    base = cells_of(lab, SMOKE, overrides, [BASE, broken])[0]
+    assert base.answers(base.open()).captions
 
 
 def test_own_labels_answer_the_same_questions_in_the_models_words(lab):
-    with quiet():
-        pairs = read_pairs(lab.self_labels(9))
+    pairs = read_pairs(lab.self_labels(9))
     asked_of = [(pair.image, pair.question) for pair in lab.data.pairs["replay"][:9]]
     assert [(pair.image, pair.question) for pair in pairs] == asked_of
     assert [p.answer for p in pairs] != [p.answer for p in lab.data.pairs["replay"][:9]]
 
 
 def test_confidence_is_taken_at_the_mention_and_binned_by_rank(lab):
-    with quiet():
-        frame = mention_confidences(lab, 6)
-        assert 0 < view_overlap(lab, 4) < 3
+    frame = mention_confidences(lab, 6)
+    assert 0 < view_overlap(lab, 4) < 3
     assert len(frame) > 6 and (frame[["max_logprob", "entropy", "margin"]] <= 0).all().all()
     made = pd.DataFrame(
         {"image": range(80), "hallucinated": [n < 40 for n in range(80)], "max_logprob": range(80)}
@@ -229,12 +198,3 @@ def test_a_verdict_needs_an_interval_below_zero_and_recall():
     rows += [row("few", "CHAIRi", None, None, None), row("few", "recall", None, None, None)]
     assert "too few pictures" in verdict(rows, "few")
     assert "no v8" in recommended(rows, ["few"])
-
-
-def test_seeds_are_paired_and_an_untrained_model_meets_every_seed():
-    figures = {seed: (lambda weights, seed=seed: np.full(len(weights), seed)) for seed in (1, 2, 3)}
-    weights = np.ones((1, 4))
-    same = paired(figures, figures)
-    assert [figure(weights).item() for figure in same] == [0, 0, 0]
-    base = {9: lambda weights: np.full(len(weights), 1.0)}
-    assert [figure(weights).item() for figure in paired(figures, base)] == [0, 1, 2]

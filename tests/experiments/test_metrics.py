@@ -8,9 +8,10 @@ import pytest
 from seednb.core.profiles import load_params
 from seednb.data.probes import SPLITS
 from seednb.data.vocabulary import Vocabulary
-from seednb.scoring import Answers, metric_rows, select
+from seednb.evaluation.records import Answers
+from seednb.experiments.metrics import metric_rows, select
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRESENT = {1: {"dog", "cat"}, 2: {"bus"}, 3: {"cup"}, 4: {"fork", "knife"}}
 CAPTIONS = {
     "base": ["A dog and a bus.", "A bus and a car.", "A cup.", "A fork."],

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,36 +13,13 @@ from seednb.core.params import RunParams
 from seednb.core.profiles import SECTIONS, load_params
 from seednb.core.schema import suggestion
 from seednb.errors import SeedError
-from seednb.experiment import ANSWERING, Experiment
-from seednb.scoring import KINDS
+from seednb.evaluation.records import KINDS
+from seednb.experiments.stages import ANSWERING
+from seednb.experiments.sweep.variants import Cell, Variant
 
 BENCHMARKS = ("chair", "pope", KINDS)
-UNSEEDED = ("base", "contrastive")  # nothing is trained, so no seed changes them
 KEYS = ("params", "version", "grid", "seeds", "benchmarks")
 Overrides = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model to train and to measure."""
-
-    number: int  # its place in the grid, from 0
-    params_file: Path
-    version: str
-    seed: int | None
-    varied: Overrides  # the grid's parameters
-    overrides: Overrides = field(default_factory=dict)  # the same for all cells
-
-    def open(self) -> Experiment:
-        """The experiment with this cell's parameters."""
-        seed = {} if self.seed is None else {"seed": self.seed}
-        return Experiment.open(str(self.params_file), self.overrides | self.varied | seed)
-
-    @property
-    def title(self) -> str:
-        """\"v7, noise_alpha=0.1, seed 2\"."""
-        parts = [self.version, *(f"{name}={value}" for name, value in self.varied.items())]
-        return ", ".join([*parts] if self.seed is None else [*parts, f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -74,17 +51,19 @@ class Sweep:
 
     def cells(self) -> list[Cell]:
         """Every combination, seeds innermost; the order is that of the file."""
-        return [
-            Cell(number, self.params_file, version, seed, varied, self.overrides)
-            for number, (version, varied, seed) in enumerate(self._combinations())
-        ]
+        made = enumerate(
+            (variant, seed)
+            for variant in self._variants()
+            for seed in (self.seeds if variant.is_trained else (None,))
+        )
+        return [Cell(n, str(self.params_file), self.overrides, *each) for n, each in made]
 
-    def _combinations(self) -> Iterator[tuple[str, Overrides, int | None]]:
+    def _variants(self) -> Iterator[Variant]:
         for version in self.versions:
             for values in product(*self.grid.values()):
-                varied = dict(zip(self.grid, values, strict=True))
-                for seed in (None,) if version in UNSEEDED else self.seeds:
-                    yield version, varied, seed
+                changes = dict(zip(self.grid, values, strict=True))
+                name = ", ".join([version, *(f"{key}={value}" for key, value in changes.items())])
+                yield Variant(name, version=version, changes=changes)
 
 
 def load_sweep(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Sweep:

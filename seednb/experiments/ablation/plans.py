@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from seednb.ablation import Variant
 from seednb.core.profiles import Params
+from seednb.experiments.sweep.variants import Variant
 
 BASE = Variant("base", version="base")
 V7 = Variant("v7")

@@ -3,7 +3,7 @@
 import os
 import time
 
-from seednb.pool import GPUS, KILLED, run_all
+from seednb.core.workers import GPUS, KILLED, run_all
 
 
 def square(number):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seednb.errors import SeedError
-from seednb.experiment import Experiment
+from seednb.experiments.experiment import Experiment
 from seednb.robustness import (
     DEGRADATIONS,
     PHRASINGS,
@@ -20,7 +20,7 @@ from seednb.robustness import (
     table,
 )
 
-SMOKE = Path(__file__).parents[1] / "params/smoke.yaml"
+SMOKE = Path(__file__).parents[2] / "params/smoke.yaml"
 
 PROBES = [
     {"image": f"{n // 2}.jpg", "object": "umbrella", "label": "yes" if n % 2 else "no",

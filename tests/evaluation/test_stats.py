@@ -8,21 +8,22 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from seednb.stats import (
+    Interval,
+    Resampled,
     _drawn,
     _interval,
     _weighted_auc,
     bootstrap,
-    bootstrap_auc,
     change,
+    difference,
     holm,
     level,
     mcnemar_exact,
-    over_seeds,
     paired_bootstrap,
-    paired_bootstrap_auc,
     ratio,
     resample,
     resample_auc,
+    two_way_bootstrap,
 )
 
 RNG = np.random.default_rng(7)
@@ -36,6 +37,14 @@ def share(sums):
 def images(n=200, rows=6, chance=0.8):
     """(n, 2): right answers and answers of each image."""
     return np.column_stack([RNG.binomial(rows, chance, n), np.full(n, rows)])
+
+
+def bootstrap_auc(*rows, **settings):
+    return level(resample_auc(*rows, **settings))
+
+
+def paired_bootstrap_auc(margins_a, margins_b, *rest):
+    return change(resample_auc(margins_a, *rest), resample_auc(margins_b, *rest))
 
 
 def width(interval):
@@ -222,7 +231,7 @@ def test_defaults_are_those_that_the_report_names():
     assert default == paired_bootstrap(sums, other, share, resamples=2000, seed=0)
     assert len(resample(sums, share).samples) == 2000
     runs = [resample(sums, share), resample(other, share)]
-    assert over_seeds(runs) == over_seeds(runs, seed=0)
+    assert two_way_bootstrap(runs) == two_way_bootstrap(runs, seed=0)
     margins, labels, images = sums[:, 0], sums[:, 1] > 50, np.arange(40)
     levels = bootstrap_auc(margins, labels, images)
     assert levels == bootstrap_auc(margins, labels, images, resamples=1000, seed=0)
@@ -247,25 +256,60 @@ def test_one_row_has_no_area_and_one_defined_resample_is_an_interval():
 
 def test_one_run_alone_has_the_intervals_of_its_images():
     a, b = resample(images(chance=0.7), share), resample(images(chance=0.8), share)
-    assert over_seeds([a]) == level(a)
-    assert over_seeds([b], a) == change(a, b)
+    assert two_way_bootstrap([a]) == level(a)
+    assert two_way_bootstrap([difference(a, b)]) == change(a, b)
     rows = rows_with_ties()
-    assert over_seeds([resample_auc(*rows)]) == bootstrap_auc(*rows)
+    assert two_way_bootstrap([resample_auc(*rows)]) == bootstrap_auc(*rows)
 
 
 def test_runs_that_are_alike_add_no_uncertainty_and_runs_that_differ_do():
-    a, low, high = (resample(images(chance=p), share) for p in (0.6, 0.7, 0.9))
-    same, alone = over_seeds([low, low, low], a), change(a, low)
+    low, high = (resample(images(chance=p), share) for p in (0.7, 0.9))
+    same, alone = two_way_bootstrap([low, low, low]), level(low)
     np.testing.assert_allclose([same.low, same.high], [alone.low, alone.high])
-    apart = over_seeds([low, high], a)
-    np.testing.assert_allclose(apart.value, (low.value + high.value) / 2 - a.value)
+    apart = two_way_bootstrap([low, high])
+    np.testing.assert_allclose(apart.value, (low.value + high.value) / 2)
     # two runs .2 apart: a resample holds one of them twice half of the time
-    assert width(apart) > 0.2 - 1e-9 > width(alone)
+    assert width(apart) > 0.2 * 2**0.5 - 1e-9 > width(alone)
+
+
+def test_the_spread_between_runs_is_not_shrunk_by_drawing_few_of_them():
+    """Of k figures without image noise, the resampled mean has the variance s^2 / k."""
+    values = [0.0, 1.0, 5.0]
+    runs = [Resampled(v, np.full(20_000, v), pd.RangeIndex(4)) for v in values]
+    found = two_way_bootstrap(runs)
+    assert found.value == pytest.approx(2.0)
+    # the first run drawn three times
+    assert found.low == pytest.approx(2.0 - 3**0.5 * 2**-0.5 * 2.0, abs=1e-9)
+    assert width(found) > 2 * np.std(values, ddof=1) / 3**0.5
+
+
+@pytest.mark.parametrize("n_runs", [3, 5, 8])
+def test_the_two_way_interval_holds_the_truth_at_the_nominal_rate(n_runs):
+    """Of 300 drawings of images and trainings; over images alone it holds it far less often."""
+    rng = np.random.default_rng(5)
+    held = {"both": 0, "images alone": 0}
+    for _ in range(300):
+        of_image, of_run = rng.normal(0, 1.0, (40, 1)), rng.normal(0, 0.3, (1, n_runs))
+        figures = of_image + of_run + rng.normal(0, 0.5, (40, n_runs))
+        runs = [resample(np.column_stack([f, np.ones(40)]), share, 400) for f in figures.T]
+        both, alone = two_way_bootstrap(runs), level(runs[0])
+        held["both"] += both.low <= 0 <= both.high
+        held["images alone"] += alone.low <= 0 <= alone.high
+    assert 0.92 <= held["both"] / 300 <= 0.98
+    assert held["images alone"] / 300 < 0.91
 
 
 def test_runs_on_other_images_are_refused():
     with pytest.raises(ValueError, match="of 5 images and of 4"):
-        over_seeds([resample(images(5), share), resample(images(4), share)])
+        two_way_bootstrap([resample(images(5), share), resample(images(4), share)])
+
+
+def test_an_interval_is_written_in_points_with_a_real_minus_and_counts_as_they_are():
+    assert Interval(-0.0287, -0.034, 0.0, 9).text(signed=True) == "−2.9 [−3.4, 0.0]"
+    assert Interval(0.5, 0.4, 0.6, 9).text(unit="points") == "50.0 points [40.0, 60.0]"
+    assert Interval(1.5, 1.25, 2, 9).text("mentions", signed=True) == "+1.50 [+1.25, +2.00]"
+    assert Interval(0.5, np.nan, np.nan, 9).text() == "50.0"
+    assert Interval.of({"value": None, "low": None, "n": 3}).text() == "–"
 
 
 def test_one_set_of_resamples_serves_levels_and_differences():

@@ -1,21 +1,15 @@
 """One profile at work: its data, trainings and answers, each made once and then found by its key."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import log
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from seednb.artifacts import (
     Stage,
-    code_fingerprint,
-    digest,
-    fingerprint,
     folder_fingerprint,
     read_json,
     write_json,
@@ -36,6 +30,11 @@ from seednb.evaluation.evaluator import (
     match_mentions,
     mention_tokens,
 )
+from seednb.evaluation.records import Answers
+from seednb.experiments.metrics import metric_rows
+from seednb.experiments.stages import ANSWERING, SAMPLING, SELF, Stages, version_and_labels
+from seednb.experiments.watching import watching
+from seednb.lock import PATIENCE_S
 from seednb.making import making
 from seednb.model import (
     Bundle,
@@ -45,26 +44,17 @@ from seednb.model import (
     load_bundle,
     one_card_each,
 )
-from seednb.monitor import Bands, Watch, read_bands
+from seednb.monitor import Bands, read_bands
 from seednb.monitor.bands import NO_BANDS
-from seednb.monitor.seen import Settings
-from seednb.preparation import Prepared, data_inputs, prepare
-from seednb.scoring import Answers, metric_rows
+from seednb.preparation import Prepared, prepare
 from seednb.self_labels import self_labelled
 from seednb.training.examples import Examples
 from seednb.training.history import CURVE
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import ADAPTER, train
-from seednb.versions import RECIPES, Recipe, with_overrides
+from seednb.versions import RECIPES, Recipe
 
-TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
-SELF = "self"
-TRUTHFUL = ("sft_truthful", "v7_truthful")
-SAMPLING = "sampling_"  # and a number: the base model, sampled
-NOISE = ("seed", "noise", "noise_alpha", "ddpm_step", "view_cells")
-ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
 Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
-NO_MORE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -85,6 +75,8 @@ class Experiment:
         """Use `Experiment.open` in a notebook."""
         self.params = params
         self.runs = params.path(params.run.runs_dir) / params.run.profile
+        self.stages = Stages(params, self.runs)
+        self.patience_s = PATIENCE_S  # for another run that makes the same stage
 
     @classmethod
     def open(cls, params_file: str, overrides: Mapping[str, Any] | None = None) -> "Experiment":
@@ -98,10 +90,10 @@ class Experiment:
 
     def bundle(self, model: str = "base") -> Bundle:
         """A freshly loaded model: the base, or a trained version with its adapter on."""
-        bundle = load_bundle(self._model_source(), self.params.model)
+        bundle = load_bundle(self.stages.model_source, self.params.model)
         if model in ("base", "contrastive", "mention_control", *self.sampled):
             return bundle
-        return self.adapted(self.train(*_version_and_labels(model)).folder / ADAPTER)
+        return self.adapted(self.train(*version_and_labels(model)).folder / ADAPTER)
 
     @cached_property
     def _boxes(self) -> dict[str, dict[str, list[Box]]]:
@@ -131,14 +123,14 @@ class Experiment:
         if epochs is not None and epochs < 1:
             raise SeedError(f"epochs={epochs}: must be at least 1")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
-        processes = one_card_each()
-        with processes.main_process_first():  # the first to come draws the world
-            n = round(recipe.data_share * self.params.data.n_pairs)
-            if labels == SELF and pairs_file is None:
-                pairs_file = self.self_labels(n)
-            pairs = read_pairs(pairs_file) if pairs_file else self.data.pairs[labels][:n]
-            stage = self._train_stage(recipe, labels, pairs_file)
-        with making(stage) as is_left:
+        n = round(recipe.data_share * self.params.data.n_pairs)
+        with one_card_each().main_process_first():  # the first to come draws the world
+            data = self.data
+        if labels == SELF and pairs_file is None:
+            pairs_file = self.self_labels(n)
+        pairs = read_pairs(pairs_file) if pairs_file else data.pairs[labels][:n]
+        stage = self.stages.train(recipe, labels, pairs_file)
+        with making(stage, self.patience_s) as is_left:
             if is_left:
                 self._train(recipe, pairs, stage.folder)
         curve = pd.read_parquet(stage.path(CURVE))
@@ -149,18 +141,13 @@ class Experiment:
         recipe = RECIPES[version]
         n = round(recipe.data_share * self.params.data.n_pairs)
         pairs_file = self.self_labels(n) if labels == SELF else None
-        return self._train_stage(recipe, labels, pairs_file).key
+        return self.stages.train(recipe, labels, pairs_file).key
 
     def self_labels(self, n: int) -> Path:
         """File of the first n training questions with the base model's own answers."""
-        inputs = self.common_inputs() | {
-            "n": n,
-            "max_new_tokens": self.params.evaluation.max_new_tokens,
-            "code": code_fingerprint("self_labels", "preparation"),
-        }
-        stage = Stage(self.runs, "labels-self", inputs)
+        stage = self.stages.self_labels(n)
         file = stage.path("pairs.json")
-        with making(stage) as is_left:
+        with making(stage, self.patience_s) as is_left:
             if is_left:
                 bundle = self.bundle()
                 pairs = self_labelled(
@@ -176,17 +163,17 @@ class Experiment:
 
     def trained(self, version: str) -> Path | None:
         """Adapter folder of a version on replayed labels; None if that run is not finished."""
-        stage = self._train_stage(RECIPES[version], "replay")
+        stage = self.stages.train(RECIPES[version], "replay")
         return stage.folder / ADAPTER if stage.is_finished else None
 
     def answers(self, model: str) -> Answers:
         """What a model answers to the probes and writes as captions: its records."""
-        stage = self._answer_stage(model)
+        stage = self.stages.answers(model)
         return self._kept(model, stage, lambda: self._answer(model, stage))
 
     def _kept(self, model: str, stage: Stage, answer: Callable[[], Records]) -> Answers:
         """Records that a stage holds; `answer` makes them if it does not."""
-        with making(stage) as is_left:
+        with making(stage, self.patience_s) as is_left:
             if is_left:
                 records = answer()
                 if one_card_each().is_main_process:
@@ -201,14 +188,6 @@ class Experiment:
             questions=read_json_lines(questions) if questions.is_file() else [],
         )
 
-    def stages(self, model: str) -> list[Stage]:
-        """What must be finished before `answers(model)` only reads: its training, its answers."""
-        needed = self.stages("v7") if model == "mention_control" else []
-        if model in (*TRAINED, *TRUTHFUL):
-            version, labels = _version_and_labels(model)
-            needed = [self._train_stage(RECIPES[version], labels)]
-        return [*needed, self._answer_stage(model)]
-
     @property
     def sampled(self) -> list[str]:
         """Names of the base model's runs by sampling."""
@@ -221,17 +200,9 @@ class Experiment:
         """
         named = models or (*ANSWERING, *self.sampled)
         answers = {model: self.answers(model) for model in named}
-        stage = Stage(
-            self.runs,
-            "metrics",
-            {
-                "answers": [str(answer.folder) for answer in answers.values()],
-                "parameters": self.params.values("evaluation"),
-                "code": code_fingerprint("scoring"),
-            },
-        )
-        file = stage.path("metrics.json")
-        with making(stage) as is_left:
+        stage = self.stages.metrics(answer.folder for answer in answers.values())
+        file = stage.path("rows.json")
+        with making(stage, self.patience_s) as is_left:
             if is_left:
                 write_json(file, metric_rows(answers, self.data, self.params.evaluation))
         return read_json(file)
@@ -245,7 +216,7 @@ class Experiment:
         check_adapter(adapter)
         contrast = Contrast.of(self.params.evaluation) if contrasted else None
         given = {"adapter": folder_fingerprint(adapter)} | ({"contrast": True} if contrast else {})
-        stage = self._answer_stage("adapter", given)
+        stage = self.stages.answers("adapter", given)
         records = self._kept(
             "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrast)
         )
@@ -284,61 +255,14 @@ class Experiment:
             ),
         }
 
-    def _model_source(self) -> str:
-        source = self.params.model.model
-        folder = self.params.path(source)
-        return str(folder) if folder.is_dir() else source
-
-    @cached_property
-    def _model_key(self) -> str:
-        source = Path(self._model_source())
-        return folder_fingerprint(source) if source.is_dir() else str(source)
-
-    @property
-    def model_inputs(self) -> dict[str, Any]:
-        """What decides the base model's answers, apart from its questions."""
-        return self.params.values("model") | {"model": self._model_key}
-
-    def common_inputs(self) -> dict[str, Any]:
-        """Data and model, which every stage depends on."""
-        return {"data": data_inputs(self.params, self.runs), "model": self.model_inputs}
-
-    def _train_stage(self, recipe: Recipe, labels: str, pairs_file: Path | None = None) -> Stage:
-        settings = {k: v for k, v in asdict(recipe).items() if k not in ("reason", "symptom")}
-        inputs = self.common_inputs() | {
-            "recipe": settings,
-            "labels": labels,
-            "train": self.params.values("train"),
-            "code": code_fingerprint("training.trainer", "preparation"),
-        }
-        if pairs_file:
-            inputs["labels"] = fingerprint(pairs_file)
-        return Stage(self.runs, f"train-{recipe.name}-{labels}", inputs)
-
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
         on_host = self.params.train.shard_layers  # a card need not hold it all
-        bundle = load_bundle(self._model_source(), self.params.model, on_host=on_host)
+        bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.pictures("train", bundle))
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
         settings = (self.params.train, folder, self._teacher_cache(recipe))
-        with self.watching(folder, bundle) as watch:
+        with watching(self.params.monitor, self.bands, folder, bundle) as watch:
             train(model, bundle, examples, recipe, *settings, watch)
-
-    @contextmanager
-    def watching(self, folder: Path, bundle: Bundle) -> Iterator[Watch | None]:
-        """The profile's monitor beside a run, in its main process; None where it is off."""
-        monitor = self.params.monitor
-        if monitor.monitor == "off" or not one_card_each().is_main_process:
-            yield None
-            return
-        settings = Settings(
-            bands=self.bands,
-            uniform_loss=log(bundle.model.get_output_embeddings().out_features),
-            stall_after_s=monitor.stall_after_s,
-            shift_tolerance=max(1e-5, torch.finfo(bundle.model.dtype).eps),
-        )
-        with Watch(folder, settings, stops=monitor.monitor == "stop") as watch:
-            yield watch
 
     @property
     def bands(self) -> Bands:
@@ -349,29 +273,7 @@ class Experiment:
     def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
         """What the frozen teacher said, for all versions that learn from the same one."""
         budget = self.params.train.teacher_cache_gib * 2**30
-        settled = with_overrides(recipe, self.params.train)
-        noise = {name: getattr(self.params.train, name) for name in NOISE}
-        noise |= {name: getattr(settled, name) for name in ("perturbation", "text_corruption")}
-        inputs = self.common_inputs() | {"noise": noise, "code": code_fingerprint("training.teacher")}
-        folder = self.runs / "teacher" / digest(inputs)
-        return TeacherCache(folder, budget) if budget else None
-
-    def _answer_stage(self, model: str, more: Mapping[str, Any] = NO_MORE) -> Stage:
-        inputs = self.common_inputs() | {
-            "answering": model,
-            "evaluation": self.params.values("evaluation"),
-            "code": code_fingerprint("evaluation.evaluator", "preparation"),
-            **more,
-        }
-        unasked = ("resamples", "bootstrap_seed", "pope_parser", "sampling_runs", "probe_languages")
-        for name in unasked:
-            inputs["evaluation"].pop(name)
-        if model in (*TRAINED, *TRUTHFUL):
-            version, labels = _version_and_labels(model)
-            inputs["adapter"] = self._train_stage(RECIPES[version], labels).key
-        elif model == "mention_control":
-            inputs["matched"] = self._answer_stage("v7").key
-        return Stage(self.runs, f"answers-{model}", inputs)
+        return TeacherCache(self.stages.teacher(recipe), budget) if budget else None
 
     def _answer(self, model: str, stage: Stage) -> Records:
         evaluation = self.params.evaluation
@@ -401,10 +303,3 @@ class Experiment:
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)
         return {"captions": captions, "penalty": [{"penalty_nats": penalty}]}
-
-
-def _version_and_labels(model: str) -> tuple[str, str]:
-    """ "v7_truthful" is v7 on truthful labels."""
-    if model.endswith("_truthful"):
-        return model.removesuffix("_truthful"), "truthful"
-    return model, "replay"

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from seednb.cli import main
-from seednb.comparing import BASE, METHOD, method_and_base
+from seednb.comparing import BASE, METHOD, method_and_base, paired
 from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.benchmarks.chair import compare_captions
 from seednb.evaluation.benchmarks.pope import compare_probes
 from seednb.evaluation.controls import auc
+from seednb.stats import Resampled
 
 RNG = np.random.default_rng(11)
 LABEL = method_and_base("pope", "official", "method.jsonl", "base.jsonl")
@@ -201,3 +202,13 @@ def test_score_chair_compares_captions_of_the_same_pictures(tmp_path, capsys):
     assert "do not answer the same (image_id 10, 11" in capsys.readouterr().err
     assert main([*common, names[3]]) == 1
     assert "the baseline has no image_id" in capsys.readouterr().err
+
+
+def test_seeds_are_paired_and_an_untrained_model_meets_every_seed():
+    def figure(value):
+        return Resampled(value, np.full(4, value), pd.RangeIndex(2))
+
+    figures = {seed: figure(float(seed)) for seed in (1, 2, 3)}
+    assert [each.value for each in paired(figures, figures)] == [0, 0, 0]
+    assert [each.value for each in paired(figures, {None: figure(1.0)})] == [0, 1, 2]
+    assert [each.value for each in paired({2: figure(5.0), 7: figure(0.0)}, figures)] == [3]

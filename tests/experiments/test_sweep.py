@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from seednb import sweep
 from seednb.cli import main
 from seednb.errors import SeedError
+from seednb.experiments.sweep.grid import load_sweep
+from seednb.experiments.sweep.run import run_cell, write_tables
+from seednb.experiments.sweep.schedule import plan
+from seednb.experiments.sweep.tables import cell_rows, pivot, read
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = {"n_pairs": 16, "pope_images": 6, "caption_images": 10, "max_new_tokens": 12, "resamples": 100}  # fmt: skip
 IDENTITY = ["benchmark", "split", "metric", "versus"]
 
@@ -34,14 +37,17 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     places = {"runs_dir": str(folder / "runs"), "reports_dir": str(folder / "reports")}
     file = write(folder, version=["v5", "contrastive"], grid={"lora_r": [2]}, seeds=[0, 1])
-    asked = sweep.load_sweep(file, SMALL | places)
-    rows = [sweep.run_cell(cell) for cell in asked.cells()]
+    asked = load_sweep(file, SMALL | places)
+    cells = asked.cells()
+    for cell in cells:
+        run_cell(cell)
+    rows = [cell_rows(cell, cell.open()) for cell in cells]
     return asked, rows
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "params/sweeps").glob("*.yaml")), ids=lambda f: f.stem)  # fmt: skip
 def test_the_shipped_sweeps_are_valid(file):
-    asked = sweep.load_sweep(file)
+    asked = load_sweep(file)
     n = len(asked.seeds) * len(asked.versions)
     for values in asked.grid.values():
         n *= len(values)
@@ -67,23 +73,23 @@ def test_the_shipped_sweeps_are_valid(file):
 )  # fmt: skip
 def test_what_cannot_be_asked_is_named_before_anything_runs(tmp_path, asked, message):
     with pytest.raises(SeedError) as error:
-        sweep.load_sweep(write(tmp_path, **asked))
+        load_sweep(write(tmp_path, **asked))
     assert message in str(error.value) and "asked.yaml" in str(error.value)
 
 
 def test_a_parameter_is_asked_for_in_one_place(tmp_path):
     with pytest.raises(SeedError, match="take one out"):
-        sweep.load_sweep(write(tmp_path, grid={"lora_r": [2]}), {"lora_r": 4})
+        load_sweep(write(tmp_path, grid={"lora_r": [2]}), {"lora_r": 4})
     with pytest.raises(SeedError, match="take one out"):
-        sweep.load_sweep(write(tmp_path, seeds=[1]), {"seed": 4})
+        load_sweep(write(tmp_path, seeds=[1]), {"seed": 4})
     with pytest.raises(SeedError, match="no such sweep file"):
-        sweep.load_sweep(tmp_path / "gone.yaml")
+        load_sweep(tmp_path / "gone.yaml")
 
 
 def test_cells_are_all_combinations_and_untrained_models_have_one_seed(tmp_path):
     file = write(tmp_path, version=["v5", "contrastive"], grid={"lora_r": [2, 4]}, seeds=[0, 1])
-    cells = sweep.load_sweep(file).cells()
-    assert [(c.version, c.varied["lora_r"], c.seed) for c in cells] == [
+    cells = load_sweep(file).cells()
+    assert [(c.variant.version, c.variant.changes["lora_r"], c.seed) for c in cells] == [
         ("v5", 2, 0), ("v5", 2, 1), ("v5", 4, 0), ("v5", 4, 1),
         ("contrastive", 2, None), ("contrastive", 4, None),
     ]  # fmt: skip
@@ -97,12 +103,15 @@ def test_a_cell_is_made_once_and_predicts_the_time_of_others(finished):
     trained = sorted((asked.folder.parents[3] / "runs").glob("smoke/train-*/manifest.json"))
     before = [file.stat().st_mtime_ns for file in trained]
     assert len(before) == 2  # two seeds; contrastive decoding trains nothing
-    assert all(each.is_finished and each.predicted_s == 0 for each in sweep.plan(asked.cells()))
-    sweep.run_cell(asked.cells()[0])
+    assert all(each.is_finished and each.predicted_s == 0 for each in plan(asked.cells()))
+    run_cell(asked.cells()[0])
     assert [file.stat().st_mtime_ns for file in trained] == before
-    larger = sweep.load_sweep(asked.file, asked.overrides | {"n_pairs": 32})
-    first, second, _ = sweep.plan(larger.cells())
-    assert not first.is_finished and first.predicted_s > second.predicted_s > 0  # base's answers
+    larger = load_sweep(asked.file, asked.overrides | {"n_pairs": 32})
+    first, second, _ = plan(larger.cells())
+    assert not first.is_finished and first.predicted_s == second.predicted_s > 0
+    longer = load_sweep(asked.file, asked.overrides | {"max_new_tokens": 16})
+    first, second, _ = plan(longer.cells())
+    assert first.predicted_s > second.predicted_s > 0  # the first cell asks the base model, too
 
 
 @pytest.mark.slow
@@ -117,10 +126,10 @@ def test_a_cells_rows_are_those_of_metrics_json_and_its_parameters(finished):
 @pytest.mark.slow
 def test_tables_hold_every_cell_and_the_intervals_over_seeds_hold_their_mean(finished):
     asked, rows = finished
-    folder = sweep.write_tables(asked)
-    table, over_seeds = sweep.read(folder), sweep.read(folder, over_seeds=True)
+    folder = write_tables(asked)
+    table, over_seeds = read(folder), read(folder, over_seeds=True)
     assert len(table) == sum(map(len, rows))
-    pd.testing.assert_frame_equal(sweep.read(folder / "results.csv"), table, check_dtype=False)
+    pd.testing.assert_frame_equal(read(folder / "results.csv"), table, check_dtype=False)
     v5 = table[table["model"] == "v5"].groupby(IDENTITY, dropna=False)["value"].mean()
     pooled = over_seeds[over_seeds["model"] == "v5"].set_index(IDENTITY)
     defined = pooled["value"].dropna().index
@@ -136,8 +145,8 @@ def test_tables_hold_every_cell_and_the_intervals_over_seeds_hold_their_mean(fin
 def test_benchmarks_that_are_not_asked_for_are_left_out(finished):
     asked, _ = finished
     file = write(asked.file.parent, version=["v5"], grid={"lora_r": [2]}, seeds=[0, 1], benchmarks=["chair"])  # fmt: skip
-    folder = sweep.write_tables(sweep.load_sweep(file, asked.overrides))
-    assert set(sweep.read(folder)["benchmark"]) == {"chair"}
+    folder = write_tables(load_sweep(file, asked.overrides))
+    assert set(read(folder)["benchmark"]) == {"chair"}
 
 
 def test_pivot_turns_a_metric_round_and_names_what_it_lacks():
@@ -146,15 +155,15 @@ def test_pivot_turns_a_metric_round_and_names_what_it_lacks():
         for a in (1, 2) for seed in (0, 1) for versus in (None, "base")
     ]  # fmt: skip
     table = pd.DataFrame(rows)
-    assert sweep.pivot(table, "f1", "a")["value"].to_dict() == {1: 1.5, 2: 2.5}
-    assert sweep.pivot(table, "f1", "a", "seed", versus=None).loc[2].to_list() == [2, 3]
+    assert pivot(table, "f1", "a")["value"].to_dict() == {1: 1.5, 2: 2.5}
+    assert pivot(table, "f1", "a", "seed", versus=None).loc[2].to_list() == [2, 3]
     with pytest.raises(SeedError, match="no column b; there are a, seed"):
-        sweep.pivot(table, "f1", "b")
+        pivot(table, "f1", "b")
     with pytest.raises(SeedError, match="no row has metric recall"):
-        sweep.pivot(table, "recall", "a")
+        pivot(table, "recall", "a")
     both = pd.concat([table, table.assign(split="popular")])
     with pytest.raises(SeedError, match="several splits; name one: random, popular"):
-        sweep.pivot(both, "f1", "a")
+        pivot(both, "f1", "a")
 
 
 @pytest.mark.slow
@@ -170,7 +179,7 @@ def test_the_verb_keeps_what_works_lists_what_fails_and_exits_with_one(tmp_path,
     assert "failed: cell 1" in printed.out and "gone.json is missing" in printed.out
     assert "2/2 cells" in printed.err and "1 of 2 cells failed" in printed.err
     folder = tmp_path / "reports/smoke/sweeps/asked"
-    assert set(sweep.read(folder)["cell"]) == {0}
+    assert set(read(folder)["cell"]) == {0}
     assert "gone.json is missing" in (folder / "logs/cell-001.log").read_text()
     assert main(["sweep", file, *options, "--dry-run"]) == 0
     listed = capsys.readouterr().out

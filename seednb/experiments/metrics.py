@@ -1,0 +1,139 @@
+"""Records -> the report's numbers: one row a model, benchmark, split and metric, with intervals."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from seednb.comparing import Label, Pair, Row, figure_rows
+from seednb.core.params import EvaluationParams
+from seednb.data.probes import SPLITS
+from seednb.evaluation.benchmarks import chair, pope
+from seednb.evaluation.records import KINDS, Answers, kinds_asked
+from seednb.preparation import Prepared
+from seednb.stats import Resampled, resample
+
+Seeds = Mapping[Any, Answers]  # seed of a training -> its answers; of what was not trained: None
+# Comparisons other than with the base model: (model, versus).
+CONTRASTS = (
+    ("v5", "v4"),
+    ("v6", "v5"),
+    ("v7", "v6"),
+    ("v7", "sft"),
+    ("v7", "distill_only"),
+    ("v7", "contrastive"),
+    ("v7", "mention_control"),
+    ("v7_truthful", "sft_truthful"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The records of one benchmark, or of one split of it."""
+
+    benchmark: str
+    split: str | None
+    file: str  # of the stage, that holds the records
+
+    def records(self, answers: Answers) -> list[Row]:
+        """A model's records of this part; none if it was not asked."""
+        if self.benchmark == "chair":
+            return answers.captions
+        if self.benchmark == "pope":
+            return [row for row in answers.probes if row["split"] == self.split]
+        return [row for row in answers.questions if row["kind"] == self.split]
+
+    def variant(self, params: EvaluationParams) -> str:
+        """How the records are read."""
+        return params.chair_variant if self.benchmark == "chair" else params.pope_parser
+
+    def figures(
+        self, answers: Answers, data: Prepared, params: EvaluationParams, resamples: int
+    ) -> dict[str, Resampled]:
+        """Every metric of one model, resampled by image."""
+        settings, rows = (resamples, params.bootstrap_seed), self.records(answers)
+        if self.benchmark == "chair":
+            counts = chair.count(rows, data.present, data.vocabulary, params.chair_variant)
+            sums, statistics = chair.per_image_sums(counts), chair.STATISTICS
+            return {name: resample(sums, each, *settings) for name, each in statistics.items()}
+        frame = pd.DataFrame(rows)
+        sums = pope.per_image_sums(frame, params.pope_parser)
+        found = {name: resample(sums, f, *settings) for name, f in pope.STATISTICS.items()}
+        return found | {"auc": pope.area(frame, params.resamples, params.bootstrap_seed)}
+
+
+CAPTIONS = Part("chair", None, "captions.jsonl")
+PROBES = {split: Part("pope", split, "probes.jsonl") for split in SPLITS}
+
+
+def parts(answers: Iterable[Answers]) -> list[Part]:
+    """Captions, POPE's splits, and the kinds of question that all who were probed were asked."""
+    probed = [each for each in answers if each.probes]
+    kinds = [Part(KINDS, kind, "questions.jsonl") for kind in kinds_asked(probed)]
+    return [CAPTIONS, *(PROBES.values() if probed else ()), *kinds]
+
+
+def part_rows(
+    part: Part,
+    answers: Mapping[str, Seeds],
+    pairs: Sequence[Pair],
+    data: Prepared,
+    params: EvaluationParams,
+    resamples: int | None = None,
+) -> Iterator[Row]:
+    """Levels of every model that was asked, and the paired differences among them.
+
+    `resamples`: of ratios, if not those of the parameters.
+    """
+    asked = {m: runs for m, runs in answers.items() if all(map(part.records, runs.values()))}
+    n = resamples or params.resamples
+    figures = {
+        model: {seed: part.figures(run, data, params, n) for seed, run in runs.items()}
+        for model, runs in asked.items()
+    }
+    label = label_of(part, asked, params)
+    every = (name for runs in figures.values() for found in runs.values() for name in found)
+    for metric in dict.fromkeys(every):
+        measured = {
+            model: {seed: found[metric] for seed, found in runs.items()}
+            for model, runs in figures.items()
+        }
+        yield from figure_rows(measured, [p for p in pairs if {*p} <= {*asked}], metric, label)
+
+
+def label_of(part: Part, answers: Mapping[str, Seeds], params: EvaluationParams) -> Label:
+    """What a part's rows are about, and the files of the records behind them."""
+    records = {
+        model: ", ".join((run.folder / part.file).as_posix() for run in runs.values())
+        for model, runs in answers.items()
+    }
+    settings = (params.resamples, params.bootstrap_seed)
+    return Label(part.benchmark, part.split, part.variant(params), records, *settings)
+
+
+def metric_rows(
+    answers: Mapping[str, Answers], data: Prepared, params: EvaluationParams
+) -> list[Row]:
+    """Levels of every model, and paired differences to the base model and along `CONTRASTS`."""
+    pairs = [(model, "base") for model in answers if model != "base" and "base" in answers]
+    pairs += [pair for pair in CONTRASTS if set(pair) <= set(answers)]
+    once = {model: {None: each} for model, each in answers.items()}
+    rows: list[Row] = []
+    for part in parts(answers.values()):
+        rows += part_rows(part, once, pairs, data, params)
+        if part.benchmark == "pope" and "base" in answers:
+            frames: dict[str, pd.DataFrame] = {
+                m: pd.DataFrame(part.records(answers[m])) for m in ("base", "v7") if m in once
+            }
+            label = label_of(part, {"base": once["base"]}, params)
+            rows += pope.threshold_rows(frames, params.pope_parser, label)
+    return rows
+
+
+def select(rows: list[Row], **wanted: Any) -> pd.DataFrame:
+    """The rows whose columns have the wanted values (None matches a missing value)."""
+    frame = pd.DataFrame(rows)
+    for column, value in wanted.items():
+        frame = frame[frame[column].isna() if value is None else frame[column] == value]
+    return frame.reset_index(drop=True)

@@ -99,7 +99,7 @@ def test_a_cell_is_made_once_and_predicts_the_time_of_others(finished):
     assert all(each.is_finished and each.predicted_s == 0 for each in sweep.plan(asked.cells()))
     sweep.run_cell(asked.cells()[0])
     assert [file.stat().st_mtime_ns for file in trained] == before
-    larger = sweep.load_sweep(asked.file, asked.overrides | {"n_pairs": 32})
+    larger = sweep.load_sweep(asked.file, asked.overrides | {"n_pairs": 32, "eval_batch_size": 64})
     first, second, _ = sweep.plan(larger.cells())
     assert not first.is_finished and first.predicted_s > second.predicted_s > 0  # base's answers
 

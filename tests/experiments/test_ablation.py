@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seednb.config import load_params
+from seednb.core.profiles import load_params
 from seednb.data.instruct import read_pairs
 from seednb.errors import SeedError
 from seednb.experiments.ablation.plans import (
@@ -26,11 +26,6 @@ from seednb.experiments.ablation.rows import (
     measured,
     relative_costs,
 )
-from seednb.core.profiles import load_params
-from seednb.crossed import auc_figure, crossed_bootstrap, difference, ratio_figure
-from seednb.data.instruct import read_pairs
-from seednb.experiment import Experiment
-from seednb.recommendation import (
 from seednb.experiments.ablation.selection import (
     candidates,
     combinations,

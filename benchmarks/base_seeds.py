@@ -12,9 +12,9 @@ from typing import Any
 
 from results import write_result
 
-from seednb.artifacts import read_json
+from seednb.core.files import read_json
 from seednb.experiments.experiment import Experiment
-from seednb.pocket_base.build import RECIPE_FILE
+from seednb.model.pocket_base.build import RECIPE_FILE
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("base", "v7", "contrastive")

@@ -14,7 +14,7 @@ from results import write_result
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from seednb.decoding import Contrast, Decoded, generate
+from seednb.model.generation import Contrast, Decoded, generate
 
 N_TOKENS = 128
 N_SHORT = 10  # tokens of an answer to a question

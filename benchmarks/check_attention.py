@@ -17,10 +17,11 @@ from llava_shapes import build_bundle, make_examples
 from peft import PeftModel
 from torch import Tensor
 
-from seednb.attention import skips_blocks
-from seednb.compiling import Compiled
 from seednb.core.params import ModelParams
-from seednb.model import AnswerLogits, TeacherMode, add_adapter
+from seednb.model.attention import skips_blocks
+from seednb.model.compile import Compiled
+from seednb.model.forward import AnswerLogits, TeacherMode
+from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples
 
 SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # pictures, pairs each: the compiled forms must take all

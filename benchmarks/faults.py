@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from results import write_result
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.experiments.experiment import Experiment
-from seednb.faults import FAULTS, as_frame, run_fault
-from seednb.monitor import calibrate, check_run, write_bands
+from seednb.experiments.fault_injection import FAULTS, as_frame, run_fault
 from seednb.training.history import CURVE
+from seednb.training.monitor import calibrate, check_run, write_bands
 
 PARAMS = Path(__file__).parents[1] / "params/pocket.yaml"
 CALIBRATED_ON = (101, 102, 103)  # seeds of the runs that the bands come from

@@ -27,9 +27,8 @@ from typing import Any
 from results import write_result
 from safetensors.torch import load_file
 
-from seednb.artifacts import read_json, write_lines
-from seednb.data.files import read_json_lines
-from seednb.journal import append_lines, cut_torn_end
+from seednb.core.files import append_lines, cut_torn_end, read_json, write_lines
+from seednb.data.readers import read_json_lines
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params/smoke.yaml"
@@ -57,7 +56,15 @@ class Job:
         options = (f"runs_dir={runs}", f"reports_dir={runs}/reports", *self.options)
         verb = [text.format(runs=runs) for text in self.verb]
         settings = [text for option in options for text in ("-p", option)]
-        return [sys.executable, "-m", "seednb.cli", *verb, "--params", str(PARAMS), *settings]
+        return [
+            sys.executable,
+            "-m",
+            "seednb.cli.__main__",
+            *verb,
+            "--params",
+            str(PARAMS),
+            *settings,
+        ]
 
     def start(self, runs: Path) -> subprocess.Popen[bytes]:
         """Start it in a process group of its own."""

@@ -15,10 +15,10 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
-from seednb.data.batches import Layout
-from seednb.data.pictures import Pictures
-from seednb.data.prompts import Encoded
-from seednb.model import Bundle
+from seednb.model.inputs.collate import Layout
+from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.prompts import Encoded
+from seednb.model.loading import Bundle
 from seednb.training.examples import Examples
 
 PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 from torch.utils.flop_counter import FlopCounterMode
 
-import seednb.attention
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.model import attention
 from seednb.training.history import StepResult
 from seednb.training.trainer import Run
 
@@ -120,7 +120,7 @@ def tflop_a_unit(work: Work) -> float:
         return mixed.transpose(1, 2).contiguous()
 
     with (
-        patch.object(seednb.attention, "fused", stand_in),
+        patch.object(attention, "fused", stand_in),
         FlopCounterMode(display=False) as counter,
     ):
         n = work()

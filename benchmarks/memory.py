@@ -19,11 +19,11 @@ from llava_shapes import build_bundle, make_examples
 from measure import Work, alternate, significant, steps_of, tflop_a_unit
 from results import write_result
 
+from seednb.core.errors import SeedError
 from seednb.core.params import ModelParams, TrainParams
-from seednb.errors import SeedError
-from seednb.model import add_adapter
+from seednb.method.recipes import RECIPES
+from seednb.model.lora import add_adapter
 from seednb.training.trainer import Run
-from seednb.versions import RECIPES
 
 CARDS_GIB = (16, 24, 40, 80, 141)
 USABLE = 0.92  # the rest goes to the driver and to fragments

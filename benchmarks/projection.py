@@ -3,7 +3,7 @@
 python benchmarks/projection.py                       (a second, no GPU; on cards like the measured one)
 python benchmarks/projection.py --card h100 --model llava-1.5-13b      (prints, writes nothing)
 
-The formulas stand in `seednb/training/cost_model.py`.
+The formulas stand in `seednb/model/cost_model.py`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from results import write_result
 
-from seednb.training.cost_model import CARDS, SHAPES, Measured, Plan, plan
+from seednb.model.cost_model import CARDS, SHAPES, Measured, Plan, plan
 
 ROOT = Path(__file__).parents[1]
 N_CARDS = tuple(2**power for power in range(11))  # 1 to 1,024

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from seednb.artifacts import versions, write_json
+from seednb.core.files import write_json
+from seednb.core.stage import versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -17,10 +17,11 @@ from llava_shapes import build_bundle, make_examples
 from measure import alternate, steps_of
 from results import write_result
 
+from seednb.core.devices import default_device, one_card_each
 from seednb.core.params import ModelParams, TrainParams
-from seednb.model import add_adapter, default_device, one_card_each
+from seednb.method.recipes import RECIPES
+from seednb.model.lora import add_adapter
 from seednb.training.trainer import Run
-from seednb.versions import RECIPES
 
 ENDLESS = 1000
 

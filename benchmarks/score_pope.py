@@ -22,13 +22,15 @@ from peft import PeftModel
 from results import write_result
 from torch import Tensor, nn
 
-from seednb.attention import skips_blocks
-from seednb.compiling import Compiled
 from seednb.core.params import ModelParams
-from seednb.data.batches import collate
-from seednb.data.joined import lay_in
-from seednb.data.prompts import Encoded
-from seednb.model import AnswerLogits, Bundle, add_adapter, load_adapter
+from seednb.model.attention import skips_blocks
+from seednb.model.compile import Compiled
+from seednb.model.forward import AnswerLogits
+from seednb.model.inputs.collate import collate
+from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.prompts import Encoded
+from seednb.model.loading import Bundle
+from seednb.model.lora import add_adapter, load_adapter
 
 N_PROBES = 18  # a picture: three splits of six
 N_PICTURES = 16  # of one pass

@@ -25,14 +25,14 @@ from peft import PeftModel
 from plain_lora import plain_lora_rate
 from results import write_result
 
-from seednb.compiling import Compiled
 from seednb.core.params import ModelParams, TrainParams
+from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
-from seednb.model import add_adapter, n_trainable
+from seednb.model.compile import Compiled
+from seednb.model.lora import add_adapter, n_trainable
 from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import Run
-from seednb.versions import RECIPES
 
 REFERENCE = "seed loop, 4 pairs a picture"  # the name in results that were measured before
 PLAIN = "plain LoRA, transformers.Trainer"

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image
 
-from seednb.plots import BLUE, GREY, INK, ORANGE
-from seednb.purify import purify_logits
-from seednb.versions import RECIPES
+from seednb.method.purification import purify_logits
+from seednb.method.recipes import RECIPES
+from seednb.report.plots import BLUE, GREY, INK, ORANGE
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CELL = 2  # the first text after the parameters

@@ -100,6 +100,6 @@ def run(block: Block, project: Path) -> str:
 def _arguments(line: str) -> list[str]:
     program, *rest = shlex.split(line, comments=True)
     if program == "seednb":
-        return ["-m", "seednb.cli", *rest]
+        return ["-m", "seednb.cli.__main__", *rest]
     assert program == "python", line
     return [*rest, "-n", "0"] if rest[:2] == ["-m", "pytest"] else rest

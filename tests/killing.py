@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from seednb import artifacts, journal
+from seednb.core import files, stage
+from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
-from seednb.errors import SeedError
 from seednb.evaluation import answer_files
 from seednb.experiments.experiment import Experiment
-from seednb.model import load_bundle
+from seednb.model.loading import load_bundle
 
 ROOT = Path(__file__).parents[1]
 Work = Callable[[], object]
@@ -31,7 +31,7 @@ def die() -> None:
 
 def killed_at_replace(count: int, done: bool) -> Work:
     """Die at the count-th atomic write, before the file takes its name or after it."""
-    whole, seen = artifacts.Path.replace, []
+    whole, seen = stage.Path.replace, []
 
     def replace_and_die(self: Path, target: Path) -> Path:
         seen.append(target)
@@ -43,14 +43,14 @@ def killed_at_replace(count: int, done: bool) -> Work:
         return found
 
     def harm() -> None:
-        artifacts.Path.replace = replace_and_die
+        stage.Path.replace = replace_and_die
 
     return harm
 
 
 def killed_at_append(count: int, torn: int) -> Work:
     """Die in the count-th append of lines, with the last `torn` bytes unwritten."""
-    whole, seen = journal.append_lines, []
+    whole, seen = files.append_lines, []
 
     def append_and_die(file: Path, rows: list) -> None:
         whole(file, rows)
@@ -60,7 +60,7 @@ def killed_at_append(count: int, torn: int) -> Work:
             die()
 
     def harm() -> None:
-        journal.append_lines = answer_files.append_lines = append_and_die
+        files.append_lines = files.append_lines = append_and_die
 
     return harm
 
@@ -122,20 +122,20 @@ def evaluation(folder: Path) -> dict[str, object]:
     """Killed in every second chunk, its line torn; counts how often a chunk was kept."""
     records = "smoke/answers-base-*/*.jsonl"
     asked = folder / "asked.txt"
-    share = journal.Journal.add
+    share = files.Journal.add
 
-    def add(self: journal.Journal, chunk: int, results: list) -> None:
+    def add(self: files.Journal, chunk: int, results: list) -> None:
         share(self, chunk, results)
         with asked.open("a") as lines:
             lines.write(f"{self.file.name} {chunk}\n")
 
     assert live(lambda: lab(folder / "whole").answers("base")) == "done"
-    journal.Journal.add = add
+    files.Journal.add = add
     lives = []
     while not lives or lives[-1] == "killed":
         harm = killed_at_append(2, torn=9)
         lives.append(live(lambda: lab(folder / "killed").answers("base"), harm))
-    journal.Journal.add = share
+    files.Journal.add = share
     whole, again = (bytes_of(folder / name, records) for name in ("whole", "killed"))
     times = asked.read_text().splitlines()
     left = bytes_of(folder / "killed", "smoke/**/*.journal")

@@ -2,7 +2,7 @@
 
 import torch
 
-from seednb.data.pictures import Pictures
+from seednb.model.inputs.pixels import Pictures
 
 
 class Noise(Pictures):

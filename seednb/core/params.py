@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from seednb.core.errors import SeedError
 from seednb.core.schema import Section, knob, shown
-from seednb.errors import SeedError
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from seednb.core.errors import SeedError
 from seednb.core.params import (
     AblationParams,
     DataParams,
@@ -17,7 +18,6 @@ from seednb.core.params import (
     TrainParams,
 )
 from seednb.core.schema import Section, allowed, shown, suggestion
-from seednb.errors import SeedError
 
 SECTIONS: dict[str, type[Section]] = {
     "run": RunParams,

@@ -11,7 +11,7 @@ from reprlib import Repr
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 
 LARGEST = 2**63  # whole numbers end there in tables and random generators
 

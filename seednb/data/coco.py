@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from pycocotools.coco import COCO
 
-from seednb.data.files import Skipped, read_json
+from seednb.core.errors import SeedError
 from seednb.data.images import image_problem, safe_path
-from seednb.errors import SeedError
+from seednb.data.readers import Skipped, read_json
 
 Record = Mapping[str, Any]
 LARGEST = 1e9  # pixels

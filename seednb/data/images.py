@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 
 CLIP_MEAN = (122, 116, 104)  # CLIP's mean colour on 0..255: what LLaVA pads with
 COCO_NAMES = ("{:012d}.jpg", "COCO_train2014_{:012d}.jpg", "COCO_val2014_{:012d}.jpg")

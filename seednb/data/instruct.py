@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import write_json
+from seednb.core.errors import SeedError
+from seednb.core.files import write_json
 from seednb.data.coco import CocoSplit
-from seednb.data.files import Skipped, read_json
 from seednb.data.images import image_problem, name_in_folder
 from seednb.data.pocket.language import CAPTION_QUESTIONS, probe_question
-from seednb.data.prompts import IMAGE_TAG
-from seednb.errors import SeedError
+from seednb.data.readers import Skipped, read_json
 
+IMAGE_TAG = "<image>"
 Conversation = dict[str, Any]
 TAG = re.compile(rf"\s*{re.escape(IMAGE_TAG)}\s*")
 WORD = re.compile(r"[a-z]+")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 
 LISTED = 5  # pictures that an error message spells out
 NUMBERED = re.compile(r"^(?P<prefix>.*?)_?(?P<id>\d{12})$")

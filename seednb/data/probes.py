@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from seednb.data.files import read_json
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json
 
 SPLITS = ("random", "popular", "adversarial")
 ObjectsByImage = Mapping[Any, Sequence[str]]  # by image, whatever names it

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 
 JOINED = """
 motor bike, motor cycle, air plane, traffic light, street light, traffic signal, stop light,

@@ -18,20 +18,22 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LogitsProcessor
 
-from seednb.artifacts import LOCK, write_lines
+from seednb.core.console import hides_progress
+from seednb.core.devices import one_card_each
+from seednb.core.errors import SeedError
+from seednb.core.files import LOCK, Journal, append_lines, cut_torn_end, write_lines
+from seednb.core.locks import alone
 from seednb.core.params import EvaluationParams
-from seednb.data.batches import collate, in_chunks
-from seednb.data.files import read_json_lines
 from seednb.data.images import safe_path
-from seednb.data.pictures import Pictures
-from seednb.data.prompts import IMAGE_TAG, encode
-from seednb.decoding import generate
-from seednb.errors import SeedError
+from seednb.data.instruct import IMAGE_TAG
+from seednb.data.readers import read_json_lines
 from seednb.evaluation.records import ASKED_AS, list_ids
-from seednb.journal import Journal, append_lines, cut_torn_end
-from seednb.lock import alone
-from seednb.model import AnswerLogits, Bundle, one_card_each
-from seednb.terminal import hides_progress
+from seednb.model.forward import AnswerLogits
+from seednb.model.generation import generate
+from seednb.model.inputs.collate import collate, in_chunks
+from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.prompts import encode
+from seednb.model.loading import Bundle
 
 Row = dict[str, Any]
 Reply = Callable[[Sequence[Any]], list[Row]]

@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.records import list_ids
-from seednb.stats import Array
+from seednb.evaluation.stats import Array
 
 
 class RefittedThreshold(NamedTuple):

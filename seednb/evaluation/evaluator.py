@@ -14,25 +14,27 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LogitsProcessor
 
-from seednb import decoding
-from seednb.attention import skips_blocks
-from seednb.compiling import Compiled, compiled
+from seednb.core.devices import one_card_each
 from seednb.core.params import EvaluationParams
-from seednb.data.batches import Batch, Layout, in_chunks
-from seednb.data.joined import lay_in
-from seednb.data.pictures import Pictures
-from seednb.data.prompts import Encoded, encode_prompt
-from seednb.decoding import (
+from seednb.evaluation.answer_files import answers_to
+from seednb.method.perturbation import View
+from seednb.method.purification import purify_logits
+from seednb.model import generation
+from seednb.model.attention import skips_blocks
+from seednb.model.compile import Compiled, compiled
+from seednb.model.forward import AnswerLogits
+from seednb.model.generation import (
     Decoded,
     MentionPenalty,
     Sampling,
     contrastive_generate,
     generate,
 )
-from seednb.evaluation.answer_files import answers_to
-from seednb.model import AnswerLogits, Bundle, one_card_each
-from seednb.perturb import View
-from seednb.purify import purify_logits
+from seednb.model.inputs.collate import Batch, Layout, in_chunks
+from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.prompts import Encoded, encode_prompt
+from seednb.model.loading import Bundle
 
 Record = dict[str, Any]
 ANNOUNCERS = (",", " and")  # words that announce one more object in a list
@@ -58,9 +60,9 @@ class Contrast:
         )
 
     @property
-    def rule(self) -> decoding.Contrast:
+    def rule(self) -> generation.Contrast:
         """What it does to scores."""
-        return decoding.Contrast(self.beta, self.plausibility)
+        return generation.Contrast(self.beta, self.plausibility)
 
     def noisy(self, pictures: Pictures, names: Sequence[str]) -> Float[Tensor, "R ..."]:
         """The noisy view of each picture; it depends on the picture's name only."""

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from seednb.core.errors import SeedError
 from seednb.data.vocabulary import Vocabulary, find_mentions
-from seednb.errors import SeedError
 from seednb.evaluation.records import Row
 from seednb.evaluation.words import drop_punctuation, lemmas, singulars
 

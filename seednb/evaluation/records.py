@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.errors import SeedError
-from seednb.stats import Array, Statistic, ratio
+from seednb.core.errors import SeedError
+from seednb.evaluation.stats import Array, Statistic, ratio
 
 Row = Mapping[str, Any]
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique

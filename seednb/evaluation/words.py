@@ -11,8 +11,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from seednb.data.files import read_json, read_lines
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json, read_lines
 
 # Where TextBlob, which keeps the pattern library's rules alive, mends them for a word that the
 # CHAIR vocabulary knows. Published figures come from the rules before that.

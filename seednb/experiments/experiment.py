@@ -8,21 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import (
-    Stage,
-    folder_fingerprint,
-    read_json,
-    write_json,
-    write_lines,
-)
+from seednb.core.devices import one_card_each
+from seednb.core.errors import SeedError
+from seednb.core.files import read_json, write_json, write_lines
+from seednb.core.locks import PATIENCE_S, making
 from seednb.core.profiles import Params, load_params
-from seednb.data.files import read_json_lines
+from seednb.core.stage import Stage, folder_fingerprint
 from seednb.data.instruct import Pair, read_pairs, write_pairs
-from seednb.data.pictures import Pictures
-from seednb.data.regions import Box, boxes_by_name
+from seednb.data.readers import read_json_lines
 from seednb.data.vocabulary import find_mentions
-from seednb.decoding import MentionPenalty
-from seednb.errors import SeedError
 from seednb.evaluation.evaluator import (
     Contrast,
     answer_probes,
@@ -31,28 +25,21 @@ from seednb.evaluation.evaluator import (
     mention_tokens,
 )
 from seednb.evaluation.records import Answers
+from seednb.experiments.dataset import Prepared, prepare, self_labelled
 from seednb.experiments.metrics import metric_rows
 from seednb.experiments.stages import ANSWERING, SAMPLING, SELF, Stages, version_and_labels
-from seednb.experiments.watching import watching
-from seednb.lock import PATIENCE_S
-from seednb.making import making
-from seednb.model import (
-    Bundle,
-    add_adapter,
-    check_adapter,
-    load_adapter,
-    load_bundle,
-    one_card_each,
-)
-from seednb.monitor import Bands, read_bands
-from seednb.monitor.bands import NO_BANDS
-from seednb.preparation import Prepared, prepare
-from seednb.self_labels import self_labelled
+from seednb.method.recipes import RECIPES, Recipe
+from seednb.model.generation import MentionPenalty
+from seednb.model.inputs.pixels import Box, Pictures, boxes_by_name
+from seednb.model.loading import Bundle, load_bundle
+from seednb.model.lora import add_adapter, check_adapter, load_adapter
 from seednb.training.examples import Examples
 from seednb.training.history import CURVE
+from seednb.training.monitor import Bands, read_bands
+from seednb.training.monitor.bands import NO_BANDS
+from seednb.training.monitor.watch import watching
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import ADAPTER, train
-from seednb.versions import RECIPES, Recipe
 
 Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
 

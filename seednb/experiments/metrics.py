@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import Label, Pair, Row, figure_rows
 from seednb.core.params import EvaluationParams
 from seednb.data.probes import SPLITS
 from seednb.evaluation.benchmarks import chair, pope
+from seednb.evaluation.comparison import Label, Pair, Row, figure_rows
 from seednb.evaluation.records import KINDS, Answers, kinds_asked
-from seednb.preparation import Prepared
-from seednb.stats import Resampled, resample
+from seednb.evaluation.stats import Resampled, resample
+from seednb.experiments.dataset import Prepared
 
 Seeds = Mapping[Any, Answers]  # seed of a training -> its answers; of what was not trained: None
 # Comparisons other than with the base model: (model, versus).

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seednb.artifacts import Stage, digest, fingerprint, folder_fingerprint, version_of
 from seednb.core.params import CurationParams
 from seednb.core.profiles import Params
-from seednb.data.files import find_one
-from seednb.perturb import View
-from seednb.versions import RECIPES, Recipe, with_overrides
+from seednb.core.stage import Stage, digest, fingerprint, folder_fingerprint, version_of
+from seednb.data.readers import find_one
+from seednb.method.perturbation import View
+from seednb.method.recipes import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
 SELF = "self"

@@ -10,10 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from seednb.confidence import Measure, max_logprob
-from seednb.losses import Divergence, cross_entropy
-from seednb.purify import purify_logits
-from seednb.spaces import Purification
+from seednb.method.confidence import Measure, max_logprob
+from seednb.method.losses import Divergence, cross_entropy
+from seednb.method.purification import Purification, purify_logits
 
 CHUNK = 2**26  # logits of one matrix that are held at a time: 256 MiB in float32
 

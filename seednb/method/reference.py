@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from seednb.purify import MIN_HISTORY
-from seednb.tokens import precise
+from seednb.method.beta import MIN_HISTORY
+from seednb.method.losses import precise
 
 # From high to low purification strength; in float32, as the trainer keeps them: 1.1 is 1.10000002.
 BETA_VALUES = torch.tensor([1.1, 0.8, 0.6, 0.4], dtype=torch.float32).tolist()

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from seednb.artifacts import read_json, replacing, write_json
-from seednb.errors import SeedError
-from seednb.purify import BetaSelector
+from seednb.core.errors import SeedError
+from seednb.core.files import read_json, replacing, write_json
+from seednb.method.beta import BetaSelector
 
 LATEST = "latest.json"
 

@@ -11,17 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from seednb.core.errors import SeedError
 from seednb.core.params import TrainParams
-from seednb.data.batches import Batch, Layout, Noisy, n_shared
-from seednb.data.corrupt import Corruption
 from seednb.data.instruct import Pair
-from seednb.data.joined import lay_in
-from seednb.data.pictures import Extras, Pictures
-from seednb.data.prompts import Encoded, PictureTokens, check_length, encode
-from seednb.errors import SeedError
-from seednb.model import Bundle
-from seednb.perturb import View
-from seednb.versions import Recipe
+from seednb.method.perturbation import View
+from seednb.method.recipes import Recipe
+from seednb.model.inputs.collate import Batch, Layout, Noisy, n_shared
+from seednb.model.inputs.corruption import Corruption
+from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.pixels import Extras, Pictures
+from seednb.model.inputs.prompts import Encoded, PictureTokens, check_length, encode
+from seednb.model.loading import Bundle
 
 GPU_READERS = 4  # processes that read images for one GPU, unless data_workers says otherwise
 

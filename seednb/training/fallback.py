@@ -5,9 +5,8 @@ from collections.abc import Callable
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from seednb.compiler import reason_of, seconds_compiling
-from seednb.compiling import Compiled
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.model.compile import Compiled, reason_of, seconds_compiling
 from seednb.training.examples import Group
 from seednb.training.history import StepResult
 from seednb.training.step import LossNotFinite, Step

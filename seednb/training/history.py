@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from accelerate.utils import gather_object
 
-from seednb.transfer import OnHost
+from seednb.core.devices import OnHost
 
 CURVE = "curve.parquet"  # of a finished run
 GROWING = "curve.jsonl"  # of a run at work: a row is added at each step

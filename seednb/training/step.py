@@ -12,18 +12,17 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from seednb.data.batches import Batch
-from seednb.errors import GradientLost
-from seednb.losses import seed_loss
+from seednb.core.devices import OnHost
+from seednb.core.errors import GradientLost
+from seednb.method.losses import example_means, seed_loss
 from seednb.method.objective import Objective
-from seednb.model import AnswerLogits
-from seednb.probing import Probe
-from seednb.tokens import example_means
+from seednb.method.recipes import Recipe
+from seednb.model.forward import AnswerLogits
+from seednb.model.inputs.collate import Batch
 from seednb.training.examples import Group
 from seednb.training.history import StepResult
+from seednb.training.monitor.probe import Probe
 from seednb.training.targets import TargetMaker
-from seednb.transfer import OnHost
-from seednb.versions import Recipe
 
 
 class LossNotFinite(Exception):

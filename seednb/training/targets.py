@@ -7,14 +7,14 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from seednb.confidence import pooled
+from seednb.core.devices import OnHost
+from seednb.method.beta import BetaSelector
+from seednb.method.confidence import pooled
+from seednb.method.losses import example_means
 from seednb.method.objective import Objective
-from seednb.purify import BetaSelector
-from seednb.tokens import example_means
+from seednb.method.recipes import Recipe
 from seednb.training.examples import Group, MicroBatch
 from seednb.training.teacher import Teacher, Views
-from seednb.transfer import OnHost
-from seednb.versions import Recipe
 
 
 @dataclass

@@ -8,12 +8,12 @@ from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor
 
-from seednb.data.batches import Batch, Noisy
-from seednb.errors import SeedError
-from seednb.losses import cross_entropy
-from seednb.model import AnswerLogits, TeacherMode
+from seednb.core.errors import SeedError
+from seednb.method.losses import cross_entropy
+from seednb.method.recipes import Recipe
+from seednb.model.forward import AnswerLogits, TeacherMode
+from seednb.model.inputs.collate import Batch, Noisy
 from seednb.training.teacher_cache import TeacherCache
-from seednb.versions import Recipe
 
 CLEAN, NOISY = "clean", "noisy"
 

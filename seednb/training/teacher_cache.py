@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from seednb.artifacts import PARTIAL, replacing
+from seednb.core.files import PARTIAL, replacing
 
 SHARD_BYTES = 2**28  # a shard is written once this much has gathered
 CHECKSUMS = "crc32"

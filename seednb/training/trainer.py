@@ -14,21 +14,22 @@ from accelerate import Accelerator
 from peft import PeftModel
 from tqdm import tqdm
 
-from seednb.artifacts import replacing, write_frame
-from seednb.attention import skips_blocks
-from seednb.compiling import compiled
-from seednb.confidence import CONFIDENCES
+from seednb.core.console import hides_progress
+from seednb.core.errors import SeedError
+from seednb.core.files import replacing, write_frame
 from seednb.core.params import TrainParams
-from seednb.errors import SeedError
-from seednb.losses import DIVERGENCES
+from seednb.method.beta import BetaSelector
+from seednb.method.confidence import CONFIDENCES
+from seednb.method.losses import DIVERGENCES
 from seednb.method.objective import Objective
-from seednb.model import AnswerLogits, Bundle, idle_adapters
-from seednb.probing import Probe
-from seednb.purify import BetaSelector
-from seednb.samples import Samples, is_due
-from seednb.sharing import shard_layers
-from seednb.spaces import SPACES
-from seednb.terminal import hides_progress
+from seednb.method.purification import SPACES
+from seednb.method.recipes import Recipe, with_overrides
+from seednb.model.attention import skips_blocks
+from seednb.model.compile import compiled
+from seednb.model.forward import AnswerLogits
+from seednb.model.loading import Bundle
+from seednb.model.lora import idle_adapters
+from seednb.model.sharding import shard_layers
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Group, Groups
 from seednb.training.fallback import Fallback
@@ -40,11 +41,12 @@ from seednb.training.history import (
     cosine_with_warmup,
     log_line,
 )
+from seednb.training.monitor.probe import Probe
+from seednb.training.monitor.samples import Samples, is_due
 from seednb.training.step import Step
 from seednb.training.targets import TargetMaker
 from seednb.training.teacher import CLEAN, NOISY, Teacher
 from seednb.training.teacher_cache import TeacherCache
-from seednb.versions import Recipe, with_overrides
 
 ADAPTER = "adapter"
 T = TypeVar("T")

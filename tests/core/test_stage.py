@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from seednb import artifacts
-from seednb.artifacts import VERSIONS, Stage, fingerprint, version_of, write_json
-from seednb.errors import SeedError
-from seednb.lock import UNTIL_DONE_S
-from seednb.making import making
+from seednb.core import stage as stage_module
+from seednb.core.errors import SeedError
+from seednb.core.files import write_json
+from seednb.core.locks import UNTIL_DONE_S, making
+from seednb.core.stage import VERSIONS, Stage, fingerprint, version_of
 
 
 def test_a_stage_counts_only_once_it_is_finished(tmp_path):
@@ -37,7 +37,7 @@ def test_a_raised_version_makes_new_keys_of_its_kind_and_of_no_other(tmp_path, m
         return {name: Stage(tmp_path, name, {"seed": 1}).key for name in ("train-v7", "answers-v7")}
 
     before = keys()
-    monkeypatch.setitem(artifacts.VERSIONS, "train", VERSIONS["train"] + 1)
+    monkeypatch.setitem(stage_module.VERSIONS, "train", VERSIONS["train"] + 1)
     assert keys()["train-v7"] != before["train-v7"]
     assert keys()["answers-v7"] == before["answers-v7"]
 

@@ -5,7 +5,7 @@ import json
 import re
 from contextlib import redirect_stdout
 
-from seednb.cli import main
+from seednb.cli.__main__ import main
 
 from .case import ERROR, WORKS, Case
 

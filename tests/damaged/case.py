@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seednb.data.files import Skipped
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import Skipped
 
 WORKS, SKIPPED, ERROR, CRASH = "works", "skipped", "error", "crash"
 Maker = Callable[[Path], Any]  # writes into an empty folder; returns what the reader is given

@@ -2,8 +2,8 @@
 
 import json
 
-from seednb.data.files import Skipped
 from seednb.data.instruct import prepare_data, read_pairs
+from seednb.data.readers import Skipped
 
 from .case import ERROR, SKIPPED, WORKS, Case
 from .pictures import encoded, photo

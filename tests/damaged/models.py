@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from seednb.core.params import ModelParams
 from seednb.data.instruct import Pair
-from seednb.decoding import generate
-from seednb.model import add_adapter, load_adapter, load_bundle
-from seednb.purify import BetaSelector
+from seednb.method.beta import BetaSelector
+from seednb.model.generation import generate
+from seednb.model.loading import load_bundle
+from seednb.model.lora import add_adapter, load_adapter
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples
 

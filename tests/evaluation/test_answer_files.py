@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
 from seednb.data.pocket.files import write_world
-from seednb.data.prompts import PLAIN, encode
-from seednb.errors import SeedError
 from seednb.evaluation.answer_files import _gather, answer_file, choice_likelihoods, rank_file
 from seednb.evaluation.benchmarks.registry import read_questions
-from seednb.model import load_bundle
+from seednb.model.inputs.prompts import PLAIN, encode
+from seednb.model.loading import load_bundle
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ("Is there a cup in the image?", "Describe this image.", "Is there a traffic light in the image?")  # fmt: skip

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seednb.cli import main
-from seednb.comparing import BASE, METHOD, method_and_base, paired
+from seednb.cli.__main__ import main
 from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.benchmarks.chair import compare_captions
 from seednb.evaluation.benchmarks.pope import compare_probes
+from seednb.evaluation.comparison import BASE, METHOD, method_and_base, paired
 from seednb.evaluation.controls import auc
-from seednb.stats import Resampled
+from seednb.evaluation.stats import Resampled
 
 RNG = np.random.default_rng(11)
 LABEL = method_and_base("pope", "official", "method.jsonl", "base.jsonl")

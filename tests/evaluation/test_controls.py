@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.controls import auc, best_threshold, matched_mentions, refit_threshold
 
 RNG = np.random.default_rng(3)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from seednb.core.errors import SeedError
 from seednb.data.vocabulary import Vocabulary
-from seednb.errors import SeedError
 from seednb.evaluation.parsers import LANGUAGES, language_named, parse_answer, read_names, translate
 
 PROBE = {"question_id": 1, "image": "a.jpg", "text": "Is there an umbrella in the image?", "label": "yes"}  # fmt: skip

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from seednb.stats import (
+from seednb.evaluation.stats import (
     Interval,
     Resampled,
     _drawn,

@@ -12,12 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seednb import confidence, losses, purify, sabotage, spaces
-from seednb.artifacts import VERSIONS
-from seednb.confidence import CONFIDENCES, POOLINGS
-from seednb.core.code import code_hash
+from seednb.core.stage import VERSIONS, code_hash
 from seednb.data.coco import split_by_id
-from seednb.data.corrupt import Corruption
 from seednb.data.curation import Curator
 from seednb.data.instruct import build_conversations, to_pairs
 from seednb.data.pocket.art import render
@@ -25,34 +21,39 @@ from seednb.data.pocket.language import conversation, reference_captions
 from seednb.data.pocket.quiz import quiz
 from seednb.data.pocket.scenes import make_scene
 from seednb.data.probes import build_probes
-from seednb.data.prompts import TEMPLATES, encode, encode_prompt
 from seednb.data.vocabulary import find_mentions
-from seednb.decoding import (
+from seednb.evaluation.answer_files import choice_likelihoods
+from seednb.evaluation.benchmarks import chair, mme, pope, seedbench, vqav2
+from seednb.evaluation.controls import refit_threshold
+from seednb.evaluation.evaluator import match_mentions, mention_tokens
+from seednb.evaluation.stats import difference, resample, resample_auc, two_way_bootstrap
+from seednb.experiments import fault_injection
+from seednb.experiments.dataset import self_labelled
+from seednb.experiments.robustness import PHRASINGS, blurred, compressed, in_language, rephrase
+from seednb.experiments.sweep.variants import asked
+from seednb.method import beta, confidence, losses, purification
+from seednb.method.beta import BETA_RULES, BetaSelector
+from seednb.method.confidence import CONFIDENCES, POOLINGS
+from seednb.method.losses import example_means
+from seednb.method.objective import Objective
+from seednb.method.perturbation import PERTURBATIONS, ddpm_alpha, gaussian_noise, generator, normal
+from seednb.method.purification import SPACES, is_plausible, purify_logits
+from seednb.method.recipes import RECIPES, with_overrides
+from seednb.model.forward import AnswerLogits, TeacherMode
+from seednb.model.generation import (
     Contrast,
     MentionPenalty,
     Sampling,
     contrastive_generate,
     generate,
 )
-from seednb.evaluation.answer_files import choice_likelihoods
-from seednb.evaluation.benchmarks import chair, mme, pope, seedbench, vqav2
-from seednb.evaluation.controls import refit_threshold
-from seednb.evaluation.evaluator import match_mentions, mention_tokens
-from seednb.experiments.sweep.variants import asked
-from seednb.method.objective import Objective
-from seednb.model import AnswerLogits, TeacherMode, add_adapter
-from seednb.monitor.rules import RULES
-from seednb.perturb import PERTURBATIONS, ddpm_alpha, gaussian_noise, generator, normal
-from seednb.purify import BETA_RULES, BetaSelector, purify_logits
-from seednb.robustness import PHRASINGS, blurred, compressed, in_language, rephrase
-from seednb.self_labels import self_labelled
-from seednb.spaces import SPACES, is_plausible
-from seednb.stats import difference, resample, resample_auc, two_way_bootstrap
-from seednb.tokens import example_means
+from seednb.model.inputs.corruption import Corruption
+from seednb.model.inputs.prompts import TEMPLATES, encode, encode_prompt
+from seednb.model.lora import add_adapter
 from seednb.training.history import cosine_with_warmup
+from seednb.training.monitor.rules import RULES
 from seednb.training.step import Step
 from seednb.training.teacher import Teacher
-from seednb.versions import RECIPES, with_overrides
 
 RESAMPLING = (resample, resample_auc, difference, two_way_bootstrap)
 ACCEPTED = Path(__file__).with_name("mathematics.json")
@@ -84,16 +85,16 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
         *OF_CHAIR, *OF_POPE, *RESAMPLING, mme.score, vqav2.accuracy, seedbench.chosen_letter,
     ),
     "fault": (
-        sabotage.four_bits, sabotage.half_precision, sabotage.sum_over_tokens,
-        sabotage.checkpoint_without_inputs, sabotage.shift_labels, sabotage.cut_prompts, *RULES,
+        fault_injection.four_bits, fault_injection.half_precision, fault_injection.sum_over_tokens,
+        fault_injection.checkpoint_without_inputs, fault_injection.shift_labels, fault_injection.cut_prompts, *RULES,
     ),
 }  # fmt: skip
 CONSTANTS: dict[str, dict[str, Any]] = {
     "train": {
         "SKEW": losses.SKEW,
-        "PLAUSIBILITY": spaces.PLAUSIBILITY,
-        "PROBABILITY_FLOOR": spaces.PROBABILITY_FLOOR,
-        "MIN_HISTORY": purify.MIN_HISTORY,
+        "PLAUSIBILITY": purification.PLAUSIBILITY,
+        "PROBABILITY_FLOOR": purification.PROBABILITY_FLOOR,
+        "MIN_HISTORY": beta.MIN_HISTORY,
         "DROPOUT": (confidence.DROPOUT_SHARE, confidence.DROPOUT_DRAWS),
         "POOLED": (confidence.TRIMMED_SHARE, confidence.LOWEST_SHARE),
         **{

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seednb.artifacts import VERSIONS
-from seednb.benchmark_runs import Benchmarks, Contestant
+from seednb.core.errors import SeedError
 from seednb.core.profiles import SECTIONS, describe, load_params
-from seednb.errors import SeedError
+from seednb.core.stage import VERSIONS
 from seednb.evaluation.benchmarks.base import Asked, Material
 from seednb.experiments.ablation.plans import V7
 from seednb.experiments.ablation.rows import cells_of, rows_stage
 from seednb.experiments.experiment import Experiment
-from seednb.faults import FAULTS, _stage
-from seednb.robustness import variants_stage
-from seednb.versions import RECIPES
+from seednb.experiments.fault_injection import FAULTS, _stage
+from seednb.experiments.published import Benchmarks, Contestant
+from seednb.experiments.robustness import variants_stage
+from seednb.method.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs/parameters-and-stages.md"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
 from seednb.data.instruct import read_pairs
-from seednb.errors import SeedError
 from seednb.experiments.ablation.plans import (
     BASE,
     V7,
@@ -34,9 +34,9 @@ from seednb.experiments.ablation.selection import (
     recommended,
     verdict,
 )
+from seednb.experiments.calibration import caption_auc, in_bins, mention_confidences, view_overlap
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.sweep.variants import Variant, asked, merged
-from seednb.reliability import caption_auc, in_bins, mention_confidences, view_overlap
 
 ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -81,7 +81,7 @@ def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, m
     variants = [BASE, V7, Variant("alpha_0.7", "alpha", changes={"noise_alpha": 0.7})]
     assert finished_rows(lab, "test", variants) == []
     rows, costs = measured(lab, SMOKE, overrides, variants, "test")
-    monkeypatch.setattr("seednb.experiments.ablation.rows.run_cells", None)  # nothing may run now
+    monkeypatch.setattr("seednb.experiments.sweep.run.run_cells", None)  # nothing may run now
     assert measured(lab, SMOKE, overrides, variants, "test")[0] == rows
     assert finished_rows(lab, "test", variants) == rows
     by = {(r["model"], r["versus"], r["metric"]): r for r in rows}

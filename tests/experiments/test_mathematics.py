@@ -2,8 +2,8 @@
 
 from mathematics import FUNCTIONS, accepted, changed_unversioned, current
 
-from seednb import losses
-from seednb.artifacts import VERSIONS
+from seednb.core.stage import VERSIONS
+from seednb.method import losses
 
 HINT = "see tests/experiments/mathematics.py"
 

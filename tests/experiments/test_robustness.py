@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.experiments.experiment import Experiment
-from seednb.robustness import (
+from seednb.experiments.robustness import (
     DEGRADATIONS,
     PHRASINGS,
     SPLIT,

@@ -10,16 +10,15 @@ import pytest
 import torch
 from parameter_table import TABLE, marks, others, table
 
-from seednb.artifacts import MANIFEST
+from seednb.core.errors import SeedError
 from seednb.core.profiles import SECTIONS, describe, load_params
-from seednb.errors import SeedError
+from seednb.core.stage import MANIFEST
+from seednb.experiments.dataset import prepare, self_labelled
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import metric_rows
 from seednb.experiments.stages import UNFELT
-from seednb.perturb import PERTURBATIONS, View
-from seednb.preparation import prepare
-from seednb.self_labels import self_labelled
-from seednb.versions import RECIPES
+from seednb.method.perturbation import PERTURBATIONS, View
+from seednb.method.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "params/smoke.yaml"

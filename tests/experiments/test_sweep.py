@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from seednb.cli import main
-from seednb.errors import SeedError
+from seednb.cli.__main__ import main
+from seednb.core.errors import SeedError
 from seednb.experiments.sweep.grid import load_sweep
 from seednb.experiments.sweep.run import run_cell, write_tables
 from seednb.experiments.sweep.schedule import plan

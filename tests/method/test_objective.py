@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 import torch
 
-from seednb.confidence import CONFIDENCES
-from seednb.losses import DIVERGENCES
 from seednb.method import objective
+from seednb.method.confidence import CONFIDENCES
+from seednb.method.losses import DIVERGENCES
 from seednb.method.objective import Objective
-from seednb.spaces import SPACES
+from seednb.method.purification import SPACES
 from seednb.training.teacher_cache import TeacherCache
 
 N, HIDDEN, VOCABULARY = 37, 8, 50

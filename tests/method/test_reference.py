@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from seednb.method.beta import BetaSelector
 from seednb.method.reference import BETA_VALUES, Example, answer_logits, seed_step, select_beta
-from seednb.purify import BetaSelector
 
 N_TOKENS, VOCABULARY, N_PIXELS = 6, 11, 4
 

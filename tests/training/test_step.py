@@ -15,19 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch.nn.attention import flex_attention as flex
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from seednb import attention, compiling
-from seednb.compiling import Compiled
 from seednb.core.profiles import load_params
-from seednb.data.prompts import encode
 from seednb.method import objective
+from seednb.method.perturbation import normal
+from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
-from seednb.model import add_adapter, load_bundle
-from seednb.perturb import normal
+from seednb.model import attention, compile
+from seednb.model.compile import Compiled
+from seednb.model.inputs.prompts import encode
+from seednb.model.loading import load_bundle
+from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples, Groups
 from seednb.training.history import cosine_with_warmup
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import train
-from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[2]
 LINES = [
@@ -123,7 +124,7 @@ def reference():
 @pytest.fixture
 def compiles(monkeypatch):
     """Compiles as on a GPU, without waiting for a compiler of C."""
-    monkeypatch.setattr(compiling, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
     compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", compiled)
     yield
@@ -170,7 +171,7 @@ def test_packed_sequences_end_where_the_reference_ends(reference, tmp_path, monk
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
     monkeypatch.setattr(attention, "_flex_alone", attention._flex)
-    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
+    monkeypatch.setattr(compile, "obstacle", lambda device_type: None)
     monkeypatch.setattr(attention, "SMALLEST_HEAD", 1)
     packed = []
 
@@ -193,7 +194,7 @@ def test_two_processes_with_sharded_layers_end_where_the_reference_ends(referenc
 
 def train_sharded(folder):
     """What each of the two processes runs."""
-    from seednb.model import one_card_each
+    from seednb.core.devices import one_card_each
 
     processes = one_card_each()
     sizes = {"batch_size": 2, "grad_accum": 4}  # micro-batches of two examples, two a process

@@ -18,31 +18,23 @@ from transformers import (
     LlavaConfig,
 )
 
-from seednb import monitor
+from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
-from seednb.data import joined
-from seednb.data.batches import collate
 from seednb.data.pocket.quiz import KINDS
-from seednb.data.prompts import PLAIN, encode
-from seednb.errors import SeedError
 from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.method.objective import Objective
-from seednb.model import (
-    PROJECTIONS,
-    AnswerLogits,
-    TeacherMode,
-    add_adapter,
-    decoder_layers,
-    idle_adapters,
-    load_adapter,
-    load_bundle,
-    n_trainable,
-)
-from seednb.pocket_base.architecture import build_tokenizer
-from seednb.pocket_base.material import instruct_texts
-from seednb.pocket_base.quality import measure
-from seednb.pocket_base.recipe import BaseRecipe
-from seednb.training import trainer
+from seednb.method.recipes import RECIPES
+from seednb.model.forward import AnswerLogits, TeacherMode, decoder_layers
+from seednb.model.inputs import collate as collate_module
+from seednb.model.inputs.collate import collate
+from seednb.model.inputs.prompts import PLAIN, encode
+from seednb.model.loading import load_bundle
+from seednb.model.lora import PROJECTIONS, add_adapter, idle_adapters, load_adapter, n_trainable
+from seednb.model.pocket_base.architecture import build_tokenizer
+from seednb.model.pocket_base.material import instruct_texts
+from seednb.model.pocket_base.quality import measure
+from seednb.model.pocket_base.recipe import BaseRecipe
+from seednb.training import history, monitor
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Groups
 from seednb.training.history import GROWING, read_curve
@@ -50,7 +42,6 @@ from seednb.training.step import Step
 from seednb.training.targets import TargetMaker
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import train
-from seednb.versions import RECIPES
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
@@ -220,7 +211,7 @@ def test_a_prompt_whose_image_tokens_were_cut_is_named():
     ("scope", "expected"), [("all", 76_546_048), ("language_model", 67_108_864)]
 )
 def test_trainable_parameters_of_the_7b_model(scope, expected):
-    from seednb.model import LANGUAGE_PROJECTIONS
+    from seednb.model.lora import LANGUAGE_PROJECTIONS
 
     vision = CLIPVisionConfig(
         hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
@@ -404,8 +395,8 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
         append_row(folder, row)
         seen.append(len(read_curve(folder)[0]))
 
-    append_row = trainer.append_row
-    monkeypatch.setattr(trainer, "append_row", watched)
+    append_row = history.append_row
+    monkeypatch.setattr(history, "append_row", watched)
     _, curve = make_run(params, tmp_path, batch_size=2)
     assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
     assert not (tmp_path / GROWING).exists()
@@ -491,7 +482,7 @@ def test_a_pass_holds_some_pictures_with_all_of_their_probes(params, monkeypatch
         passes.append((len(texts), len(pixels)))
         return collate(texts, rows, pixels, *rest)
 
-    monkeypatch.setattr(joined, "collate", counted)
+    monkeypatch.setattr(collate_module, "collate", counted)
     settings = replace(params.evaluation, eval_batch_size=2)
     answers = answer_probes(bundle, probes, Noise(), settings)
     assert passes == [(6, 2), (6, 2), (3, 1)]

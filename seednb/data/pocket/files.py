@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seednb.artifacts import write_lines
+from seednb.core.console import hides_progress
+from seednb.core.files import write_lines
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import conversation, reference_captions
 from seednb.data.pocket.quiz import quiz
 from seednb.data.pocket.scenes import CATEGORIES, COCO_IDS, SCENE_OF, Scene, World, make_scene
-from seednb.terminal import hides_progress
 
 JPEG_QUALITY = 90
 FIRST_VALIDATION_ID = 500_001  # training ids start at 1, so the two never meet

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seednb.comparing import Label, compare_sums
-from seednb.data.files import read_json, read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json, read_rows
 from seednb.evaluation.benchmarks.base import (
     GITHUB,
     OFFICIAL,
@@ -40,7 +39,9 @@ from seednb.evaluation.benchmarks.base import (
     get,
     option,
 )
+from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.records import Row, counts_of, coverage, figures_of, pair_by_id, summed
+from seednb.evaluation.stats import Array, Statistic
 from seednb.evaluation.words import (
     Similarity,
     WordLists,
@@ -49,7 +50,6 @@ from seednb.evaluation.words import (
     lemmas,
     spacy_similarity,
 )
-from seednb.stats import Array, Statistic
 
 PART_OF = {  # type in annotations.json -> part; relation is written both ways there
     "generative": "generative",

@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import Label, compare_sums
+from seednb.core.errors import SeedError
 from seednb.core.profiles import Params
-from seednb.errors import SeedError
+from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.parsers import Language
-from seednb.stats import Statistic
+from seednb.evaluation.stats import Statistic
 
 COCO = "http://images.cocodataset.org"
 HUB = "https://huggingface.co"

@@ -2,7 +2,7 @@
 
 A mention is hallucinated if its object is neither annotated in the image nor named by any of its
 reference captions. Mentions are counted with repetition and pooled over the corpus. Every figure
-is a function of summed counts, so `seednb.stats` can resample images.
+is a function of summed counts, so `seednb.evaluation.stats` can resample images.
 """
 
 from argparse import Namespace
@@ -14,22 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import (
-    BASE,
-    MENTIONS,
-    METHOD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    method_and_base,
-)
+from seednb.core.errors import SeedError
 from seednb.data.coco import load_split
-from seednb.data.files import read_json_lines, read_rows
 from seednb.data.images import coco_image_id, name_in_folder
 from seednb.data.probes import read_objects
+from seednb.data.readers import read_json_lines, read_rows
 from seednb.data.vocabulary import Vocabulary
-from seednb.errors import SeedError
 from seednb.evaluation.benchmarks.base import (
     AS_JSON,
     COCO,
@@ -49,12 +39,18 @@ from seednb.evaluation.benchmarks.base import (
     Scored,
     option,
 )
-from seednb.evaluation.controls import matched_mentions
-from seednb.evaluation.parsers import (
-    CHAIR_VARIANTS,
-    drop_unfinished_sentence,
-    extract_objects,
+from seednb.evaluation.comparison import (
+    BASE,
+    MENTIONS,
+    METHOD,
+    Label,
+    check_same_rows,
+    compare_sums,
+    control_rows,
+    method_and_base,
 )
+from seednb.evaluation.controls import matched_mentions
+from seednb.evaluation.parsers import CHAIR_VARIANTS, drop_unfinished_sentence, extract_objects
 from seednb.evaluation.records import Row, counts_of, figures_of, list_ids, share_of
 
 PUBLISHED = ("lemma", "pattern")  # variants that papers score by
@@ -208,7 +204,7 @@ def count(
 
 
 def per_image_sums(counts: pd.DataFrame) -> pd.DataFrame:
-    """`COUNTS` of each image; index `image_id`, sorted, for `seednb.stats`."""
+    """`COUNTS` of each image; index `image_id`, sorted, for `seednb.evaluation.stats`."""
     return counts.groupby("image_id")[list(COUNTS)].sum()
 
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import Label
-from seednb.data.files import read_json, read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json, read_rows
 from seednb.evaluation.benchmarks.base import (
     GITHUB,
     ONE_WORD,
@@ -39,16 +38,9 @@ from seednb.evaluation.benchmarks.base import (
     option,
     rows_if_any,
 )
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import parse_answer
-from seednb.evaluation.records import (
-    ASKED_AS,
-    Row,
-    coverage,
-    pair_by_id,
-    share,
-    share_of,
-    summed,
-)
+from seednb.evaluation.records import ASKED_AS, Row, coverage, pair_by_id, share, share_of, summed
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
@@ -143,7 +135,7 @@ def score(
 def per_set_sums(
     answers: Sequence[Row], questions: Sequence[Row], category: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each set, the questions about pictures only; for `seednb.stats`.
+    """`COUNTS` of each set, the questions about pictures only; for `seednb.evaluation.stats`.
 
     A set is a picture with its forgeries: fAcc and qAcc count groups of its questions, and no group
     reaches into another set.

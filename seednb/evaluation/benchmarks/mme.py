@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seednb.comparing import Label, compare_sums
-from seednb.data.files import read_lines, read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_lines, read_rows
 from seednb.evaluation.benchmarks.base import (
     AS_JSON,
     GITHUB,
@@ -41,9 +40,10 @@ from seednb.evaluation.benchmarks.base import (
     columns_of,
     option,
 )
+from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
 from seednb.evaluation.records import Row, share_of, summed
-from seednb.stats import Array, Statistic
+from seednb.evaluation.stats import Array, Statistic
 
 HALLUCINATION = ("existence", "count", "position", "color")
 PERCEPTION = (*HALLUCINATION, "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
@@ -220,7 +220,7 @@ def _score_task(
 
 
 def per_picture_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
-    """Counts of each picture, `TASK n_right` and three more of every task; for `seednb.stats`."""
+    """Counts of each picture, `TASK n_right` and three more of every task; for `seednb.evaluation.stats`."""
     rows, pictures = [], []
     for task, answers in rows_by_task.items():
         for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:

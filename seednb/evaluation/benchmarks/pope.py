@@ -1,7 +1,7 @@
 """POPE (Li et al., EMNLP 2023): yes/no questions about objects, scored on the counts of answers.
 
 Yes is the positive class. Counts are summed over rows, then images; every figure is a function of
-summed counts, so `seednb.stats` can resample images.
+summed counts, so `seednb.evaluation.stats` can resample images.
 """
 
 from argparse import Namespace
@@ -13,21 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import (
-    BASE,
-    METHOD,
-    THRESHOLD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    figure_rows,
-    method_and_base,
-    pairs_with_base,
-)
-from seednb.data.files import read_json_lines, read_rows
+from seednb.core.errors import SeedError
 from seednb.data.probes import SPLITS
-from seednb.errors import SeedError
+from seednb.data.readers import read_json_lines, read_rows
 from seednb.evaluation.benchmarks.base import (
     GITHUB,
     OFFICIAL,
@@ -50,10 +38,22 @@ from seednb.evaluation.benchmarks.base import (
     get_text,
     option,
 )
+from seednb.evaluation.comparison import (
+    BASE,
+    METHOD,
+    THRESHOLD,
+    Label,
+    check_same_rows,
+    compare_sums,
+    control_rows,
+    figure_rows,
+    method_and_base,
+    pairs_with_base,
+)
 from seednb.evaluation.controls import refit_threshold
 from seednb.evaluation.parsers import LANGUAGES, PARSERS, Language, parser_named, translate
 from seednb.evaluation.records import Row, counts_of, figures_of, join_answers, list_ids, share_of
-from seednb.stats import Resampled, resample_auc
+from seednb.evaluation.stats import Resampled, resample_auc
 
 COUNTS = ("TP", "FP", "TN", "FN", "unclear", "n")
 STATISTICS = {
@@ -157,7 +157,7 @@ def outcomes(records: pd.DataFrame, parser: str) -> pd.DataFrame:
 
 
 def per_image_sums(records: pd.DataFrame, parser: str = "official") -> pd.DataFrame:
-    """`COUNTS` summed over each image's records; index `image`, sorted, for `seednb.stats`."""
+    """`COUNTS` summed over each image's records; index `image`, sorted, for `seednb.evaluation.stats`."""
     return outcomes(records, parser).groupby(records["image"]).sum()
 
 

@@ -4,9 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from seednb.comparing import Label
-from seednb.data.files import read_json_lines
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json_lines
 from seednb.evaluation import benchmarks
 from seednb.evaluation.benchmarks.base import (
     Answers,
@@ -18,6 +17,7 @@ from seednb.evaluation.benchmarks.base import (
     Record,
     Remarks,
 )
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import NAMES, language_named
 
 OTHERS = ("base", "inventory", "registry")  # files of this package that are no benchmark

@@ -13,9 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.comparing import Label
-from seednb.data.files import read_json, read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json, read_rows
 from seednb.evaluation.benchmarks.base import (
     HUB,
     Answers,
@@ -36,6 +35,7 @@ from seednb.evaluation.benchmarks.base import (
     rows_if_any,
     rows_under,
 )
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.records import (
     Row,
     answer_text,
@@ -165,7 +165,7 @@ def score(
 def per_picture_sums(
     benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, type_name: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each picture, of one question type or of all; for `seednb.stats`.
+    """`COUNTS` of each picture, of one question type or of all; for `seednb.evaluation.stats`.
 
     Questions without an answer are left out: those about videos, if only pictures were asked about.
     """

@@ -14,10 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import write_json
-from seednb.comparing import Label
-from seednb.data.files import read_json, read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.core.files import write_json
+from seednb.data.readers import read_json, read_rows
 from seednb.evaluation.benchmarks.base import (
     ONE_WORD,
     VAL2014,
@@ -40,6 +39,7 @@ from seednb.evaluation.benchmarks.base import (
     rows_if_any,
     rows_under,
 )
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.records import (
     Row,
     answer_text,
@@ -155,7 +155,7 @@ def score(
 def per_picture_sums(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each picture, of one answer type or of all; for `seednb.stats`."""
+    """`COUNTS` of each picture, of one answer type or of all; for `seednb.evaluation.stats`."""
     chosen = [
         (annotation, credit)
         for annotation, credit, _ in _graded(annotations, answers, rule)

@@ -6,22 +6,23 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import Stage, read_json, write_json
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.core.files import read_json, write_json
+from seednb.core.locks import making
+from seednb.core.stage import Stage
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, part_rows
 from seednb.experiments.sweep.run import log_of, run_cells
 from seednb.experiments.sweep.schedule import Planned
 from seednb.experiments.sweep.variants import HALVES, SPLIT, Cell, Variant
-from seednb.making import making
-from seednb.versions import RECIPES
+from seednb.method.recipes import RECIPES
 
 Row = dict[str, Any]
 PREFIX = "ablation/"  # of model names: short trainings are not the report's
 SHORT = f"{PREFIX}v7"
 BASE = f"{PREFIX}base"
 FIRST_FRESH_SEED = 1000  # added to the seeds of the confirmation
-# Columns for `seednb.tables.metric_table`.
+# Columns for `seednb.report.tables.metric_table`.
 COLUMNS = {
     "CHAIRi": ("chair", None, "CHAIRi"),
     "recall": ("chair", None, "recall"),

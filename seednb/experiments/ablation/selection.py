@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from seednb.evaluation.stats import Interval
 from seednb.experiments.ablation.rows import PREFIX
 from seednb.experiments.sweep.variants import Variant, merged
-from seednb.stats import Interval
 
 Row = Mapping[str, Any]
 LARGEST = 3  # extensions in one combination

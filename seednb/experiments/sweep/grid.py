@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from seednb.core.errors import SeedError
 from seednb.core.params import RunParams
 from seednb.core.profiles import SECTIONS, load_params
 from seednb.core.schema import suggestion
-from seednb.errors import SeedError
 from seednb.evaluation.records import KINDS
 from seednb.experiments.stages import ANSWERING
 from seednb.experiments.sweep.variants import Cell, Variant

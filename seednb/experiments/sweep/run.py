@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from joblib import cpu_count
 
+from seednb.core.devices import default_device
+from seednb.core.errors import SeedError
 from seednb.core.workers import GPUS, Outcome, run_all
-from seednb.errors import SeedError
 from seednb.experiments.sweep.grid import Sweep
 from seednb.experiments.sweep.schedule import Planned, Progress, plan
 from seednb.experiments.sweep.tables import cell_rows, write_rows
 from seednb.experiments.sweep.variants import Cell
-from seednb.model import default_device
 
 
 def run_sweep(sweep: Sweep, jobs: int | None = None) -> list[Outcome]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from seednb.artifacts import MANIFEST, Stage, read_json
+from seednb.core.files import read_json
+from seednb.core.stage import MANIFEST, Stage
 from seednb.experiments.sweep.variants import Cell
 
 Row = dict[str, Any]

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.artifacts import digest, write_frame, write_text
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.core.files import write_frame, write_text
+from seednb.core.stage import digest
+from seednb.experiments.dataset import Prepared
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import part_rows, parts
 from seednb.experiments.sweep.grid import Sweep
 from seednb.experiments.sweep.variants import Cell
-from seednb.preparation import Prepared
 
 Row = dict[str, Any]
 RESULTS, OVER_SEEDS = "results", "over_seeds"

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seednb.artifacts import Stage, read_json, write_json, write_lines
-from seednb.data.files import read_json_lines
+from seednb.core.files import read_json, write_json, write_lines
+from seednb.core.locks import UNTIL_DONE_S, making
+from seednb.core.stage import Stage
+from seednb.data.readers import read_json_lines
 from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
 from seednb.evaluation.records import Answers
 from seednb.experiments.experiment import Experiment
-from seednb.lock import UNTIL_DONE_S
-from seednb.making import making
 from seednb.training.trainer import ADAPTER
 
 Row = dict[str, Any]

@@ -5,15 +5,10 @@ import sys
 
 import pytest
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation import words
 from seednb.evaluation.benchmarks import amber
-from seednb.evaluation.words import (
-    WordLists,
-    count_description,
-    exact_similarity,
-    spacy_similarity,
-)
+from seednb.evaluation.words import WordLists, count_description, exact_similarity, spacy_similarity
 
 RELATION = {
     "sea": ["water", "lake"],

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from benchmark_samples import write_benchmarks
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.answer_files import check_questions
 from seednb.evaluation.benchmarks.base import Absent, CaptionSettings, Folders
 from seednb.evaluation.benchmarks.chair import OWN_WORDS

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from seednb.data.files import read_json_lines
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_json_lines
 from seednb.data.vocabulary import Vocabulary, find_mentions, plural
-from seednb.errors import SeedError
 from seednb.evaluation import parsers, words
 from seednb.evaluation.benchmarks import chair
 from seednb.evaluation.parsers import drop_unfinished_sentence, extract_objects

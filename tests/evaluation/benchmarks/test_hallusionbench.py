@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from seednb.data.files import read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_rows
 from seednb.evaluation.benchmarks import hallusionbench
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmark_samples import write_benchmarks
 
-from seednb.cli import main
+from seednb.cli.__main__ import main
 from seednb.evaluation.benchmarks.base import Folders
 from seednb.evaluation.benchmarks.inventory import (
     CHECKED,

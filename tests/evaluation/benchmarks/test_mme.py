@@ -2,7 +2,7 @@
 
 import pytest
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.benchmarks import mme
 from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from seednb.data.files import read_json_lines, read_rows
+from seednb.core.errors import SeedError
 from seednb.data.probes import SPLITS, build_probes, question
-from seednb.errors import SeedError
+from seednb.data.readers import read_json_lines, read_rows
 from seednb.evaluation.benchmarks import pope
 from seednb.evaluation.parsers import PARSERS, parse_answer
 from seednb.evaluation.records import join_answers, pair_by_id

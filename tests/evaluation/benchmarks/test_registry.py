@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.benchmarks.base import ONE_WORD, YES_NO
 from seednb.evaluation.benchmarks.pope import read_questions_in
 from seednb.evaluation.benchmarks.registry import ASKED, BENCHMARKS, OTHERS

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
 from seednb.evaluation.benchmarks import seedbench
 
 TYPES = {"Scene Understanding": 1, "Instance Identity": 2, "Action Recognition": 10}

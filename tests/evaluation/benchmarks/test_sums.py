@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from seednb.evaluation.benchmarks import amber, hallusionbench, mme, seedbench, vqav2
+from seednb.evaluation.stats import bootstrap
 from seednb.evaluation.words import WordLists, exact_similarity
-from seednb.stats import bootstrap
 
 RNG = np.random.default_rng(5)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seednb.data.files import read_rows
-from seednb.errors import SeedError
+from seednb.core.errors import SeedError
+from seednb.data.readers import read_rows
 from seednb.evaluation.benchmarks import vqav2
 from seednb.evaluation.benchmarks.vqav2 import read_official
 from seednb.evaluation.words import CONTRACTIONS, VQA_RULES, normalise

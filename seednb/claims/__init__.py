@@ -1,9 +1,0 @@
-"""The claims ledger: every figure and statement of the reproduction report, and what became of it.
-
-`settle(load_claims(), metrics_rows)` gives one row a claim; `counts` sums them up.
-"""
-
-from seednb.claims.ledger import Claim, load_claims
-from seednb.claims.verdicts import counts, settle
-
-__all__ = ["Claim", "counts", "load_claims", "settle"]

@@ -1,0 +1,85 @@
+"""Small worked examples for notebook 03."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import minimize
+from torch.nn import functional as F
+
+from seednb.method.losses import reverse_kl
+
+TOKENS, VOCABULARY = 16, 512
+
+
+def gradient_at_logit_range(ranges: Sequence[float]) -> pd.DataFrame:
+    """Loss and gradient of reverse KL at growing logit ranges: `F.kl_div` against log space.
+
+    The target's logits span the given range (nats) and so do the student's; T = 2.
+    """
+    rows = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        for width in ranges:
+            torch_call = _gradient(_kl_div, width, dtype)
+            log_space = _gradient(_log_space, width, dtype)
+            rows.append(
+                {
+                    "precision": str(dtype).removeprefix("torch."),
+                    "logit range": width,
+                    "F.kl_div loss": f"{torch_call[0]:.3f}",
+                    "F.kl_div gradient": "finite" if torch_call[1] else "NaN",
+                    "log-space loss": f"{log_space[0]:.3f}",
+                    "log-space gradient": "finite" if log_space[1] else "NaN",
+                }
+            )
+    return pd.DataFrame(rows).set_index(["precision", "logit range"])
+
+
+def one_hump_for_two() -> pd.DataFrame:
+    """A target with two humps, and the bell curve nearest to it by forward and by reverse KL."""
+    x = np.linspace(-6, 6, 241)
+    step = x[1] - x[0]
+    target = 0.6 * _bell(x, -2, 0.7) + 0.4 * _bell(x, 2.2, 0.7)
+
+    def divergence(fit: np.ndarray, reverse: bool) -> float:
+        first, second = (fit, target) if reverse else (target, fit)
+        return float(np.sum(first * (np.log(first + 1e-30) - np.log(second + 1e-30))) * step)
+
+    columns = {"target": target}
+    for name, reverse in (("forward KL fit", False), ("reverse KL fit", True)):
+        found = minimize(
+            lambda p, reverse=reverse: divergence(_bell(x, p[0], np.exp(p[1])), reverse),
+            x0=[-1.0, 0.0],
+            method="Nelder-Mead",
+        )
+        columns[name] = _bell(x, found.x[0], np.exp(found.x[1]))
+    return pd.DataFrame(columns, index=pd.Index(x, name="position"))
+
+
+def _bell(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
+    return np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
+
+
+def _kl_div(student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    log_target = (target / 2).log_softmax(-1)
+    return F.kl_div(log_target, (student / 2).softmax(-1), reduction="batchmean")
+
+
+def _log_space(student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return reverse_kl(student, target, 2.0).mean()
+
+
+def _gradient(
+    divergence: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    width: float,
+    dtype: torch.dtype,
+) -> tuple[float, bool]:
+    """(loss, is the gradient finite) for logits spread evenly over `width`."""
+    generator = torch.Generator().manual_seed(0)
+    student, target = width * torch.rand(2, TOKENS, VOCABULARY, generator=generator)
+    student = student.to(dtype).requires_grad_()
+    loss = divergence(student, target.to(dtype))
+    loss.backward()
+    assert student.grad is not None
+    return float(loss.detach()), bool(torch.isfinite(student.grad).all())

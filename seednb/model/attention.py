@@ -1,0 +1,134 @@
+"""Attention that skips forbidden blocks, under the name by which transformers finds it.
+
+FlexAttention (Dong et al., 2024, "Flex Attention: a programming model for generating optimized
+attention kernels"). Any other mask goes the way it goes without this module.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_mask, flex_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from seednb.core.errors import SeedError
+from seednb.model.compile import obstacle
+from seednb.model.forward import base_model
+from seednb.model.loading import Bundle
+
+NAME = "block_sparse"
+KERNEL_DEVICES = ("cuda",)  # elsewhere it has no backward pass
+SMALLEST_HEAD = 16  # numbers; the kernel's matrix products are no smaller
+# A packed sequence ends with a block, so no pair of a block is checked for lying behind the end; of a
+# length that varies torch cannot know that, and its kernel takes half as long again.
+WHOLE_BLOCKS: Any = {"IS_DIVISIBLE": True}
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: BlockMask | Tensor | None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """What a layer of transformers asks for: queries [1, h, T, d] in, [1, T, h, d] out."""
+    if not isinstance(attention_mask, BlockMask):
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+        return plain
+    if query.device.type not in KERNEL_DEVICES:
+        laid_out = _laid_out(attention_mask, query)
+        return attend(module, query, key, value, laid_out, scaling=scaling, **options)
+    return fused(query, key, value, attention_mask, scaling), None
+
+
+def fused(
+    query: Tensor, key: Tensor, value: Tensor, allowed: BlockMask, scaling: float | None = None
+) -> Tensor:
+    """One kernel for scores, softmax and mean; it visits only the blocks that the mask lists."""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = (tensor.repeat_interleave(groups, 1) for tensor in (key, value))
+    # A layer that is compiled as a whole has the kernel fused in it.
+    kernel = _flex if torch.compiler.is_compiling() else _flex_alone
+    mixed: Tensor = kernel(query, key, value, allowed, scaling)
+    return mixed.transpose(1, 2).contiguous()
+
+
+def _flex(
+    query: Tensor, key: Tensor, value: Tensor, allowed: BlockMask, scaling: float | None
+) -> Tensor:
+    """FlexAttention with a mask whose numbers are written out: torch 2.11 takes a block's size, read
+    from a mask that changes, for one that changes too.
+    """
+    length = query.shape[2]
+    literal = BlockMask(
+        seq_lengths=(length, length),
+        kv_num_blocks=allowed.kv_num_blocks,
+        kv_indices=allowed.kv_indices,
+        full_kv_num_blocks=allowed.full_kv_num_blocks,
+        full_kv_indices=allowed.full_kv_indices,
+        q_num_blocks=allowed.q_num_blocks,
+        q_indices=allowed.q_indices,
+        full_q_num_blocks=allowed.full_q_num_blocks,
+        full_q_indices=allowed.full_q_indices,
+        BLOCK_SIZE=(128, 128),
+        mask_mod=allowed.mask_mod,
+    )
+    mixed: Tensor = flex_attention(
+        query, key, value, block_mask=literal, scale=scaling, kernel_options=WHOLE_BLOCKS
+    )
+    return mixed
+
+
+_flex_alone = torch.compile(_flex, dynamic=True)
+
+
+def _laid_out(allowed: BlockMask, query: Tensor) -> Tensor:
+    """Every single query-key pair, [1, 1, T, T]."""
+    length = query.shape[2]
+    return create_mask(allowed.mask_mod, 1, 1, length, length, device=query.device)
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
+    """(are a batch's rows packed in one sequence and forbidden blocks skipped, what to say about it).
+
+    `choice` is the parameter `attention`, `noisy_share` that of a recipe. Raises SeedError if it
+    asks for what cannot be.
+    """
+    on_gpu = bundle.device.type == "cuda"
+    if choice == "dense" or (choice == "auto" and not on_gpu):
+        return False, ""
+    if reason := _why_dense(bundle, noisy_share):
+        if choice == "block_sparse":
+            raise SeedError(f"attention=block_sparse: {reason}; set attention=auto")
+        return False, f"dense attention: {reason}"
+    base_model(bundle.model).model.language_model.config._attn_implementation = NAME
+    return True, ""
+
+
+def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:
+    """Why nothing can be skipped; None if it can."""
+    kind = bundle.model.config.model_type
+    if bundle.is_sized:
+        return f"{kind} reads images at their own size"
+    text = bundle.model.config.get_text_config()
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    if head < SMALLEST_HEAD:
+        return f"attention heads of {head} numbers are too small for it"
+    if not base_model(bundle.model).model.language_model._supports_flex_attn:
+        return f"{kind}'s language model has an attention of its own"
+    if noisy_share < 1:
+        return "noisy_share picks single rows out of a micro-batch"
+    if reason := obstacle(bundle.device.type):  # last, for it compiles something to see
+        return f"its kernel cannot be compiled here ({reason})"
+    return None

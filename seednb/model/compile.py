@@ -1,0 +1,122 @@
+"""Compiles a model's layers, once for all of a kind; says what it took, or why it is impossible."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._dynamo.utils import calculate_time_spent
+
+from seednb.core.errors import gist
+from seednb.model.forward import base_model, decoder_layers
+from seednb.model.loading import ONE_SIZE
+from seednb.model.lora import n_tower_layers
+
+TOWER_PARTS = {"layer_norm1", "self_attn", "layer_norm2", "mlp"}  # of a layer of CLIP and SigLIP
+
+
+@cache
+def obstacle(device_type: str) -> str | None:
+    """Why nothing can be compiled for a kind of device; None if it can.
+
+    Tried once a process, on a sum and its gradient: what is missing, a compiler of C or one of
+    kernels, shows there as well.
+    """
+    try:
+        numbers = torch.ones(8, device=device_type, requires_grad=True)
+        torch.compile(_tried)(numbers).backward()
+    except Exception as error:  # each missing piece raises its own
+        return reason_of(error)
+    return None
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong in a compiler, in one line."""
+    inner = getattr(error, "inner_exception", error)  # else the first line says who failed, not why
+    return gist(inner)
+
+
+def seconds_compiling() -> float:
+    """What this process has spent on compiling so far, forward and backward forms."""
+    return float(calculate_time_spent()["total_wall_time"])
+
+
+def _tried(numbers: Tensor) -> Tensor:
+    return (2 * numbers + 1).relu().sum()
+
+
+class Compiled:
+    """The parts of a model that carry the work, each with its compiled form.
+
+    Layers share their code: it is compiled once with gradients, for the student, and once without,
+    for the teacher, whatever a pass's size. Only `forward` is compiled; hooks, with which
+    transformers collects a tower's hidden states and FSDP gathers weights, run as they are.
+    """
+
+    def __init__(self, model: nn.Module, **options: Any) -> None:
+        """Nothing is compiled before it runs; `options` are those of `torch.compile`."""
+        # Else each epsilon and scaling is a tensor on the host, and code for the host is built, too.
+        torch._dynamo.config.specialize_float = True
+        self._forms = {
+            part: torch.compile(form, dynamic=True, **options) for part, form in _parts(model)
+        }
+
+    def use(self, wanted: bool) -> None:
+        """Run the compiled forms, or the code as it was written."""
+        for part, form in self._forms.items():
+            if wanted:
+                part.forward = form  # type: ignore[method-assign]
+            else:
+                part.__dict__.pop("forward", None)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """The compiled forms, for as long as a context lasts."""
+        self.use(True)
+        try:
+            yield
+        finally:
+            self.use(False)
+
+
+def compiled(model: nn.Module, device: torch.device) -> tuple[Compiled | None, list[str]]:
+    """(a model's compiled forms, nothing), or, where nothing can be compiled, (None, [why])."""
+    if reason := obstacle(device.type):
+        return None, [f"layers run in eager mode, not compiled: {reason}"]
+    return Compiled(model), []
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+    """(layer, what to compile of it): the decoder's, and those of a tower of CLIP's kind.
+
+    Of a tower's first layer no input needs a gradient, and of those that are not read no weight,
+    which would be forms more.
+    """
+    for layer in decoder_layers(model):
+        layer.__dict__.pop("forward", None)  # an earlier compiled form
+        yield layer, layer.forward
+    whole = base_model(model)
+    if whole.config.model_type not in ONE_SIZE:
+        return
+    (layers,) = (
+        module for module in whole.model.vision_tower.modules() if isinstance(module, nn.ModuleList)
+    )
+    for layer in layers[1 : n_tower_layers(model)]:
+        if {name for name, _ in layer.named_children()} == TOWER_PARTS:
+            yield layer, partial(tower_layer, layer)
+
+
+def tower_layer(
+    layer: Any, hidden_states: Tensor, attention_mask: Tensor | None, **options: Any
+) -> Tensor:
+    """What a layer of CLIP or SigLIP does, past the hooks on its attention, which would tear it.
+
+    transformers puts them there to collect maps of attention for whoever asks; nobody does.
+    """
+    normed = layer.layer_norm1(hidden_states)
+    attended, _ = layer.self_attn.forward(normed, attention_mask=attention_mask, **options)
+    seen = hidden_states + attended
+    result: Tensor = seen + layer.mlp(layer.layer_norm2(seen))
+    return result

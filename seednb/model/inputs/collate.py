@@ -1,0 +1,243 @@
+"""Texts about pictures -> rows that hold each picture once and know which positions predict."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
+
+from seednb.model.inputs.pixels import Extras
+from seednb.model.inputs.prompts import Encoded, check_image_tokens, check_length
+
+T = TypeVar("T")
+LENGTH_STEP = 8  # tokens; fused attention wants masks aligned to it
+
+
+def in_chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items, some at a time, in their order; the last chunk may be smaller."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What laying out texts has to know of a model."""
+
+    pad_id: int
+    image_token: int  # stands for one image feature
+    n_image_tokens: int | None  # of one picture; None where it depends on the picture's size
+    n_positions: int | None = None  # tokens of the model's context, if it says so
+    packs: bool = True  # may several texts share a row? Their positions must be one number each
+
+    def rows(self, images: Sequence[str]) -> tuple[list[str], list[int]]:
+        """(the picture of each row, the row of each text), from the picture of each text."""
+        if not self.packs:
+            return list(images), list(range(len(images)))
+        names = list(dict.fromkeys(images))
+        return names, [names.index(image) for image in images]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """R rows, each one picture with one or more texts, and the N answer tokens of the B examples.
+
+    Every text is a branch of its row: it sees the picture, the words before it, and itself, and its
+    positions continue the picture's. Branch 0 is what all texts of a row share; `branches` is None
+    where every row holds one text.
+    """
+
+    input_ids: Int[Tensor, "R T"]
+    position_ids: Int[Tensor, "R T"] | None  # None where the model numbers them itself
+    branches: Int[Tensor, "R T"] | None
+    pixel_values: Float[Tensor, "R ..."]
+    answer_positions: Int[Tensor, "N"]  # in the flattened rows: their logits predict answer tokens
+    answer_ids: Int[Tensor, "N"]
+    example_of_token: Int[Tensor, "N"]
+    n_answer_tokens: tuple[int, ...]  # of each example
+    extras: Extras = field(default_factory=dict)  # what else the model asks about the pictures
+
+    @property
+    def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | BlockMask | None:
+        """True where a query (row of the mask) may see a key; None where causal attention says it."""
+        return None if self.branches is None else _branch_mask(self.branches)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; from pinned memory the copy runs beside the computation."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that the device can read by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def rows_of(self, rows: Bool[Tensor, "R"]) -> tuple["Batch", Bool[Tensor, "N"]]:
+        """(some rows as a batch of their own, which of the answer tokens are theirs).
+
+        For models whose pictures take one row of `pixel_values` each. The example numbers stay.
+        """
+        length = self.input_ids.shape[1]
+        row_of = self.answer_positions // length
+        kept, new_row = rows[row_of], rows.cumsum(0) - 1
+        positions = new_row[row_of] * length + self.answer_positions % length
+        part = replace(
+            self,
+            input_ids=self.input_ids[rows],
+            position_ids=None if self.position_ids is None else self.position_ids[rows],
+            branches=None if self.branches is None else self.branches[rows],
+            pixel_values=self.pixel_values[rows],
+            answer_positions=positions[kept],
+            answer_ids=self.answer_ids[kept],
+            example_of_token=self.example_of_token[kept],
+        )
+        return part, kept
+
+    def seen_as(
+        self,
+        views: Sequence[Float[Tensor, "R C H W"]],
+        texts: Sequence[Int[Tensor, "R T"] | None] = (),
+    ) -> "Batch":
+        """The rows once for each view of their pictures, one view below the other, for one pass.
+
+        `texts` are the tokens of each view, None where they are as they were.
+        """
+        ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
+        n, starts = (
+            len(views),
+            range(0, len(views) * self.input_ids.numel(), self.input_ids.numel()),
+        )
+        return replace(
+            self,
+            input_ids=torch.cat(ids),
+            position_ids=None if self.position_ids is None else self.position_ids.repeat(n, 1),
+            branches=None if self.branches is None else self.branches.repeat(n, 1),
+            pixel_values=torch.cat(list(views)),
+            answer_positions=torch.cat([self.answer_positions + start for start in starts]),
+            extras={name: torch.cat([value] * n) for name, value in self.extras.items()},
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors: dict[str, Any] = {
+            name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        extras = {name: change(value) for name, value in self.extras.items()}
+        return replace(self, **tensors, extras=extras)
+
+    def __len__(self) -> int:
+        return len(self.n_answer_tokens)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A batch's noisy view: one a picture, so that all its texts see the same."""
+
+    pixel_values: Float[Tensor, "R ..."]
+    input_ids: Int[Tensor, "R T"] | None = None  # None: the questions are as they were
+
+    def to(self, device: torch.device) -> "Noisy":
+        """The view on a device."""
+        ids = None if self.input_ids is None else self.input_ids.to(device, non_blocking=True)
+        return Noisy(self.pixel_values.to(device, non_blocking=True), ids)
+
+    def pin_memory(self) -> "Noisy":
+        """The view in memory that the device can read by itself."""
+        ids = None if self.input_ids is None else self.input_ids.pin_memory()
+        return Noisy(self.pixel_values.pin_memory(), ids)
+
+
+def collate(
+    texts: Sequence[Encoded],
+    rows: Sequence[int],
+    pixel_values: Float[Tensor, "R ..."],
+    layout: Layout,
+    extras: Extras | None = None,
+) -> Batch:
+    """Lay texts out in rows: `rows[i]` is the row, and so the picture, of text i.
+
+    Texts of one row must begin alike up to the end of the picture; that part is laid down once. The
+    logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
+    Raises SeedError for a text whose image tokens were cut, or that is longer than the context.
+    """
+    laid = lay_out(texts, rows, layout)
+    input_ids = _padded(laid.ids, layout.pad_id)
+    packed = len(texts) > len(laid.ids)
+    if packed and not layout.packs:
+        raise ValueError("this model's positions do not allow several texts in a row")
+    example, row_of, position, token = torch.tensor(laid.answers).T
+    return Batch(
+        input_ids=input_ids,
+        position_ids=_padded(laid.positions, 0) if layout.packs else None,
+        branches=_padded(laid.branches, 0) if packed else None,
+        pixel_values=pixel_values,
+        answer_positions=row_of * input_ids.shape[1] + position,
+        answer_ids=token,
+        example_of_token=example,
+        n_answer_tokens=tuple(len(text.predicted) for text in texts),
+        extras=extras or {},
+    )
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """The tokens of each row, in the order of the rows' numbers."""
+
+    ids: list[list[int]]
+    positions: list[list[int]]
+    branches: list[list[int]]  # 0: shared by the row's texts; else the text's number + 1
+    answers: list[tuple[int, int, int, int]]  # text, row, position in the row, predicted token
+
+
+def lay_out(texts: Sequence[Encoded], rows: Sequence[int], layout: Layout) -> LaidOut:
+    """Give every text its place; arguments, order and errors as `collate` has them."""
+    shared: dict[int, tuple[int, ...]] = {}
+    ids: dict[int, list[int]] = {}
+    positions: dict[int, list[int]] = {}
+    branches: dict[int, list[int]] = {}
+    answers: list[tuple[int, int, int, int]] = []
+    for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+        if layout.n_image_tokens is not None:
+            check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
+        check_length(text.input_ids, layout.n_positions)
+        start = n_shared(text, layout.image_token)
+        prefix = text.input_ids[:start]
+        if shared.setdefault(row, prefix) != prefix:
+            raise ValueError("texts of one row differ before the end of the picture")
+        if row not in ids:
+            ids[row], positions[row] = list(prefix), list(range(start))
+            branches[row] = [0] * start
+        offset = len(ids[row]) - start
+        for t, token in enumerate(text.predicted, start=text.n_prompt - 1):
+            answers.append((number, row, t + offset if t >= start else t, token))
+        n = len(text.input_ids)
+        ids[row] += text.input_ids[start:]
+        positions[row] += range(start, n)
+        branches[row] += [number + 1] * (n - start)
+    order = sorted(ids)
+    return LaidOut(
+        [ids[row] for row in order],
+        [positions[row] for row in order],
+        [branches[row] for row in order],
+        answers,
+    )
+
+
+def _branch_mask(branches: Int[Tensor, "R T"]) -> Bool[Tensor, "R 1 T T"]:
+    """Queries see keys before them, of their own branch or of the shared start."""
+    length = branches.shape[1]
+    own = branches[:, :, None] == branches[:, None, :]
+    start = branches[:, None, :] == 0
+    past = torch.ones(length, length, dtype=torch.bool, device=branches.device).tril()
+    return ((own | start) & past)[:, None]
+
+
+def n_shared(text: Encoded, image_token: int) -> int:
+    """Tokens up to the end of the picture; none after the prompt's last token, which predicts."""
+    ids = text.input_ids
+    end = len(ids) - ids[::-1].index(image_token) if image_token in ids else 0
+    return min(end, text.n_prompt - 1)
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "R T"]:
+    """Right-padded to a multiple of `LENGTH_STEP`: few lengths, and aligned masks."""
+    length = -(-max(map(len, rows)) // LENGTH_STEP) * LENGTH_STEP
+    return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])

@@ -1,0 +1,130 @@
+"""Loads any Hugging Face image-text model directory, with what turns images and text into its input."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+
+from seednb.core.devices import default_device
+from seednb.core.errors import SeedError, gist
+from seednb.core.params import ModelParams
+from seednb.data.instruct import IMAGE_TAG
+from seednb.model.inputs.collate import Layout
+from seednb.model.inputs.pixels import Pictures, SizedPictures
+from seednb.model.inputs.prompts import PLAIN, TEMPLATES, PictureTokens
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ONE_SIZE = ("llava",)  # model types that see every picture at one size
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with what turns pictures and text into its input."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    device: torch.device
+    template: str = PLAIN  # prompt around a question
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether a picture's number of tokens depends on its size."""
+        return self.model.config.model_type not in ONE_SIZE
+
+    @property
+    def picture_tokens(self) -> PictureTokens:
+        """The tokens of every picture, for models that see all at one size.
+
+        Raises SeedError for other models, whose captions are not written yet.
+        """
+        if self.is_sized:
+            kind = self.model.config.model_type
+            raise SeedError(
+                f"{kind} reads pictures at their own size: it trains, but writes no captions"
+            )
+        vision = self.model.config.vision_config
+        n = (vision.image_size // vision.patch_size) ** 2
+        return PictureTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)
+
+    @property
+    def layout(self) -> Layout:
+        """What laying out texts has to know of this model."""
+        pad_id = self.tokenizer.pad_token_id
+        text = self.model.config.get_text_config()
+        n_positions = getattr(text, "max_position_embeddings", None)
+        if not self.is_sized:
+            tokens = self.picture_tokens.ids
+            return Layout(pad_id, tokens[0], len(tokens), n_positions)
+        rotation = (
+            getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+        )
+        image_token = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
+        packs = "mrope_section" not in rotation
+        return Layout(pad_id, image_token, None, n_positions, packs)
+
+    def pictures(self, folder: Path, image_fit: str) -> Pictures:
+        """Reader of a folder's pictures for this model."""
+        kind = SizedPictures if self.is_sized else Pictures
+        return kind(folder, self.processor, image_fit)
+
+
+def load_bundle(
+    source: str, params: ModelParams, device: torch.device | None = None, on_host: bool = False
+) -> Bundle:
+    """Load a checkpoint folder (or a hub name) in evaluation mode; `on_host` leaves it off the device.
+
+    `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere. A folder
+    never makes a request to the hub, and no code or pickle that comes with a checkpoint is run. Raises
+    SeedError if the folder is absent, damaged or incomplete: a tensor that is missing would be filled
+    with random numbers.
+    """
+    device = device or default_device()
+    is_folder = Path(source).is_dir()
+    if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise SeedError(f"model folder {source} does not exist; run: seednb doctor")
+    if is_folder and not (Path(source) / "config.json").is_file():
+        raise SeedError(f"{source} holds no config.json: not a checkpoint folder")
+    try:
+        processor = AutoProcessor.from_pretrained(
+            source, local_files_only=is_folder, use_fast=False
+        )
+        loading: Any = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=_dtype(params.precision, device),
+            local_files_only=is_folder,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # of a damaged file: tokenizers raises a bare Exception
+        raise SeedError(
+            f"cannot load the model {source}: {gist(error, 2, 300)}; run: seednb doctor"
+        ) from error
+    model, loaded = loading
+    if missing := sorted(loaded["missing_keys"]):
+        raise SeedError(
+            f"the model {source} lacks {len(missing)} tensors, among them {missing[0]}; "
+            "download it again"
+        )
+    model = (model if on_host else model.to(device)).eval()
+    return Bundle(model, processor, device, TEMPLATES[params.prompt_template])
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision != "auto":
+        return DTYPES[precision]
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32

@@ -1,0 +1,83 @@
+"""One notebook through papermill; whatever stops it, the failure names the cell and the next step."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from traitlets.config import Config
+
+from seednb.core.console import hides_progress
+from seednb.core.errors import SeedError
+
+LOCAL_KERNEL = Config(
+    {
+        "KernelManager": {"transport": "ipc"},  # no port that others could read
+        "NotebookClient": {"extra_arguments": ["--log-level=50"]},  # its end is no error
+    }
+)
+ADDED = ("injected-parameters", "papermill-error-cell-tag")  # cells that papermill puts in
+
+
+def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
+    """Run a notebook in its own folder; `executed` receives its cells with their outputs.
+
+    Raises SeedError that says which cell failed and why: an exception in it, a kernel that died, a
+    kernel that does not start, a disk that is full.
+    """
+    # they bring in IPython, so no other verb should wait for them
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+
+    try:
+        executed.unlink(missing_ok=True)  # of a run before: it would name that run's cell
+        papermill.execute_notebook(
+            str(source),
+            str(executed),
+            parameters=dict(parameters),
+            cwd=str(source.parent),
+            kernel_name="python3",
+            progress_bar=not hides_progress() and {"desc": source.stem, "leave": False},
+            config=LOCAL_KERNEL,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise _failure(source, executed, f"{error.ename}: {error.evalue}") from error
+    except DeadKernelError as error:
+        why = (
+            "its kernel died, most often because memory ran out; lower batch_size and "
+            "eval_batch_size, or end other programs, then run the same command again: what is "
+            "finished is kept"
+        )
+        raise _failure(source, executed, why) from error
+    except NoSuchKernel as error:
+        why = 'there is no kernel python3; run: pip install -c constraints.txt -e ".[notebooks]"'
+        raise _failure(source, executed, why) from error
+    except Exception as error:  # a kernel that does not start or answer, a disk that is full, …
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        why = f"{type(error).__name__}: {lines[0]}; run the same command again"
+        raise _failure(source, executed, why) from error
+
+
+def _failure(source: Path, executed: Path, why: str) -> SeedError:
+    cell = _stopped_at(executed)
+    where = f"in cell {cell[0]} ({cell[1]})" if cell else "before its first cell"
+    return SeedError(f"{source.stem} failed {where}: {why}; see {executed}")
+
+
+def _stopped_at(executed: Path) -> tuple[int, str] | None:
+    """Number and first line of the last cell that began, counted as in the notebook's source."""
+    try:
+        cells = nbformat.read(executed, as_version=4).cells
+    except (OSError, ValueError, nbformat.ValidationError):
+        return None
+    cells = [cell for cell in cells if not set(ADDED) & set(cell.metadata.get("tags", ()))]
+    began = [
+        number
+        for number, cell in enumerate(cells, start=1)
+        if cell.metadata.get("papermill", {}).get("start_time")
+    ]
+    if not began:
+        return None
+    lines = cells[began[-1] - 1].source.strip().splitlines()
+    return began[-1], lines[0] if lines else "empty"

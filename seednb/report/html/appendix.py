@@ -1,0 +1,148 @@
+"""Facts about a run, in the shape in which the template shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seednb.core.errors import SeedError
+
+Counts = Mapping[str, Mapping[str, int]]  # kind -> verdict -> how many claims
+
+KINDS = {
+    "arithmetic": ("Arithmetic", "checked with the document’s own numbers"),
+    "tried_here": ("Tried here", "judged from this run’s intervals"),
+    "source": ("Sources", "checked against the literature"),
+    "needs_7b": ("Needs the real model", "left open, each with a command"),
+}
+# kind, tone, verdicts that count (none: all), what the tile says, what the first screen says
+TILES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
+    ("tried_here", "good", ("supported",), "supported by this run", "claims supported here"),
+    (
+        "tried_here",
+        "open",
+        ("not contradicted", "not supported", "opposite"),
+        "not supported by this run",
+        "not",
+    ),
+    ("arithmetic", "bad", ("inconsistent",), "inconsistent with their own numbers", "inconsistent"),
+    ("needs_7b", "open", (), "need the 7B model", "need 7B"),
+)
+TONES = {
+    "consistent": "good",
+    "supported": "good",
+    "right": "good",
+    "inconsistent": "bad",
+    "opposite": "bad",
+    "wrong": "bad",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Claims of one kind with one verdict."""
+
+    verdict: str
+    claims: int
+    tone: str  # good, bad or open
+
+
+@dataclass(frozen=True)
+class Bar:
+    """All claims of one kind; `place` is the id of the section that lists them, or empty."""
+
+    kind: str
+    title: str
+    meaning: str
+    total: int
+    parts: tuple[Part, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the four counts that a reader looks for first."""
+
+    title: str
+    short: str
+    claims: int
+    tone: str
+    place: str
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """A finished step: how long it took, and the hash of all that it depends on."""
+
+    name: str
+    duration: str
+    seconds: float | None
+    key: str
+
+
+def claim_bars(claims: Any, places: Mapping[str, str]) -> tuple[Bar, ...]:
+    """Bars of claim counts: from rows of kind, verdict, claims or from {kind: {verdict: count}}.
+
+    `places`: ids of the report's sections by their title; a kind's claims are listed in the section
+    that is called like it.
+    """
+    try:
+        counts = _nested(claims or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SeedError(
+            f"claim counts {str(claims)[:60]!r} are not rows of kind, verdict, claims; "
+            "run: seednb report --only 09 --force"
+        ) from error
+    order = [*KINDS, *(kind for kind in counts if kind not in KINDS)]
+    return tuple(_bar(kind, counts[kind], places) for kind in order if counts.get(kind))
+
+
+def claim_tiles(bars: Sequence[Bar]) -> tuple[Tile, ...]:
+    """The four counts above the bars, each with the place that lists its claims."""
+    by_kind = {bar.kind: bar for bar in bars}
+    return tuple(
+        Tile(title, short, n, tone, by_kind[kind].place)
+        for kind, tone, verdicts, title, short in TILES
+        if kind in by_kind
+        for n in [
+            sum(p.claims for p in by_kind[kind].parts if not verdicts or p.verdict in verdicts)
+        ]
+    )
+
+
+def steps(facts: Mapping[str, Any]) -> tuple[StepFacts, ...]:
+    """Durations and keys of all steps that have either."""
+    durations, keys = facts.get("durations_s") or {}, facts.get("artifacts") or {}
+    return tuple(
+        StepFacts(
+            str(name), _clock(durations.get(name)), durations.get(name), str(keys.get(name, "–"))
+        )
+        for name in dict.fromkeys([*durations, *keys])
+    )
+
+
+def _nested(claims: Counts | Sequence[Mapping[str, Any]]) -> Counts:
+    if isinstance(claims, Mapping):
+        return {kind: dict(verdicts.items()) for kind, verdicts in claims.items()}
+    counts: dict[str, dict[str, int]] = {}
+    for row in claims:
+        counts.setdefault(str(row["kind"]), {})[str(row["verdict"])] = int(row["claims"])
+    return counts
+
+
+def _bar(kind: str, verdicts: Mapping[str, int], places: Mapping[str, str]) -> Bar:
+    title, meaning = KINDS.get(kind, (kind, ""))
+    tones = ("good", "open", "bad")
+    parts = [Part(v, n, TONES.get(v, "open")) for v, n in verdicts.items() if n]
+    parts.sort(key=lambda part: tones.index(part.tone))
+    n = sum(part.claims for part in parts)
+    return Bar(kind, title, meaning, n, tuple(parts), places.get(title, ""))
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,103 @@
+"""Outputs of executed cells -> HTML."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from markupsafe import Markup
+from nbconvert.filters.ansi import ansi2html, strip_ansi
+
+from seednb.report.html.prose import SCROLL_BOX, Prose
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# "reading:  40%|####      | 4/10 [00:01<00:01, 3.9it/s]" and "12it [00:01, 9.9it/s]"
+PROGRESS_BAR = re.compile(r"^.*?(\d+%\|.*?\| *\S+/\S+|\d+\S*it) \[[^\]]*\d:\d\d[^\]]*\]")
+# Remarks of transformers and ipykernel about their own arguments: they say nothing about the run.
+REMARKS = re.compile(
+    r"`use_fast` parameter is deprecated|FutureWarning: `is_gradient_checkpointing` is deprecated"
+    r"|Kernel is running over TCP without encryption|^ *warnings\.warn\($"
+)
+PLOT = Markup('<figure class="plot">{}</figure>')
+DATA_IMAGE = Markup('<img alt="{}" src="data:{};base64,{}">')
+OUTPUT = Markup('<div class="output">{}</div>')
+TERMINAL = Markup('<pre class="scroll {}" tabindex="0">{}</pre>')
+MESSAGES = Markup(
+    '<details class="messages"><summary>Messages <span>{}</span></summary>{}</details>'
+)
+
+
+def render_outputs(outputs: Iterable[Mapping[str, Any]], prose: Prose) -> Iterator[Markup]:
+    """Each visible output of a cell; widget views, progress bars and remarks are not."""
+    for is_stream, group in groupby(outputs, lambda output: output["output_type"] == "stream"):
+        if is_stream:
+            yield from _streams(group)
+        else:
+            yield from filter(None, (_display(output, prose) for output in group))
+
+
+def _streams(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Markup]:
+    """One block for what was printed, and one, folded, for messages on the error stream."""
+    texts = {"stdout": "", "stderr": ""}
+    for output in outputs:
+        texts[output["name"]] += _without_progress(output["text"])
+    if texts["stdout"].strip():
+        yield OUTPUT.format(_terminal(texts["stdout"], "stdout"))
+    if messages := texts["stderr"].strip():
+        n_lines = len(messages.splitlines())
+        size = f"{n_lines} line{'s' if n_lines > 1 else ''}"
+        yield OUTPUT.format(MESSAGES.format(size, _terminal(messages, "stderr")))
+
+
+def _without_progress(text: str) -> str:
+    """Text as a terminal leaves it after carriage returns, less progress bars and remarks."""
+    lines = []
+    for line in text.split("\n"):
+        if REMARKS.search(line):
+            continue
+        states = [PROGRESS_BAR.sub("", state) for state in line.split("\r")]
+        visible = [state for state in states if strip_ansi(state).strip()]
+        if visible or not line:
+            lines.append(visible[-1] if visible else "")
+    return "\n".join(lines)
+
+
+def _display(output: Mapping[str, Any], prose: Prose) -> Markup:
+    """The richest form of a displayed object that works without a kernel."""
+    if output["output_type"] == "error":
+        return OUTPUT.format(_terminal("\n".join(output["traceback"]), "error"))
+    data, metadata = output["data"], output.get("metadata", {})
+    forms: dict[str, Callable[[str], Markup]] = {
+        "text/html": _html,
+        "image/svg+xml": lambda svg: _image(
+            "image/svg+xml", b64encode(svg.encode()).decode(), metadata
+        ),
+        "image/png": lambda image: _image("image/png", image, metadata),
+        "image/jpeg": lambda image: _image("image/jpeg", image, metadata),
+        "text/markdown": lambda text: OUTPUT.format(prose.render_output(text)),
+        "text/latex": lambda text: OUTPUT.format(prose.render_output(text)),
+    }
+    for mime, render in forms.items():
+        if mime in data:
+            return render(data[mime])
+    if WIDGET_VIEW in data or "text/plain" not in data:
+        return Markup()
+    return OUTPUT.format(_terminal(data["text/plain"], "text"))
+
+
+def _html(html: str) -> Markup:
+    """HTML as the object wrote it; a bare table gets a box of its own to scroll in."""
+    if "<table" in html and "<script" not in html:
+        return OUTPUT.format(SCROLL_BOX.format(table=Markup(html)))
+    return Markup('<div class="output html">{}</div>').format(Markup(html))
+
+
+def _image(mime: str, data: str, metadata: Mapping[str, Any]) -> Markup:
+    alt = metadata.get(mime, {}).get("alt") or "Figure made by the code above"
+    return PLOT.format(DATA_IMAGE.format(alt, mime, "".join(data.split())))
+
+
+def _terminal(text: str, kind: str) -> Markup:
+    """Text as a terminal would show it, colours included."""
+    return TERMINAL.format(kind, Markup(ansi2html(text.rstrip())))

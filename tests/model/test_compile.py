@@ -1,0 +1,183 @@
+"""Compiled layers come in few forms, whatever the sizes of the passes."""
+
+import sys
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+import torch
+from noise_pictures import Noise
+from peft import get_peft_model_state_dict
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._dynamo.utils import counters
+from torch.nn.attention import flex_attention as flex
+
+from seednb.core.errors import SeedError
+from seednb.core.params import ModelParams
+from seednb.core.profiles import load_params
+from seednb.method import objective
+from seednb.method.recipes import RECIPES
+from seednb.model import attention, compile
+from seednb.model.attention import skips_blocks
+from seednb.model.compile import Compiled, obstacle
+from seednb.model.forward import AnswerLogits, TeacherMode
+from seednb.model.inputs.prompts import PLAIN, encode
+from seednb.model.loading import load_bundle
+from seednb.model.lora import add_adapter
+from seednb.training import trainer
+from seednb.training.examples import Examples
+from seednb.training.step import Step
+from seednb.training.trainer import train
+
+ROOT = Path(__file__).parents[2]
+CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
+LINES = [
+    ("Is there a fork in the image?", "Yes"),
+    ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
+    ("Is there a bus in the image?", "No"),
+]
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """LLaVA in miniature with an adapter, and makers of passes; kernels as on a GPU, not fused."""
+    from llava_shapes import build_bundle, make_examples
+
+    monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
+    monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
+    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(compile, "obstacle", lambda device_type: None)
+    torch._dynamo.reset()
+    counters.clear()
+    bundle = build_bundle(torch.device("cpu"), "tiny")
+    model = add_adapter(bundle.model, ModelParams(), seed=0)
+    skips_blocks("block_sparse", bundle)
+    yield model, lambda *size: replace(make_examples(bundle, *size), packed=True)
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
+    """The decoder's layers and the tower's: four graphs, none of them broken."""
+    model, make_examples = tiny
+    compiled = Compiled(model, backend="aot_eager")
+    compiled.use(True)
+    answers, teacher = AnswerLogits(model), TeacherMode(model)
+    answers.train()
+    for n_pictures, n_pairs, seed in ((4, 4, 0), (2, 4, 1), (3, 2, 2), (4, 1, 3), (5, 3, 4)):
+        examples = make_examples(n_pictures, n_pairs, seed)
+        batch = examples.batch(range(n_pictures * n_pairs))
+        with teacher:
+            answers.hidden(batch.seen_as([batch.pixel_values, batch.pixel_values]))
+        answers.hidden(batch).float().square().mean().backward()
+        assert counters["stats"]["unique_graphs"] == 4
+    assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_compiled_layers_say_what_layers_say(tiny):
+    model, make_examples = tiny
+    model.double()
+    batch = make_examples(2, 3, 0).batch(range(6))
+    answers = AnswerLogits(model.eval())
+    compiled, gradients = Compiled(model, backend="aot_eager"), []
+    for wanted in (False, True):
+        compiled.use(wanted)
+        model.zero_grad(set_to_none=True)
+        answers.hidden(batch).square().mean().backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-12, rtol=1e-9)
+    compiled.use(False)
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+@pytest.fixture
+def run_on(tmp_path, monkeypatch):
+    """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
+    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
+    form = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
+    monkeypatch.setattr(objective, "compiled", form)
+
+    def run(**changes):
+        params = load_params(
+            ROOT / "params/smoke.yaml", {"lora_dropout": 0.0, "precision": "float32"}
+        )
+        bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
+        model = add_adapter(bundle.model.double(), params.model, seed=0).double()
+        rows = [encode(*line, bundle.tokenizer, bundle.picture_tokens, PLAIN) for line in LINES * 2]
+        examples = Examples(rows, list("001122"), Noise(), bundle.layout)
+        settings = replace(params.train, batch_size=3, grad_accum=1, **changes)
+        remarks = []
+        monkeypatch.setattr(trainer.tqdm, "write", staticmethod(remarks.append))
+        train(
+            model,
+            bundle,
+            examples,
+            RECIPES["v5"],
+            settings,
+            tmp_path / str(len(list(tmp_path.iterdir()))),
+        )
+        return get_peft_model_state_dict(model), remarks
+
+    yield run
+    torch._dynamo.reset()
+
+
+def assert_same(left, right):
+    for name, weight in left.items():
+        torch.testing.assert_close(right[name], weight, atol=1e-9, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(run_on, monkeypatch):
+    plain, _ = run_on()
+    clock = iter([0.0, 12.4, 12.4, 12.4])
+    monkeypatch.setattr(compile, "seconds_compiling", lambda: next(clock))
+    compiled, remarks = run_on(compile_layers=True)
+    assert_same(plain, compiled)
+    assert [remark for remark in remarks if "compil" in remark] == ["compiling took 12 s by step 1"]
+
+
+def test_a_machine_without_a_compiler_trains_in_eager_mode(run_on, monkeypatch):
+    plain, _ = run_on()
+    monkeypatch.setattr(compile, "obstacle", lambda device_type: "Failed to find C compiler")
+    written, remarks = run_on(compile_layers=True)
+    assert_same(plain, written)
+    assert "layers run in eager mode, not compiled: Failed to find C compiler" in remarks
+
+
+def test_what_does_not_compile_runs_in_eager_mode_from_then_on(run_on, monkeypatch):
+    plain, _ = run_on()
+
+    def broken(*_):
+        raise BackendCompilerFailed(broken, RuntimeError("no such kernel"), None)
+
+    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend=broken))
+    written, remarks = run_on(compile_layers=True)
+    assert_same(plain, written)
+    (remark,) = (remark for remark in remarks if "compil" in remark)
+    assert "no such kernel" in remark
+
+
+def test_an_attention_that_does_not_compile_is_a_sentence(run_on, monkeypatch):
+    def fails(self, *_):
+        raise BackendCompilerFailed(fails, RuntimeError("no such kernel"), None)
+
+    monkeypatch.setattr(Step, "take", fails)
+    with pytest.raises(SeedError, match=r"no such kernel.*set attention=dense"):
+        run_on()
+
+
+def test_an_obstacle_is_the_first_line_of_what_is_missing(monkeypatch):
+    def missing(function):
+        raise RuntimeError("\n  Failed to find C compiler. \nmore")
+
+    obstacle.cache_clear()
+    monkeypatch.setattr(torch, "compile", missing)
+    assert obstacle("cpu") == "Failed to find C compiler"
+    obstacle.cache_clear()

@@ -1,0 +1,180 @@
+"""The report's words and marks follow from intervals, in every direction."""
+
+import re
+
+import pytest
+from report_samples import SPANS, numbers, row
+
+from seednb.evaluation.stats import Interval, figure_text
+from seednb.report.formatting import as_text, find_change
+from seednb.report.html.overview import forest_plot, overview_table
+from seednb.report.html.verdict import SEEING, as_frame, judge
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "words"),
+    [
+        ("down", "supported", "hallucinates less than the base model"),
+        ("flat", "unresolved", "not distinguishable from the base model"),
+        ("up", "opposite", "hallucinates more than the base model"),
+    ],
+)
+def test_the_effect_is_read_from_the_interval(direction, outcome, words):
+    effect, *_ = judge(numbers(effect=direction))
+    assert effect.outcome == outcome
+    assert words in effect.sentence
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "answer"),
+    [
+        ("down", "supported", "more than caution"),
+        ("flat", "unresolved", "not distinguishable from mentioning less"),
+        ("up", "opposite", "worse than mentioning less"),
+    ],
+)
+def test_caution_is_judged_against_the_mention_control(direction, outcome, answer):
+    _, caution, *_ = judge(numbers(caution=direction))
+    assert (caution.outcome, caution.answer) == (outcome, answer)
+
+
+@pytest.mark.parametrize("effect", ["flat", "up"])
+def test_more_than_caution_is_not_said_where_there_is_no_gain(effect):
+    _, caution, *_ = judge(numbers(effect=effect, caution="down"))
+    assert "more than caution" not in caution.answer + caution.sentence
+    assert "no better than base" in caution.answer
+
+
+def test_lost_recall_is_said_with_the_gain():
+    assert "leaves out more" in judge(numbers(recall="down"))[0].sentence
+    assert "leaves out more" not in judge(numbers(recall="flat"))[0].sentence
+
+
+@pytest.mark.parametrize(("threshold", "auc"), SEEING)
+def test_seeing_better_needs_both_accuracy_and_ranking(threshold, auc):
+    _, _, seeing, *_ = judge(numbers(threshold=threshold, auc=auc))
+    assert (seeing.answer == "seeing better") == (threshold == auc == "up")
+    assert (seeing.outcome == "supported") == (threshold == auc == "up")
+    has_loss, has_gain = "down" in (threshold, auc), "up" in (threshold, auc)
+    assert (seeing.outcome == "opposite") == (has_loss and not has_gain)
+    assert len(SEEING) == 9
+
+
+def test_only_a_moved_threshold_needs_a_gain_to_explain():
+    assert judge(numbers(gain="up"))[2].answer == "only a moved threshold"
+    for gain in ("flat", "down"):
+        seeing = judge(numbers(gain=gain))[2]
+        assert seeing.answer == "no gain"
+        assert "its gain" not in seeing.sentence
+
+
+@pytest.mark.parametrize(
+    ("ways", "outcome", "sentence"),
+    [
+        (
+            ("down",) * 3,
+            "supported",
+            "It hallucinates less than supervision alone, distillation alone",
+        ),
+        (
+            ("down", "flat", "flat"),
+            "unresolved",
+            "; against distillation alone and contrastive decoding it is open.",
+        ),
+        (
+            ("down", "up", "flat"),
+            "opposite",
+            "alone and more than distillation alone; against contrastive decoding it",
+        ),
+        (("flat",) * 3, "unresolved", "Against supervision alone, distillation alone and"),
+        (
+            ("up",) * 3,
+            "opposite",
+            "It hallucinates more than supervision alone, distillation alone",
+        ),
+    ],
+)
+def test_one_simpler_way_that_does_better_is_a_negative_result(ways, outcome, sentence):
+    *_, simpler, _ = judge(numbers(simpler=ways))
+    assert simpler.outcome == outcome
+    assert sentence in simpler.sentence
+
+
+@pytest.mark.parametrize(
+    ("truthful", "outcome", "words"),
+    [
+        ("down", "supported", "hallucinates less than plain supervision"),
+        ("flat", "unresolved", "not distinguishable from plain supervision"),
+        ("up", "opposite", "hallucinates more than plain supervision"),
+    ],
+)
+def test_truthful_labels_are_a_question_of_their_own(truthful, outcome, words):
+    finding = judge(numbers(truthful=truthful))[-1]
+    assert finding.outcome == outcome
+    assert words in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("truthful", "recall", "joint"),
+    [("up", "up", "but names more"), ("up", "down", "and names less"), ("down", "up", "and names")],
+)
+def test_recall_is_told_beside_the_truthful_result(truthful, recall, joint):
+    rows = numbers(truthful=truthful)
+    rows.append(row("v7_truthful", "sft_truthful", "chair", "recall", SPANS[recall]))
+    assert joint in judge(rows)[-1].sentence
+
+
+def test_comparisons_that_were_not_run_are_not_judged():
+    rows = [r for r in numbers() if r["versus"] in (None, "base")]
+    findings = judge(rows)
+    assert [finding.outcome for finding in findings[1:]] == ["missing"] * 4
+    assert list(as_frame(findings)["outcome"]) == ["supported", *["not run"] * 4]
+
+
+def test_no_sentence_holds_a_number_of_its_own():
+    for finding in (f for direction in SPANS for f in judge(numbers(effect=direction))):
+        assert not re.search(r"\d", finding.sentence.replace("v7", ""))
+
+
+def test_points_have_a_real_minus_and_zero_has_no_sign():
+    assert figure_text(-0.0287, signed=True) == "−2.9"
+    assert figure_text(0.0287, signed=True) == "+2.9"
+    assert figure_text(0.0, signed=True) == "0.0"
+    assert figure_text(0.213) == "21.3"
+    mentions = row("v7", "base", "chair", "mentions", (-0.305, None, float("nan")))
+    assert [as_text(mentions, name) for name in ("value", "low", "high")] == ["−0.30", "–", "–"]
+
+
+def test_an_interval_that_touches_zero_is_not_a_direction():
+    assert Interval(-0.1, -0.2, 0.0, 5).direction == "flat"
+    assert Interval(-0.1, -0.2, -1e-9, 5).direction == "down"
+    assert (
+        find_change(
+            [row("v7", "base", "chair", "recall", (0.1, None, 0.2))],
+            "v7",
+            "base",
+            "chair",
+            "recall",
+        )
+        is None
+    )
+
+
+def test_better_is_down_for_hallucination_and_up_for_the_rest():
+    table = overview_table(numbers(effect="down", recall="down", gain="up", auc="flat"))
+    marks = [cell.mark for cell in table.groups["SEED, by version"][0].cells]
+    assert marks == ["better", "worse", "better", "open"]
+    assert not table.missing
+
+
+def test_the_forest_plot_keeps_order_and_stays_in_its_box():
+    rows = [r for r in numbers() if r["model"] != "v4"]
+    rows.append(row("v4", "base", "chair", "CHAIRi", (0.004, -0.3, 0.2)))
+    forest = forest_plot(overview_table(rows))
+    assert [place.model for place in forest.rows][:4] == ["v4", "v5", "v6", "v7"]
+    for place in forest.rows:
+        assert forest.left <= place.low <= place.value <= place.high <= forest.width
+        assert (place.low < forest.zero < place.high) == (place.change.direction == "flat")
+    assert (forest.zero, "0") in forest.ticks
+    heights = [place.y for place in forest.rows]
+    assert heights == sorted(set(heights)) and heights[-1] < forest.bottom < forest.height

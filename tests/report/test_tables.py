@@ -1,0 +1,154 @@
+"""Tables and sentences of the notebooks: what is not there is left out, what is there is not cut."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_samples import HOSTILE, SPANS, row
+
+from seednb.core.files import write_json
+from seednb.data.instruct import Pair
+from seednb.data.vocabulary import Vocabulary
+from seednb.model.cost_model import RESULTS
+from seednb.report import plots
+from seednb.report.gallery import LIKELY, N_WORDS, _candidates
+from seednb.report.summaries import (
+    epochs_table,
+    label_errors,
+    label_honesty,
+    rank_table,
+    same_picture,
+    scaling_table,
+)
+from seednb.report.tables import (
+    CHAIR_COLUMNS,
+    as_command,
+    interval_text,
+    metric_table,
+    readable,
+    reading,
+)
+
+ROWS = [
+    row("v7", "base", "chair", "CHAIRi", SPANS["down"]),
+    row("v7", "base", "chair", "recall", SPANS["flat"]),
+    row("threshold_control", "base", "pope", "accuracy", SPANS["up"], "adversarial"),
+]
+
+
+def test_a_model_without_any_of_the_metrics_has_no_row():
+    table = metric_table(ROWS, CHAIR_COLUMNS, versus="base")
+    assert list(table.index) == ["v7"]
+    assert table.loc["v7", "CHAIRi"] == "−2.0 [−3.0, −1.0]"
+    assert table.loc["v7", "CHAIRs"] == "–"
+
+
+def test_an_exact_zero_has_no_sign():
+    figures = pd.Series({"metric": "f1", "value": 0.008, "low": 0.0, "high": 0.015})
+    assert interval_text(figures, signed=True) == "+0.8 [0.0, +1.5]"
+
+
+@pytest.mark.parametrize(
+    ("way", "word"), [("down", "lower"), ("flat", "not resolved"), ("up", "higher")]
+)
+def test_a_difference_is_read_from_its_interval(way, word):
+    rows = [row("v7", "base", "chair", "CHAIRi", SPANS[way])]
+    assert reading(rows, CHAIR_COLUMNS, "v7", "base") == f"v7 against base: CHAIRi {word}."
+    assert reading(rows, CHAIR_COLUMNS, "v7", "v6") == "v7 against v6: not compared."
+
+
+def test_text_is_escaped_and_never_cut():
+    html = readable(pd.DataFrame({"statement": [HOSTILE + "x" * 200]})).to_html()
+    assert "<script>" not in html
+    assert "x" * 200 in html
+
+
+def test_a_command_breaks_between_words_only():
+    assert as_command("a --b").count("nowrap") == 2
+
+
+# Two pictures; the replayed caption of the first names a dog that is not there.
+WORLD = SimpleNamespace(
+    train=SimpleNamespace(
+        images=pd.DataFrame({"image_id": [1, 2], "file_name": ["1.jpg", "2.jpg"]}),
+        objects={1: ["cat"], 2: ["cat", "dog"]},
+        categories=("cat", "dog"),
+    ),
+    pairs={
+        "replay": [
+            Pair("2.jpg", "What is this?", "A cat and a dog."),
+            Pair("1.jpg", "What is this?", "A cat and a dog."),
+            Pair("1.jpg", "Is there a dog?", "Yes"),
+        ],
+        "truthful": [Pair("1.jpg", "What is this?", "A cat.")],
+    },
+    present={1: {"cat"}, 2: {"cat", "dog"}},
+    vocabulary=Vocabulary(("cat", "dog"), {"cat": "cat", "dog": "dog"}),
+)
+
+
+def test_labels_that_invent_are_counted_by_caption_and_by_object():
+    honesty = label_honesty(WORLD).set_index("labels")
+    assert honesty.loc["replay", "invent"] == pytest.approx(0.5)
+    assert honesty.loc["truthful", "invent"] == 0
+    errors = label_errors(WORLD, "replay")
+    assert errors.loc["dog", "invented"] == 1
+    assert errors["present"].dtype.kind == "i"
+
+
+def test_the_picture_shown_is_one_where_a_label_invents():
+    shown = same_picture(WORLD)
+    assert shown["answer"].iloc[0] == "cat"
+    assert list(shown["labels"]) == ["annotation", "replay", "replay", "truthful"]
+
+
+def test_even_ranks_stand_beside_the_found_ones():
+    table = rank_table(pd.Series([1, 1, 2, 9]), WORLD, n_rows=3)
+    assert table["hallucinated mentions"].tolist() == [0.5, 0.25, 0.0]
+    assert (table["spread evenly"] == 1.0).all()  # half an object is absent: at least one counts
+
+
+def test_candidates_without_a_bar_are_left_out():
+    logits = np.log(np.array([0.6, 0.39, 0.009, *[LIKELY / 100] * 50], np.float32))
+    assert _candidates(logits, logits) == [0, 1, 2]
+    assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
+
+
+def test_titles_above_pictures_are_wrapped_and_a_flat_curve_stays_flat():
+    sheet = plots.pictures([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
+    assert max(map(len, sheet.axes[0].get_title(loc="left").split("\n"))) <= plots.TITLE_WIDTH
+    names = ("loss", "distillation", "supervision", "beta", "confidence", "learning_rate")
+    curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)
+    panels = plots.training_curves(curve, window=1).axes
+    assert panels[1].get_ylim() == (0, plots.AT_LEAST["distillation"])
+
+
+def test_several_cards_stand_beside_one_of_them(tmp_path):
+    folder = tmp_path / RESULTS
+    folder.mkdir(parents=True)
+    for name, rate in (
+        ("7b, 1 processes", 20.0),
+        ("7b, 2 processes", 39.0),
+        ("34b, 2 processes, sharded", 4.0),
+    ):
+        row = {"name": name, "samples_per_s": rate, "peak_gib_of_each": [30.0, 31.0]}
+        write_json(folder / f"scaling-{len(name)}-{rate}.json", {"rows": [row]})
+    table = scaling_table(tmp_path).set_index(["model", "cards"])
+    assert table.loc[("7b", 2), "times one card"] == 39 / 20
+    assert math.isnan(table.loc[("34b", 2), "times one card"])
+    assert table.loc[("34b", 2), "layers"] == "in parts"
+    assert set(table["GiB of each"]) == {31.0}
+
+
+def test_epochs_are_averaged_by_time_and_not_by_rate():
+    rates = {"seed loop": 1.5, "ours": 30.0, "ours, teacher cached": 60.0}
+    rows = [
+        {"name": name, "samples_per_s": rate, "times_seed_loop": rate / 1.5}
+        for name, rate in rates.items()
+    ]
+    (row,) = epochs_table({"rows": rows}).to_dict("records")
+    assert row["variant"] == "ours"
+    assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
+    assert row["times the seed's loop"] == pytest.approx(45 / 1.5)

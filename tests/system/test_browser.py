@@ -1,0 +1,200 @@
+"""The report in a browser: silent on the network, usable by keyboard, on a phone, in the dark."""
+
+import json
+
+import nbformat
+import pytest
+from browsers import start_chromium
+from nbformat.v4 import new_notebook
+from report_samples import FACTS, first_notebook, numbers, second_notebook
+from selenium.webdriver.support.ui import WebDriverWait
+
+from seednb.report.html import build_report
+
+pytestmark = pytest.mark.browser
+PHONE, DESKTOP = (390, 844), (1440, 900)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A built report as a file address."""
+    folder = tmp_path_factory.mktemp("report")
+    files = []
+    for name, cells in (("a", first_notebook()), ("b", second_notebook())):
+        files.append(folder / f"{name}.ipynb")
+        nbformat.write(new_notebook(cells=cells), files[-1])
+    return build_report(files, numbers(), FACTS, folder / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """Chromium without a window; the tests are skipped where it is not installed."""
+    browser = start_chromium("--disable-background-networking")
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def page(driver, address):
+    """A function that opens the report anew in a window of a size and a colour scheme."""
+
+    def open_page(size=DESKTOP, scheme="light"):
+        width, height = size
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+        driver.get(address)
+        driver.execute_script("localStorage.clear()")
+        driver.get(address)
+        return driver
+
+    return open_page
+
+
+def style(driver, selector, name):
+    """A computed style of the first element that matches."""
+    script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    return driver.execute_script(script, selector, name)
+
+
+def requests(driver):
+    """Addresses that the browser asked for since the last call."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    sent = (event for event in events if event["method"] == "Network.requestWillBeSent")
+    return {event["params"]["request"]["url"] for event in sent}
+
+
+def test_nothing_is_requested_but_the_file_itself(page, address):
+    driver = page()
+    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    asked = requests(driver)
+    assert address in asked
+    assert {url for url in asked if not url.startswith("data:")} == {address}
+
+
+def test_even_a_script_cannot_reach_the_network(page):
+    driver = page()
+    outcome = driver.execute_async_script(
+        "const done = arguments[0];"
+        "fetch('https://example.org/').then(() => done('sent'), () => done('refused'));"
+    )
+    assert outcome == "refused"
+    assert not {url for url in requests(driver) if url.startswith("http")}
+    driver.get_log("browser")  # the refusal itself is logged; the next test starts clean
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_the_console_stays_empty(page, size):
+    driver = page(size)
+    driver.find_element("id", "theme").click()
+    driver.find_element("id", "all-code").click()
+    driver.execute_script("location.hash = 'appendix-numbers'")
+    assert driver.get_log("browser") == []
+
+
+def settles_at(driver, accepted):
+    """Wait until the page's background, which fades, stays at an accepted colour."""
+    seen = []
+
+    def stays(browser):
+        seen.append(style(browser, "body", "backgroundColor"))
+        return len(seen) > 1 and seen[-1] == seen[-2] and accepted(seen[-1])
+
+    WebDriverWait(driver, 5).until(stays)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_follows_the_system_until_the_button_is_used(page, scheme):
+    driver = page(scheme=scheme)
+    system = style(driver, "body", "backgroundColor")
+    driver.find_element("id", "theme").click()
+    chosen = driver.find_element("tag name", "html").get_attribute("data-theme")
+    settles_at(driver, lambda colour: colour != system)
+    WebDriverWait(driver, 10).until(lambda _: theme_after_reload(driver) == chosen)
+    driver.find_element("id", "theme").click()
+    settles_at(driver, lambda colour: colour == system)
+
+
+def theme_after_reload(driver):
+    """On a busy machine Chromium hands a page what was stored a moment ago only later."""
+    driver.refresh()
+    return driver.find_element("tag name", "html").get_attribute("data-theme")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+def test_the_page_never_scrolls_sideways(page, width):
+    driver = page((width, 844))
+    driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    boxes = driver.find_elements("css selector", ".scroll")
+    assert any(box.get_property("scrollWidth") > box.get_property("clientWidth") for box in boxes)
+
+
+def test_verdict_table_and_figure_are_on_the_first_screen(page):
+    driver = page(DESKTOP)
+    for selector in (".verdict", ".overview", ".forest svg"):
+        box = driver.find_element("css selector", selector).rect
+        assert box["y"] + box["height"] <= DESKTOP[1], selector
+
+
+def test_figures_keep_a_light_ground_in_the_dark(page):
+    assert style(page(scheme="dark"), "figure.plot", "backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_widgets_slider_answers_to_the_arrow_keys(page):
+    from selenium.webdriver.common.keys import Keys
+
+    driver = page()
+    slider = driver.find_element("css selector", "#face input")
+    slider.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert driver.find_element("css selector", "#face output").text == "0.8"
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert driver.find_element("css selector", "#face output").text == "0.7"
+
+
+def test_contents_open_on_a_phone_and_close_by_escape_or_choice(page):
+    from selenium.webdriver.common.keys import Keys
+
+    driver = page(PHONE)
+    contents = driver.find_element("id", "contents")
+    assert not contents.is_displayed()
+    menu = driver.find_element("id", "menu")
+    menu.click()
+    assert contents.is_displayed()
+    menu.send_keys(Keys.ESCAPE)
+    assert not contents.is_displayed()
+    menu.click()
+    contents.find_element("css selector", "a[href='#chapter-03']").click()
+    assert not contents.is_displayed()
+    assert driver.current_url.endswith("#chapter-03")
+
+
+def test_one_button_unfolds_all_code(page):
+    driver = page()
+    count = "return document.querySelectorAll('details.code[open]').length"
+    assert driver.execute_script(count) == 0
+    driver.find_element("id", "all-code").click()
+    assert driver.execute_script(count) == len(driver.find_elements("css selector", "details.code"))
+
+
+def test_focus_is_visible_and_the_first_stop_skips_to_the_content(page):
+    from selenium.webdriver.common.keys import Keys
+
+    driver = page()
+    driver.find_element("css selector", "body").send_keys(Keys.TAB)
+    focused = driver.switch_to.active_element
+    assert focused.get_attribute("class") == "skip"
+    assert focused.rect["x"] >= 0
+    assert style(driver, ".skip", "outlineStyle") == "solid"
+
+
+def test_print_leaves_out_controls_and_folded_code(page):
+    driver = page()
+    driver.find_element("id", "theme").click()  # dark on the screen
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    for selector in (".bar", "#contents", ".permalink", "details.code"):
+        assert style(driver, selector, "display") == "none", selector
+    assert style(driver, "body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert style(driver, ".verdict", "color") == "rgb(27, 31, 36)"
+    assert style(driver, ".overview", "display") == "table"

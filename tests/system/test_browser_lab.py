@@ -1,0 +1,129 @@
+"""Notebook 03 in a real JupyterLab with the real pocket model: the slider moves the drawing."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from browsers import start_chromium
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+START_S, RUN_S, MOVE_S = (
+    40,
+    60,
+    10,
+)  # a cold start of JupyterLab takes about 8 s, the cells about 15
+BARS = (
+    "return [...document.querySelectorAll('.sw-chart .sw-purified rect')]"
+    ".map(bar => bar.getAttribute('width')).join(' ')"
+)
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Notebook 03 on the smoke profile, with everything that it writes below a temporary folder."""
+    source = nbformat.read(ROOT / "notebooks" / "03_purification.ipynb", as_version=4)
+    source.cells[1].source = "\n".join(
+        [
+            f"params_file = {str(ROOT / 'params' / 'smoke.yaml')!r}",
+            f"overrides = {{'runs_dir': {str(tmp_path / 'runs')!r}}}",
+            f"output_dir = {str(tmp_path / 'output')!r}",
+            "n_history = 32",
+        ]
+    )
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    nbformat.write(source, folder / "03.ipynb")
+    return folder / "03.ipynb"
+
+
+@pytest.fixture
+def address(notebook, tmp_path):
+    """The notebook's address in a JupyterLab of its own on the loopback interface."""
+    jupyter_lab = Path(sys.executable).parent / "jupyter-lab"
+    if not jupyter_lab.is_file():
+        pytest.skip("JupyterLab is not installed; pip install -e '.[notebooks,test]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    switches = {
+        "ip": "127.0.0.1",
+        "port": port,
+        "ServerApp.port_retries": 0,
+        "IdentityProvider.token": token,
+        "ServerApp.root_dir": notebook.parent,
+        "LabApp.expose_app_in_browser": True,  # window.jupyterapp: run commands without menus
+        "LabApp.news_url": "",
+        "LabApp.extension_manager": "readonly",
+    }
+    command = [str(jupyter_lab), "--no-browser", "--allow-root"]
+    command += [f"--{name}={value}" for name, value in switches.items()]
+    folders = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    environment = os.environ | {name: str(tmp_path / name) for name in folders}
+    with (tmp_path / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and server.poll() is None:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={token}").close()
+                break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}&reset"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture
+def driver():
+    """Chromium without a window; the test is skipped where it is not installed."""
+    browser = start_chromium("--window-size=1440,1600")
+    yield browser
+    browser.quit()
+
+
+def test_the_slider_of_notebook_03_moves_the_drawing_in_jupyterlab(driver, address):
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    def until(seconds, script):
+        return WebDriverWait(driver, seconds).until(lambda d: d.execute_script(script))
+
+    driver.set_script_timeout(RUN_S)
+    driver.get(address)
+    until(
+        START_S,
+        "const shown = window.jupyterapp?.shell.currentWidget;"
+        "return shown?.context?.isReady && document.querySelector('.jp-Notebook .jp-Cell')"
+        " && shown.sessionContext.session?.kernel?.status === 'idle'",
+    )
+    driver.execute_async_script(
+        "const done = arguments[0];"
+        "jupyterapp.commands.execute('notebook:run-all-cells').then(() => done(), () => done())"
+    )
+    until(RUN_S, BARS)
+    assert not driver.find_elements("css selector", "[id^=seednb-explorer]"), "the static face won"
+    assert not driver.find_elements("css selector", ".jp-RenderedText[data-mime-type*=error]")
+
+    before = driver.execute_script(BARS)
+    handle = driver.find_element("css selector", ".widget-slider .noUi-handle")
+    handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    WebDriverWait(driver, MOVE_S).until(lambda d: d.execute_script(BARS) != before)
+    rule = next(
+        each
+        for each in driver.find_elements("css selector", ".widget-dropdown select")
+        if "by hand" in each.text
+    )
+    WebDriverWait(driver, MOVE_S).until(
+        lambda _: Select(rule).first_selected_option.text == "by hand"
+    )

@@ -3,7 +3,7 @@
     python benchmarks/base_seeds.py BASE BASE BASE
 
 Each BASE is a checkpoint folder that `seednb pocket-base --seed N --output BASE` wrote; N is read
-from its recipe, and the pictures of its run are drawn from world seed N.
+from its recipe, and the images of its run are drawn from world seed N.
 """
 
 import argparse

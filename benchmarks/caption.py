@@ -1,4 +1,4 @@
-"""Captions a second on LLaVA-1.5-7B's architecture, no picture twice; answers a second of questions.
+"""Captions a second on LLaVA-1.5-7B's architecture, no image twice; answers a second of questions.
 
 python benchmarks/caption.py               (one GPU with 48 GB or more; about 4 minutes)
 python benchmarks/caption.py --tiny        (any machine, seconds; writes nothing)
@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import torch
-from llava_shapes import EOS, RandomPictures, build_bundle
+from llava_shapes import EOS, RandomImages, build_bundle
 from measure import Work, alternate, significant
 from results import write_result
 from torch import Tensor
@@ -18,8 +18,8 @@ from seednb.model.generation import Contrast, Decoded, generate
 
 N_TOKENS = 128
 N_SHORT = 10  # tokens of an answer to a question
-N_QUESTIONS = 16  # about one picture
-BATCHES = {  # name: pictures a batch, batches a time; five rounds time 500 captions of the third
+N_QUESTIONS = 16  # about one image
+BATCHES = {  # name: images a batch, batches a time; five rounds time 500 captions of the third
     "one at a time": (1, 1),
     "16 a batch": (16, 1),
     "50 a batch": (50, 2),
@@ -42,7 +42,7 @@ def main(tiny: bool = False) -> None:
     where = torch.device("cpu" if tiny else "cuda")
     bundle = build_bundle(where, "tiny" if tiny else "7b")
     n_tokens, n_short = (4, 2) if tiny else (N_TOKENS, N_SHORT)
-    pictures = RandomPictures(bundle).batch([str(n) for n in range(N_PICTURES)])
+    images = RandomImages(bundle).batch([str(n) for n in range(N_PICTURES)])
     written: dict[str, list[str]] = {}
 
     def write(name: str, n_of_batch: int, n_batches: int, contrast: Contrast | None = None) -> Work:
@@ -51,7 +51,7 @@ def main(tiny: bool = False) -> None:
         def work() -> int:
             for _ in range(n_batches):
                 rules = [NeverEnd()] if contrast is None else [contrast, NeverEnd()]
-                pixels = pictures[len(texts) : len(texts) + n_of_batch]
+                pixels = images[len(texts) : len(texts) + n_of_batch]
                 if contrast:
                     pixels = torch.cat([pixels, pixels.flip(0)])
                 decoded = decode(QUESTION, pixels, n_tokens, rules)[:n_of_batch]
@@ -62,7 +62,7 @@ def main(tiny: bool = False) -> None:
 
     def answer(read_once: bool) -> Work:
         def work() -> int:
-            pixels, rows = pictures[:1], [0] * N_QUESTIONS
+            pixels, rows = images[:1], [0] * N_QUESTIONS
             if not read_once:
                 pixels, rows = pixels[rows], list(range(N_QUESTIONS))
             decode([QUESTION] * N_QUESTIONS, pixels, n_short, [NeverEnd()], rows)
@@ -90,8 +90,8 @@ def main(tiny: bool = False) -> None:
     for name, texts in written.items():
         headline[f"{name}: different captions"] = len(set(texts))
     questions = {
-        "16 questions a picture, read for each": answer(read_once=False),
-        "16 questions a picture, read once": answer(read_once=True),
+        "16 questions an image, read for each": answer(read_once=False),
+        "16 questions an image, read once": answer(read_once=True),
     }
     of_questions = alternate(questions, "answers", where)
     slow, fast = (row["answers_per_s"] for row in of_questions)

@@ -24,7 +24,7 @@ from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples
 
-SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # pictures, pairs each: the compiled forms must take all
+SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # images, pairs each: the compiled forms must take all
 LARGEST = {torch.bfloat16: 5e-2, torch.float32: 5e-3}  # of the dense gradient's norm
 
 

@@ -132,7 +132,7 @@ JOBS = (
     ),
     Job(
         "answer",
-        ("answer", "--questions", "{runs}/questions.jsonl", "--images", "{runs}/pictures",
+        ("answer", "--questions", "{runs}/questions.jsonl", "--images", "{runs}/images",
          "--output", "{runs}/answers.jsonl"),
         (), ".answers.jsonl.lock.pid", ("answers.jsonl",), ("eval_batch_size=4",),
     ),
@@ -184,14 +184,14 @@ def main(points: int, seed: int) -> None:
 
 
 def prepare(runs: Path) -> Path:
-    """A finished smoke report, and what the other jobs read: an adapter, pictures, questions."""
+    """A finished smoke report, and what the other jobs read: an adapter, images, questions."""
     runs.mkdir()
     Job("prepare", ("report",), (), "smoke/report.lock.pid", ()).finish(runs)
     (adapter,) = runs.glob("smoke/train-v7-replay-*/adapter")
     shutil.copytree(adapter, runs / "adapter")
-    (pictures,) = runs.glob("smoke/world-*/val")
-    shutil.copytree(pictures, runs / "pictures")
-    names = sorted(path.name for path in pictures.iterdir())
+    (images,) = runs.glob("smoke/world-*/val")
+    shutil.copytree(images, runs / "images")
+    names = sorted(path.name for path in images.iterdir())
     questions = [
         {"question_id": number, "image": name, "text": "Describe this image."}
         for number, name in enumerate(names)

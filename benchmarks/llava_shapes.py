@@ -1,7 +1,7 @@
 """LLaVA-1.5's exact architectures with random weights, and pairs of realistic length.
 
 Speed and memory do not depend on the values of the weights. `tiny` has the same layers in miniature,
-to try a script without a GPU, and `small` its numbers a head and its pictures, to try a kernel.
+to try a script without a GPU, and `small` its numbers a head and its images, to try a kernel.
 """
 
 from types import SimpleNamespace
@@ -16,13 +16,13 @@ from transformers import (
 )
 
 from seednb.model.inputs.collate import Layout
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded
 from seednb.model.loading import Bundle
 from seednb.training.examples import Examples
 
 PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between
-N_SYSTEM = 35  # tokens before the picture
+N_SYSTEM = 35  # tokens before the image
 TOWER = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
          "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768}  # fmt: skip
 TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 5,
@@ -86,7 +86,7 @@ class Tokenizer:
         return " ".join(map(str, ids))
 
 
-class RandomPictures(Pictures):
+class RandomImages(ImageReader):
     """Noise in place of photographs, already on the host as pixel_values."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -94,27 +94,27 @@ class RandomPictures(Pictures):
         self.image_size = bundle.model.config.vision_config.image_size
 
     def pixels(self, name: str) -> torch.Tensor:
-        """A picture by name."""
+        """An image by name."""
         generator = torch.Generator().manual_seed(int(name))
         return torch.randn(3, self.image_size, self.image_size, generator=generator)
 
 
-def make_examples(bundle: Bundle, n_pictures: int, n_pairs: int, seed: int = 0) -> Examples:
-    """Pairs with questions of 8-40 tokens and answers of 20-200, `n_pairs` a picture."""
+def make_examples(bundle: Bundle, n_images: int, n_pairs: int, seed: int = 0) -> Examples:
+    """Pairs with questions of 8-40 tokens and answers of 20-200, `n_pairs` an image."""
     generator = torch.Generator().manual_seed(seed)
 
     def some(low: int, high: int) -> list[int]:
         return random_tokens(int(torch.randint(low, high, (1,), generator=generator)), generator)
 
     layout: Layout = bundle.layout
-    system, picture_ids = random_tokens(N_SYSTEM, generator), bundle.picture_tokens.ids
+    system, image_ids = random_tokens(N_SYSTEM, generator), bundle.image_tokens.ids
     rows, images = [], []
-    for picture in range(n_pictures):
+    for image in range(n_images):
         for _ in range(n_pairs):
-            prompt = [*system, *picture_ids, *some(8, 40)]
+            prompt = [*system, *image_ids, *some(8, 40)]
             rows.append(Encoded((*prompt, *some(20, 200)), len(prompt)))
-            images.append(str(picture))
-    return Examples(rows, images, RandomPictures(bundle), layout)
+            images.append(str(image))
+    return Examples(rows, images, RandomImages(bundle), layout)
 
 
 def random_tokens(n: int, generator: torch.Generator) -> list[int]:

@@ -35,8 +35,8 @@ def main(tiny: bool = False) -> None:
     """Measure settings of three models; name the smallest card that holds each."""
     device = torch.device("cpu" if tiny else "cuda")
     rows: list[dict[str, Any]] = []
-    for size, pictures in {"tiny": (1, 2)}.items() if tiny else PICTURES.items():
-        rows += measure_model(size, pictures, ModelParams(), device)
+    for size, images in {"tiny": (1, 2)}.items() if tiny else PICTURES.items():
+        rows += measure_model(size, images, ModelParams(), device)
         gc.collect()  # the next model needs the memory
     small = replace(ModelParams(), lora_r=16, lora_alpha=32, lora_scope="language_model")
     rows += measure_model("tiny" if tiny else "7b", (0,), small, device)
@@ -50,7 +50,7 @@ def main(tiny: bool = False) -> None:
 
 
 def measure_model(
-    size: str, pictures: Sequence[int], adapter: ModelParams, device: torch.device
+    size: str, images: Sequence[int], adapter: ModelParams, device: torch.device
 ) -> list[dict[str, Any]]:
     """Micro-batches of some numbers of images with 4 pairs each; 0 stands for a single pair."""
     torch.compiler.reset()  # kernels of other sizes count towards the most that torch compiles
@@ -58,8 +58,8 @@ def measure_model(
     model = add_adapter(bundle.model, adapter, seed=0)
     optimisers: list[torch.optim.Optimizer] = []
 
-    def step_of(n_pictures: int, checkpointing: str) -> Work:
-        examples = make_examples(bundle, max(1, n_pictures), 4 if n_pictures else 1)
+    def step_of(n_images: int, checkpointing: str) -> Work:
+        examples = make_examples(bundle, max(1, n_images), 4 if n_images else 1)
         n = len(examples.rows)
         params = replace(
             TrainParams(sample_every=0),
@@ -85,7 +85,7 @@ def measure_model(
 
     variants = {
         f"{size}, LoRA r {adapter.lora_r}, {_texts(n)}, checkpointing {mode}": step_of(n, mode)
-        for n in pictures
+        for n in images
         for mode in ("never", "always")
     }
     rows = alternate(variants, "samples", device, n_rounds=3, n_timed=1, before=forget)
@@ -97,10 +97,10 @@ def measure_model(
     return rows
 
 
-def _texts(n_pictures: int) -> str:
-    if n_pictures == 0:
+def _texts(n_images: int) -> str:
+    if n_images == 0:
         return "one pair"
-    return f"{n_pictures} {'picture' if n_pictures == 1 else 'pictures'} of 4 pairs"
+    return f"{n_images} {'image' if n_images == 1 else 'images'} of 4 pairs"
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def _features(examples: Examples, number: int) -> dict[str, Tensor]:
     return {
         "ids": ids,
         "labels": labels,
-        "pixels": examples.pictures.pixels(examples.images[number]),
+        "pixels": examples.reader.pixels(examples.images[number]),
     }
 
 

@@ -1,4 +1,4 @@
-"""Training speed on several GPUs of one machine, each with four pictures of four pairs a step.
+"""Training speed on several GPUs of one machine, each with four images of four pairs a step.
 
 Layers are compiled, unless they are laid in parts on the cards.
 

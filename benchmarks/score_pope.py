@@ -1,4 +1,4 @@
-"""Probes a second on LLaVA-1.5-7B's architecture: one forward a probe, and pictures read once.
+"""Probes a second on LLaVA-1.5-7B's architecture: one forward a probe, and images read once.
 
 python benchmarks/score_pope.py            (one GPU with 40 GB or more; about 2 minutes)
 python benchmarks/score_pope.py --tiny     (any machine, seconds; writes nothing)
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from llava_shapes import N_SYSTEM, RandomPictures, build_bundle, random_tokens
+from llava_shapes import N_SYSTEM, RandomImages, build_bundle, random_tokens
 from measure import alternate
 from peft import PeftModel
 from results import write_result
@@ -32,11 +32,11 @@ from seednb.model.inputs.prompts import Encoded
 from seednb.model.loading import Bundle
 from seednb.model.lora import add_adapter, load_adapter
 
-N_PROBES = 18  # a picture: three splits of six
+N_PROBES = 18  # an image: three splits of six
 N_PICTURES = 16  # of one pass
 N_ALONE = 36  # probes of the slow way
 SOME = slice(8)  # logits that are read, Yes and No among them
-ALONE, PACKED = "one forward a probe", "pictures read once"
+ALONE, PACKED = "one forward a probe", "images read once"
 COMPILED = f"{PACKED}, compiled"
 
 
@@ -63,12 +63,12 @@ def compare(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Alternate the ways on the same probes: (rates, how they compare and how far they agree)."""
     generator = torch.Generator().manual_seed(1)
-    start = [*random_tokens(N_SYSTEM, generator), *ours.picture_tokens.ids]
-    rows = [picture for picture in range(N_PICTURES) for _ in range(N_PROBES)]
+    start = [*random_tokens(N_SYSTEM, generator), *ours.image_tokens.ids]
+    rows = [image for image in range(N_PICTURES) for _ in range(N_PROBES)]
     lengths = torch.randint(12, 18, (len(rows),), generator=generator).tolist()
     prompts = [(*start, *random_tokens(n, generator)) for n in lengths]
     probes = [Encoded(prompt, len(prompt)) for prompt in prompts]
-    pixels = RandomPictures(ours).batch([str(n) for n in range(N_PICTURES)])
+    pixels = RandomImages(ours).batch([str(n) for n in range(N_PICTURES)])
     answers = AnswerLogits(ours.model)
     on_gpu = ours.device.type == "cuda"
     in_sequence, _ = skips_blocks("auto", ours)
@@ -90,8 +90,8 @@ def compare(
         one_by_one = []
         for prompt, row in zip(prompts[:N_ALONE], rows, strict=False):
             ids = torch.tensor([prompt], device=ours.device)
-            picture = pixels[row : row + 1].to(ours.device, torch.bfloat16)
-            seen = {"pixel_values": picture, "attention_mask": torch.ones_like(ids)}
+            image = pixels[row : row + 1].to(ours.device, torch.bfloat16)
+            seen = {"pixel_values": image, "attention_mask": torch.ones_like(ids)}
             one_by_one.append(plain(input_ids=ids, **seen).logits[0, -1, SOME].float().cpu())
         found[ALONE] = torch.stack(one_by_one)
         return N_ALONE

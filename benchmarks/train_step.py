@@ -1,7 +1,7 @@
 """Training speed on LLaVA-1.5-7B's architecture: the reference step, plain LoRA, and the trainer.
 
 python benchmarks/train_step.py            (one GPU with 80 GB or more; about 8 minutes)
-python benchmarks/train_step.py --only "picture, compiled; one a pass"   (these, the reference)
+python benchmarks/train_step.py --only "image, compiled; one a pass"   (these, the reference)
 python benchmarks/train_step.py --tiny     (any machine, seconds; writes nothing)
 
 Executed operations are those of matrix products, counted as a step runs, and of attention over the
@@ -34,7 +34,7 @@ from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import Run
 
-REFERENCE = "seed loop, 4 pairs a picture"  # the name in results that were measured before
+REFERENCE = "seed loop, 4 pairs an image"  # the name in results that were measured before
 PLAIN = "plain LoRA, transformers.Trainer"
 PLAIN_BATCHES = (4, 8, 16)
 ENDLESS = 1000  # epochs of one step each
@@ -101,20 +101,20 @@ def main(tiny: bool = False, only: str = "") -> None:
 
     variants = {
         REFERENCE: baseline(four),
-        "ours, 4 pairs a picture": ours(four),
-        "ours, 4 pairs a picture, one a pass, checkpointing": ours(
+        "ours, 4 pairs an image": ours(four),
+        "ours, 4 pairs an image, one a pass, checkpointing": ours(
             four, gradient_checkpointing="always", batch_size=4, grad_accum=4
         ),
-        "ours, 4 pairs a picture, compiled": ours(four, **fast),
-        "ours, 4 pairs a picture, compiled, teacher cached": ours(
+        "ours, 4 pairs an image, compiled": ours(four, **fast),
+        "ours, 4 pairs an image, compiled, teacher cached": ours(
             four, **kept, cache=TeacherCache(folder / "cache", 2**34)
         ),
-        "ours, 4 pairs a picture, eight pictures a step, compiled": ours(eight, **fast),
-        "ours, 4 pairs a picture, eight pictures a step, compiled, teacher cached": ours(
+        "ours, 4 pairs an image, eight images a step, compiled": ours(eight, **fast),
+        "ours, 4 pairs an image, eight images a step, compiled, teacher cached": ours(
             eight, **kept, cache=TeacherCache(folder / "cache of eight", 2**34)
         ),
-        "ours, 4 pairs a picture, dense attention, compiled": ours(four, **fast, attention="dense"),
-        "ours, 1 pair a picture, compiled": ours(one, **fast),
+        "ours, 4 pairs an image, dense attention, compiled": ours(four, **fast, attention="dense"),
+        "ours, 1 pair an image, compiled": ours(one, **fast),
     }
     chosen = {name for name in variants if any(part in name for part in wanted)} | {REFERENCE}
     variants = {name: step for name, step in variants.items() if name in chosen}
@@ -166,7 +166,7 @@ def main(tiny: bool = False, only: str = "") -> None:
 def reference_example(examples: Examples, number: int, device: torch.device) -> Example:
     """A training example as the reference takes it, with fresh noise."""
     row = examples.rows[number]
-    pixels = examples.pictures.batch([examples.images[number]]).to(device)
+    pixels = examples.reader.batch([examples.images[number]]).to(device)
     ids = torch.tensor([row.input_ids], device=device)
     return Example(ids, row.n_prompt, pixels, torch.randn_like(pixels))
 

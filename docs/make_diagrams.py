@@ -1,4 +1,4 @@
-"""Draw the pictures at the head of the notebooks and attach them: python docs/make_diagrams.py
+"""Draw the images at the head of the notebooks and attach them: python docs/make_diagrams.py
 
 The drawings hold no result: they show what is made of what. Those of the training notebooks follow
 from the recipes, and 03's from the four words that its first cells work out.
@@ -29,7 +29,7 @@ CLEAN, NOISY = [[3.0, 1.0, 2.0, 0.0]], [[1.0, 1.0, 3.0, 0.0]]  # as in notebook 
 
 
 def data() -> Figure:
-    """A picture, what annotators say of it, and what is made of that."""
+    """An image, what annotators say of it, and what is made of that."""
     figure, ax = _sheet(10, 2.3)
     _scene(ax, 0.2, 0.35)
     _box(ax, 2.7, 1.3, "annotations\ncup, fork", INK)
@@ -44,7 +44,7 @@ def data() -> Figure:
 
 
 def teacher() -> Figure:
-    """Two sources of a word: the picture, and the company that it keeps."""
+    """Two sources of a word: the image, and the company that it keeps."""
     figure, ax = _sheet(10, 2.3)
     _scene(ax, 0.2, 0.35)
     _box(ax, 2.7, 1.3, "what is seen\ncup, fork", INK)
@@ -74,7 +74,7 @@ def contrast() -> Figure:
 
 
 def recipe(name: str) -> Figure:
-    """What one version does: from the picture to the loss; what it leaves out is grey."""
+    """What one version does: from the image to the loss; what it leaves out is grey."""
     version = RECIPES[name]
     figure, ax = _sheet(10, 3.0)
     teacher, noisy = INK, BLUE if version.purified else GREY
@@ -100,14 +100,14 @@ def recipe(name: str) -> Figure:
 
 
 def evaluation() -> Figure:
-    """A pair of models answers about the same pictures; whole pictures are drawn again."""
+    """A pair of models answers about the same images; whole images are drawn again."""
     figure, ax = _sheet(10, 2.3)
     for place in range(3):
         _scene(ax, 0.1 + 0.45 * place, 0.2 + 0.22 * place, layer=3 * place)
     _box(ax, 3.3, 1.3, "base model\nanswers", INK, 1.7)
     _box(ax, 3.3, 0.2, "SEED\nanswers", BLUE, 1.7)
-    _box(ax, 5.5, 0.75, "difference,\npicture by picture", INK, 1.8)
-    _box(ax, 7.95, 0.75, "pictures drawn again:\n95% interval", INK, 1.8)
+    _box(ax, 5.5, 0.75, "difference,\nimage by image", INK, 1.8)
+    _box(ax, 7.95, 0.75, "images drawn again:\n95% interval", INK, 1.8)
     for x, y, to_x, to_y in ((2.75, 1.2, 3.2, 1.6), (2.75, 1.0, 3.2, 0.6), (5.1, 1.6, 5.4, 1.25),
                              (5.1, 0.6, 5.4, 1.0), (7.4, 1.1, 7.85, 1.1)):  # fmt: skip
         _arrow(ax, x, y, to_x, to_y)
@@ -161,21 +161,19 @@ def beyond() -> Figure:
 
 
 def engine() -> Figure:
-    """Four texts about one picture: four rows, or one row that holds the picture once."""
+    """Four texts about one image: four rows, or one row that holds the image once."""
     figure, ax = _sheet(10, 2.9)
-    lengths, picture, at = (1.1, 0.7, 1.3, 0.9), 1.5, 0.35
+    lengths, image, at = (1.1, 0.7, 1.3, 0.9), 1.5, 0.35
     for row, length in enumerate(lengths):
         y = 2.1 - 0.45 * row
-        _bar(ax, at, y, picture, "picture", BLUE)
-        _bar(ax, at + picture, y, length, "", ORANGE)
-    ax.text(at, 0.25, "one text a row: the picture four times", fontsize=10, color=INK)
+        _bar(ax, at, y, image, "image", BLUE)
+        _bar(ax, at + image, y, length, "", ORANGE)
+    ax.text(at, 0.25, "one text a row: the image four times", fontsize=10, color=INK)
     start = 4.3
-    _bar(ax, start, 1.45, picture, "picture", BLUE)
+    _bar(ax, start, 1.45, image, "image", BLUE)
     for number, length in enumerate(lengths, start=1):
-        _bar(
-            ax, start + picture + sum(lengths[: number - 1]), 1.45, length, f"text {number}", ORANGE
-        )
-    ax.text(start, 0.25, "one row: each text sees the picture and itself", fontsize=10, color=INK)
+        _bar(ax, start + image + sum(lengths[: number - 1]), 1.45, length, f"text {number}", ORANGE)
+    ax.text(start, 0.25, "one row: each text sees the image and itself", fontsize=10, color=INK)
     return figure
 
 
@@ -198,24 +196,24 @@ def faults() -> Figure:
 
 
 DRAWINGS: dict[str, tuple[Callable[[], Figure], str]] = {
-    "01_data": (data, "A picture with a cup and a fork; its annotations become questions, its conversation, which adds a knife, becomes training pairs"),
-    "02_teacher": (teacher, "A picture with a cup and a fork; what is seen and what is usually there both lead to the caption, and the knife in it comes from the second"),
+    "01_data": (data, "An image with a cup and a fork; its annotations become questions, its conversation, which adds a knife, becomes training pairs"),
+    "02_teacher": (teacher, "An image with a cup and a fork; what is seen and what is usually there both lead to the caption, and the knife in it comes from the second"),
     "03_purification": (contrast, "Bars of four words: the clean view likes the cup, the noisy view the knife, and the purified view only the cup"),
     "04_train_v4": (partial(recipe, "v4"), "Version 4 as a drawing: the noisy view leads nowhere, the target is the clean view of a teacher whose adapter is on"),
     "05_train_v5": (partial(recipe, "v5"), "Version 5 as a drawing: clean and noisy view of a frozen teacher meet in purify(), whose output is the student's target"),
     "06_train_v6": (partial(recipe, "v6"), "Version 6 as a drawing: as version 5, with three times the pairs and a larger weight of the divergence"),
     "07_train_v7": (partial(recipe, "v7"), "Version 7 as a drawing: as version 5, with three epochs"),
-    "08_evaluation": (evaluation, "Two models answer about the same pictures; differences are taken picture by picture, and pictures are drawn again for an interval"),
+    "08_evaluation": (evaluation, "Two models answer about the same images; differences are taken image by image, and images are drawn again for an interval"),
     "09_claims": (claims, "A statement goes one of three ways: its own arithmetic, the intervals of other chapters, or the real model"),
     "10_ablations": (ablations, "v7 as a point with its neighbours along two axes, and two grids of parameters that are changed together"),
     "11_beyond": (beyond, "Six places in a row where an extension takes hold: noisy view, confidence, beta rule, purified space, divergence, decoding"),
-    "12_engine": (engine, "Left four rows that each hold the picture and one text, right one row that holds the picture once and four texts"),
+    "12_engine": (engine, "Left four rows that each hold the image and one text, right one row that holds the image once and four texts"),
     "13_faults": (faults, "Left a loss that falls as it should; right a figure that lies at zero, far below its healthy band, where the monitor names the bug"),
 }  # fmt: skip
 
 
 def main() -> None:
-    """Draw all of them anew; a notebook that has its picture gets the new one."""
+    """Draw all of them anew; a notebook that has its image gets the new one."""
     for name, (draw, alt) in DRAWINGS.items():
         file = NOTEBOOKS / f"{name}.ipynb"
         notebook = json.loads(file.read_text(encoding="utf-8"))

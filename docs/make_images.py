@@ -1,7 +1,7 @@
-"""Make README's two pictures anew from a finished report: python docs/make_images.py
+"""Make README's two images anew from a finished report: python docs/make_images.py
 
 Needs Chromium, chromedriver and the test extra. `--report FILE` takes another report than
-reports/pocket/index.html; the pictures go to docs/images/.
+reports/pocket/index.html; the images go to docs/images/.
 """
 
 import argparse
@@ -20,7 +20,7 @@ EXPLORER = "[id^=seednb-explorer]"
 
 
 def main() -> None:
-    """Open the report and take both pictures."""
+    """Open the report and take both images."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -55,7 +55,7 @@ def open_browser() -> Any:
 
 
 def save(png: bytes, file: Path) -> None:
-    """Write a picture with a palette."""
+    """Write an image with a palette."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS).save(file, optimize=True)
     print(file)

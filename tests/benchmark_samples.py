@@ -1,4 +1,4 @@
-"""Seven benchmarks in their published layouts, in miniature, on pictures of the generated world."""
+"""Seven benchmarks in their published layouts, in miniature, on images of the generated world."""
 
 import json
 import shutil
@@ -7,11 +7,11 @@ from pathlib import Path
 from seednb.data.pocket.files import write_world
 from seednb.data.probes import SPLITS, build_probes
 
-N = 4  # pictures
+N = 4  # images
 
 
 def write_benchmarks(folder: Path, world: Path) -> list[Path]:
-    """Lay all seven out below `folder`; returns the pictures, which lie in val2014 under COCO's names."""
+    """Lay all seven out below `folder`; returns the images, which lie in val2014 under COCO's names."""
     write_world(world, seed=3, n_train=1, n_val=N)
     documents = {
         kind: json.loads((world / f"annotations/{kind}_val.json").read_text())
@@ -27,15 +27,15 @@ def write_benchmarks(folder: Path, world: Path) -> list[Path]:
         for image in document["images"]:
             image["file_name"] = file_of[image["id"]]
         _write(folder / f"annotations/{kind}_val2014.json", document)
-    pictures = sorted((folder / "val2014").iterdir())
+    images = sorted((folder / "val2014").iterdir())
     objects = _objects(documents["instances"], file_of)
     _pope(folder, objects)
     _vqav2(folder, list(file_of))
-    _mme(folder, pictures)
-    _seedbench(folder, pictures)
-    _amber(folder, pictures)
-    _hallusionbench(folder, pictures)
-    return pictures
+    _mme(folder, images)
+    _seedbench(folder, images)
+    _amber(folder, images)
+    _hallusionbench(folder, images)
+    return images
 
 
 def _objects(instances, file_of):
@@ -77,25 +77,25 @@ def _vqav2(folder, image_ids):
     _write(folder / "VQAv2/v2_mscoco_val2014_annotations.json", document | {"annotations": truth})
 
 
-def _mme(folder, pictures):
+def _mme(folder, images):
     for task in ("existence", "count"):
         place = folder / "MME_Benchmark_release_version/MME_Benchmark" / task
         place.mkdir(parents=True)
-        for number, picture in enumerate(pictures):
-            shutil.copy(picture, place / f"{number:04d}.jpg")
+        for number, image in enumerate(images):
+            shutil.copy(image, place / f"{number:04d}.jpg")
             (place / f"{number:04d}.txt").write_text(
                 "Is there a cup in the image? Please answer yes or no.\tYes\n"
                 "Is there a bus in the image? Please answer yes or no.\tNo\n"
             )
 
 
-def _seedbench(folder, pictures):
-    images = folder / "SEED-Bench/SEED-Bench-image"
-    images.mkdir(parents=True)
+def _seedbench(folder, images):
+    place = folder / "SEED-Bench/SEED-Bench-image"
+    place.mkdir(parents=True)
     questions = []
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         name = f"{number}_2591111986"  # as published: without a suffix
-        shutil.copy(picture, images / name)
+        shutil.copy(image, place / name)
         choices = zip("abcd", ("Yes", "No", "One", "Two"), strict=True)
         questions += [
             {"answer": "ABCD"[(number + n) % 4], "data_id": name, "data_type": "image",
@@ -110,7 +110,7 @@ def _seedbench(folder, pictures):
     _write(folder / "SEED-Bench/SEED-Bench.json", {"questions": questions, "question_type": types})
 
 
-def _amber(folder, pictures):
+def _amber(folder, images):
     queries, truth = [], []
     kinds = (
         "generative",
@@ -120,12 +120,12 @@ def _amber(folder, pictures):
     )
     (folder / "AMBER/image").mkdir(parents=True)
     for kind in kinds:
-        for number, picture in enumerate(pictures, start=1):
-            image, key = f"AMBER_{number}.jpg", len(queries) + 1
-            shutil.copy(picture, folder / "AMBER/image" / image)
+        for number, image in enumerate(images, start=1):
+            name, key = f"AMBER_{number}.jpg", len(queries) + 1
+            shutil.copy(image, folder / "AMBER/image" / name)
             text = "Is there a cup in this image?"
             query = "Describe this image." if kind == "generative" else text
-            queries.append({"id": key, "image": image, "query": query})
+            queries.append({"id": key, "image": name, "query": query})
             answer = (
                 {"truth": ["cup"], "hallu": ["bus"]} if kind == "generative" else {"truth": "no"}
             )
@@ -133,17 +133,17 @@ def _amber(folder, pictures):
     _write(folder / "AMBER/data/query/query_all.json", queries)
     _write(folder / "AMBER/data/annotations.json", truth)
     _write(folder / "AMBER/data/relation.json", {"cup": ["mug"], "bus": [], "dog": []})
-    (folder / "AMBER/data/safe_words.txt").write_text("image\npicture\n")
+    (folder / "AMBER/data/safe_words.txt").write_text("image\nimage\n")
 
 
-def _hallusionbench(folder, pictures):
+def _hallusionbench(folder, images):
     entries = []
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         set_id, figure = str(number // 2), str(number % 2)
         name = f"./VD/illusion/{set_id}_{figure}.png"
         target = folder / "HallusionBench/hallusion_bench" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(picture, target)
+        shutil.copy(image, target)
         entries += [
             {"category": "VD", "subcategory": "illusion", "visual_input": "1", "set_id": set_id,
              "figure_id": figure, "sample_note": "", "question_id": str(n), "question": text,

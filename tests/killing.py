@@ -160,8 +160,8 @@ def answers(folder: Path, world: Path) -> dict[str, object]:
     def answer(output: Path) -> Work:
         def work() -> None:
             bundle = load_bundle(str(ROOT / params.model.model), params.model)
-            pictures = bundle.pictures(world, "pad")
-            answer_files.answer_file(bundle, rows, pictures, output, settings)
+            reader = bundle.image_reader(world, "pad")
+            answer_files.answer_file(bundle, rows, reader, output, settings)
 
         return work
 

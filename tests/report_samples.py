@@ -126,6 +126,6 @@ FACTS = {
     "durations_s": {"01_data": 24.2, "03_purification": 95},
     "artifacts": {"01_data": "6f1c2a9b0d3e"},
     "commit": "no git",
-    "skipped": [{"item": "images/1.jpg", "reason": "picture is damaged"}],
+    "skipped": [{"item": "images/1.jpg", "reason": "image is damaged"}],
     "claims": [{"kind": "arithmetic", "verdict": "inconsistent", "claims": 23}],
 }

@@ -59,7 +59,7 @@ def build_parser() -> Parser:
 
     verb = add_verb(verbs, "prepare-data", prepare_data, "LLaVA-Instruct JSON -> instruction pairs", "seednb prepare-data --input llava_instruct_150k.json --image-dir train2014 --output seed_50k.json --max-samples 50000")  # fmt: skip
     verb.add_argument("--input", required=True, type=Path, help="LLaVA-Instruct JSON")
-    verb.add_argument("--image-dir", required=True, type=Path, help="folder of the pictures")
+    verb.add_argument("--image-dir", required=True, type=Path, help="folder of the images")
     verb.add_argument("--output", required=True, type=Path, help="JSON to write")
     verb.add_argument("--max-samples", type=int, help="stop after this many pairs")
     verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="what to leave out: max_answer_overlap, drop_trivial_answers, …; see seednb params")  # fmt: skip
@@ -79,7 +79,7 @@ def build_parser() -> Parser:
     verb = add_verb(verbs, "answer", answer, "a benchmark's questions, answered; then: seednb score", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --questions coco_pope_random.json --images val2014 --output answers.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark mme --questions MME_Benchmark --images MME_Benchmark --output mme.jsonl --model runs/…/adapter", "seednb answer --params params/llava-1.5-7b.yaml --benchmark pope --language zh --questions coco_pope_random.json --images val2014 --output zh.jsonl", "seednb answer --params params/llava-1.5-7b.yaml --benchmark seedbench --by likelihood --questions SEED-Bench.json --images SEED-Bench-image --output likelihoods.jsonl")  # fmt: skip
     verb.later = _answer_options
 
-    verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo", "seednb demo --image photo.jpg --model runs/pocket/train-v7-replay-…/adapter", "seednb demo --serve      (a local page for your own pictures)")  # fmt: skip
+    verb = add_verb(verbs, "demo", demo, "base and SEED side by side", "seednb demo", "seednb demo --image photo.jpg --model runs/pocket/train-v7-replay-…/adapter", "seednb demo --serve      (a local page for your own images)")  # fmt: skip
     _params_options(verb)
     add_demo_options(verb)
 
@@ -118,8 +118,8 @@ def _evaluate_options(verb: Parser) -> None:
     add_benchmark_options(verb)
     verb.add_argument("--compare", action="store_true", help="also the base model, and the difference")  # fmt: skip
     verb.add_argument("--contrast", action="store_true", help="decode from purified logits, too: -p contrast_beta=…, caption_beams=…")  # fmt: skip
-    verb.add_argument("--pope-n", type=int, metavar="N", help="pictures to probe")
-    verb.add_argument("--chair-n", type=int, metavar="N", help="pictures to caption")
+    verb.add_argument("--pope-n", type=int, metavar="N", help="images to probe")
+    verb.add_argument("--chair-n", type=int, metavar="N", help="images to caption")
     _dry_run_option(verb)
 
 
@@ -130,7 +130,7 @@ def _answer_options(verb: Parser) -> None:
     _params_options(verb)
     verb.add_argument("--benchmark", default="lines", help=f"{LINES} (question_id, image, text), {', '.join(names)} or {last}")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
-    verb.add_argument("--images", required=True, type=Path, help="folder of the pictures")
+    verb.add_argument("--images", required=True, type=Path, help="folder of the images")
     verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
     verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
     verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
@@ -263,14 +263,14 @@ def answer(options: argparse.Namespace) -> None:
     )
     lab = _experiment(options)
     bundle = lab.adapted(options.model) if options.model else lab.bundle()
-    pictures = bundle.pictures(options.images, lab.params.data.image_fit)
+    reader = bundle.image_reader(options.images, lab.params.data.image_fit)
     write = rank_file if options.by == "likelihood" else answer_file
-    n = write(bundle, questions, pictures, options.output, lab.params.evaluation)
+    n = write(bundle, questions, reader, options.output, lab.params.evaluation)
     print(f"answers: {options.output} ({n} new, {len(questions)} in all)")
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Base and SEED captions of pictures: in the terminal, as page and picture, or served."""
+    """Base and SEED captions of images: in the terminal, as page and image, or served."""
     run_demo(options, _experiment(options))
 
 

@@ -14,7 +14,7 @@ def add_benchmark_options(verb: Parser) -> None:
     from seednb.evaluation.benchmarks.registry import BENCHMARKS
 
     verb.add_argument("--benchmarks", default="", metavar="NAME,NAME", help=f"published benchmarks below benchmarks_dir: {', '.join(BENCHMARKS)}, or all; the base model and, with --model, the adapter")  # fmt: skip
-    verb.add_argument("--trained-on", metavar="PAIRS.json", help="the adapter's training pairs, to refuse benchmarks about the same pictures (default: the profile's); unknown: no such check")  # fmt: skip
+    verb.add_argument("--trained-on", metavar="PAIRS.json", help="the adapter's training pairs, to refuse benchmarks about the same images (default: the profile's); unknown: no such check")  # fmt: skip
     verb.add_argument("--json", action="store_true", help="with --benchmarks: rows as in metrics.json")  # fmt: skip
 
 

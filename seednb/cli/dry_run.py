@@ -68,8 +68,8 @@ def show_evaluate(params: Params, options: Namespace) -> Iterator[str]:
     yield f"{NOTHING}; seednb evaluate would ask {' and '.join(models)}:"
     yield from table(
         [
-            ("POPE", f"three splits on {evaluation.pope_images} pictures"),
-            ("CHAIR", f"captions of {evaluation.caption_images} pictures, at most {evaluation.max_new_tokens} tokens"),
+            ("POPE", f"three splits on {evaluation.pope_images} images"),
+            ("CHAIR", f"captions of {evaluation.caption_images} images, at most {evaluation.max_new_tokens} tokens"),
         ]
     )  # fmt: skip
     check_adapter(options.model)

@@ -106,7 +106,7 @@ def _print_comparison(rows: Sequence[Row]) -> None:
 
     controls = [row["versus"] for row in rows if row["model"] == METHOD]
     versus = dict.fromkeys([BASE, *filter(None, controls)])
-    title = "levels, in percent (mentions: a caption), with 95% intervals over pictures"
+    title = "levels, in percent (mentions: a caption), with 95% intervals over images"
     _print_tables([(f"\n{title}", level_table(rows))])
     _print_tables([(f"\nminus {one}, in points", difference_table(rows, one)) for one in versus])
     if rows[0]["benchmark"] == "pope" and not any(row["metric"] == "auc" for row in rows):

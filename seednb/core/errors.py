@@ -21,7 +21,7 @@ class TrainingFailure(SeedError):
 
 
 class ImageTokensCut(TrainingFailure):
-    """A prompt that holds fewer image tokens than its picture has features."""
+    """A prompt that holds fewer image tokens than its image has features."""
 
     failure = "image tokens truncated"
 

@@ -13,13 +13,13 @@ class CurationParams(Section):
 
     max_question_overlap: float | None = knob(
         None,
-        "leave out a pair whose question shares more of its trigrams with one to the same picture",
+        "leave out a pair whose question shares more of its trigrams with one to the same image",
         low=0,
         high=1,
     )
     max_answer_overlap: float | None = knob(
         None,
-        "leave out a pair whose answer shares more of its trigrams with one about the same picture",
+        "leave out a pair whose answer shares more of its trigrams with one about the same image",
         low=0,
         high=1,
     )
@@ -34,25 +34,25 @@ class CurationParams(Section):
 
 @dataclass(frozen=True)
 class DataParams(CurationParams):
-    """Which pictures, annotations and instruction labels."""
+    """Which images, annotations and instruction labels."""
 
     generator: str = knob("none", "data set to generate first", choices=("none", "pocket"))
     world_seed: int = knob(0, "seed of the generated world", low=0)
-    n_train_images: int = knob(1600, "generated training pictures", unit="images", low=1)
-    n_val_images: int = knob(1000, "generated validation pictures", unit="images", low=1)
+    n_train_images: int = knob(1600, "generated training images", unit="images", low=1)
+    n_val_images: int = knob(1000, "generated validation images", unit="images", low=1)
     data_root: str = knob("data", "folder below which the files lie (unless generated)")
-    train_images: str = knob("train", "folder of training pictures")
+    train_images: str = knob("train", "folder of training images")
     train_instances: str = knob("annotations/instances_train.json", "COCO instances (training)")
     train_captions: str = knob("annotations/captions_train.json", "COCO captions (training)")
     instruct: str = knob("", "LLaVA-Instruct JSON; empty: built from the annotations")
-    val_images: str = knob("", "folder of validation pictures; empty: as training")
+    val_images: str = knob("", "folder of validation images; empty: as training")
     val_instances: str = knob("", "COCO instances (validation); empty: split off by image id")
     val_captions: str = knob("", "COCO captions (validation)")
     train_questions: str = knob("", "yes/no questions by kind, for truthful labels; empty: none")
     val_questions: str = knob("", "yes/no questions by kind (validation), JSON lines; empty: none")
     val_fraction: float = knob(0.5, "share of ids that is split off", low=0.05, high=0.95)
     n_pairs: int = knob(1600, "n, the size of one training run", unit="pairs", low=1)
-    image_fit: str = knob("pad", "how a picture becomes square", choices=("pad", "crop"))
+    image_fit: str = knob("pad", "how an image becomes square", choices=("pad", "crop"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class TrainParams(Section):
     )
     perturbation: str | None = knob(
         None,
-        "what makes the noisy view of a picture; unset: as the version says",
+        "what makes the noisy view of an image; unset: as the version says",
         choices=(
             "gaussian", "ddpm", "mask", "objects", "blur", "downsample", "blank", "fgsm", "none"
         ),
@@ -109,7 +109,7 @@ class TrainParams(Section):
     )
     noise: str = knob(
         "per_epoch",
-        "a picture's noise: new in every epoch, or always the same",
+        "an image's noise: new in every epoch, or always the same",
         choices=("per_epoch", "per_image_seed"),
     )
     confidence: str | None = knob(
@@ -168,7 +168,7 @@ class TrainParams(Section):
         0, "disk for the frozen teacher's hidden states; 0: none", unit="GiB", low=0
     )
     data_workers: int | None = knob(
-        None, "processes that read pictures ahead; unset: 4 a GPU, none on a CPU", low=0
+        None, "processes that read images ahead; unset: 4 a GPU, none on a CPU", low=0
     )
     sample_every: int | None = knob(
         None,
@@ -218,21 +218,19 @@ class MonitorParams(Section):
 class EvaluationParams(Section):
     """What is asked, and how answers are scored."""
 
-    pope_images: int = knob(
-        500, "validation pictures that are probed, at most", unit="images", low=1
-    )
-    pope_min_objects: int = knob(3, "objects a probed picture must hold", unit="objects", low=1)
+    pope_images: int = knob(500, "validation images that are probed, at most", unit="images", low=1)
+    pope_min_objects: int = knob(3, "objects a probed image must hold", unit="objects", low=1)
     question_images: int = knob(
-        400, "validation pictures asked questions by kind, at most", unit="images", low=1
+        400, "validation images asked questions by kind, at most", unit="images", low=1
     )
     probe_suffix: str = knob("", "text after each probe")
     caption_images: int = knob(
-        500, "validation pictures that are captioned, at most", unit="images", low=1
+        500, "validation images that are captioned, at most", unit="images", low=1
     )
     caption_prompt: str = knob("Describe this image.", "question that asks for a caption")
     max_new_tokens: int = knob(512, "longest caption", unit="tokens", low=1)
     eval_batch_size: int = knob(
-        16, "pictures of one forward pass, each with its probes; or questions", unit="images", low=1
+        16, "images of one forward pass, each with its probes; or questions", unit="images", low=1
     )
     compile_probes: bool = knob(
         False, "compile the layers that answer probes (pays on tens of thousands of probes)"
@@ -272,7 +270,7 @@ class AblationParams(Section):
     )
     ablation_seeds: int = knob(3, "trainings of each variant", unit="seeds", low=1)
     ablation_images: int = knob(
-        250, "pictures of the search, and as many fresh ones", unit="images", low=2
+        250, "images of the search, and as many fresh ones", unit="images", low=2
     )
     ablation_jobs: int | None = knob(
         None, "trainings at a time; unset: one a core, or one beside a GPU", low=1

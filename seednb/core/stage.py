@@ -24,7 +24,7 @@ WHOLE_FILE = 64 * 1024 * 1024  # bytes; of a larger file, size and both ends are
 END = 1024 * 1024  # bytes
 # What the results of each kind mean. Raised by hand when the same inputs come to mean another result.
 VERSIONS = {
-    "world": 1,  # the generated pictures and annotations
+    "world": 1,  # the generated images and annotations
     "pairs": 1,  # training pairs from a data set's files
     "questions": 1,  # probes, questions and true objects from a data set's files
     "labels": 1,  # the base model's own answers as labels
@@ -34,7 +34,7 @@ VERSIONS = {
     "metrics": 1,
     "ablation": 1,  # answers of a short training
     "rows": 1,  # metric rows of short trainings
-    "robust": 1,  # answers under other wordings and worse pictures
+    "robust": 1,  # answers under other wordings and worse images
     "benchmark": 1,  # answers to a published benchmark
     "scores": 1,  # metric rows of a published benchmark
     "fault": 1,  # a training with a bug planted

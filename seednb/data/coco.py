@@ -1,4 +1,4 @@
-"""COCO annotation files -> one checked split: pictures, their objects, boxes and captions."""
+"""COCO annotation files -> one checked split: images, their objects, boxes and captions."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ REPAIR = "repair the file or download it again"
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """The pictures of one split with all that annotators said about them."""
+    """The images of one split with all that annotators said about them."""
 
     name: str
     image_dir: Path
@@ -35,11 +35,11 @@ class CocoSplit:
 
 
 def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> CocoSplit:
-    """Read COCO instances and captions of the same pictures.
+    """Read COCO instances and captions of the same images.
 
-    `objects` and `captions` have a key for each picture, also for one without annotations. Raises
+    `objects` and `captions` have a key for each image, also for one without annotations. Raises
     SeedError for malformed JSON (line, column), a missing or mistyped field, ids that occur twice,
-    an annotation of an unlisted picture, an unknown category.
+    an annotation of an unlisted image, an unknown category.
     """
     boxed = _index(instances, ("images", "annotations", "categories"))
     told = _index(captions, ("annotations",))
@@ -63,14 +63,14 @@ def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> C
 
 
 def drop_missing_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
-    """The split without pictures whose file is missing, and which those are.
+    """The split without images whose file is missing, and which those are.
 
-    Raises SeedError for a name that leaves the folder, and if no picture is left.
+    Raises SeedError for a name that leaves the folder, and if no image is left.
     """
     there = [safe_path(split.image_dir, name).is_file() for name in split.images["file_name"]]
     if not any(there):
         raise SeedError(
-            f"none of the {len(there)} pictures of split {split.name} is in {split.image_dir}; "
+            f"none of the {len(there)} images of split {split.name} is in {split.image_dir}; "
             "run: seednb doctor"
         )
     missing = split.images["file_name"][[not found for found in there]]
@@ -79,9 +79,9 @@ def drop_missing_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
 
 
 def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
-    """The split without pictures that cannot be read, and which those are.
+    """The split without images that cannot be read, and which those are.
 
-    Raises SeedError if no picture is left.
+    Raises SeedError if no image is left.
     """
     skipped, whole = [], set()
     rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
@@ -93,14 +93,14 @@ def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
             whole.add(image_id)
     if not whole:
         raise SeedError(
-            f"none of the {len(skipped)} pictures of split {split.name} in {split.image_dir} can be "
+            f"none of the {len(skipped)} images of split {split.name} in {split.image_dir} can be "
             f"used; the first, {Path(skipped[0].item).name}: {skipped[0].reason}; replace them"
         )
     return _subset(split, split.name, whole), skipped
 
 
 def split_by_id(split: CocoSplit, val_fraction: float, seed: int) -> tuple[CocoSplit, CocoSplit]:
-    """Split into (train, val) by a hash of the image id, so that adding pictures moves none.
+    """Split into (train, val) by a hash of the image id, so that adding images moves none.
 
     Raises SeedError if one of the two stays empty.
     """
@@ -110,8 +110,8 @@ def split_by_id(split: CocoSplit, val_fraction: float, seed: int) -> tuple[CocoS
     val = {image_id for image_id in ids if _place(image_id, seed) < val_fraction}
     if not val or val == ids:
         raise SeedError(
-            f"val_fraction={val_fraction} puts {len(val)} of {len(ids)} pictures into validation; "
-            "use another fraction or more pictures"
+            f"val_fraction={val_fraction} puts {len(val)} of {len(ids)} images into validation; "
+            "use another fraction or more images"
         )
     return _subset(split, "train", ids - val), _subset(split, "val", val)
 
@@ -180,7 +180,7 @@ def _category_names(coco: COCO, path: Path) -> dict[int, str]:
 def _boxes(
     coco: COCO, path: Path, names: Mapping[int, str], listed: Mapping[int, None]
 ) -> pd.DataFrame:
-    """One row an annotation, by picture and then in the file's order."""
+    """One row an annotation, by image and then in the file's order."""
     rows = []
     for annotation in coco.dataset["annotations"]:
         _check_annotation(annotation, path, listed)

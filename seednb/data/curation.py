@@ -2,8 +2,8 @@
 
 Likeness of two texts is the Jaccard index of their word trigrams, |A ∩ B| / |A ∪ B|: 1 for the same
 words in the same order, 0 without a run of three words in common. Texts are compared with kept
-ones about the same picture only, since the same question to another picture is another example.
-Records without any picture never become pairs (see `instruct.to_pairs`), so they need no filter.
+ones about the same image only, since the same question to another image is another example.
+Records without any image never become pairs (see `instruct.to_pairs`), so they need no filter.
 """
 
 import re
@@ -115,11 +115,11 @@ def quality_against_quantity(
 ) -> pd.DataFrame:
     """What each named setting keeps, and how good that is; one row a setting, the most pairs first.
 
-    `pairs`: how many are kept; `kept`: their share; `pictures`: those that still have a pair;
+    `pairs`: how many are kept; `kept`: their share; `images`: those that still have a pair;
     `words`: mean length of an answer; `trivial`: share of trivial answers; `distinct`: distinct
     trigrams of the answers / all of them, so 1 means that no run of three words is said twice;
     `like another`: mean over pairs of the largest overlap with an earlier answer about the same
-    picture.
+    image.
     """
     rows = {}
     for name, params in settings.items():
@@ -134,7 +134,7 @@ def overlap(text: str, other: str) -> float:
     return len(a & b) / len(a | b)
 
 
-@lru_cache(maxsize=1 << 14)  # a picture's records stand together
+@lru_cache(maxsize=1 << 14)  # an image's records stand together
 def trigrams(text: str) -> frozenset[tuple[str, ...]]:
     """Runs of three words; of a text with fewer words, all of them."""
     found = words(text)
@@ -171,4 +171,4 @@ def _quality(pairs: Sequence[Pair]) -> dict[str, float]:
     frame = pd.DataFrame(rows, columns=["words", "trivial", "like another"], dtype=float)
     means = {str(name): float(column.mean()) for name, column in frame.items()}
     distinct = len(runs) / runs.total() if runs else float("nan")
-    return {"pictures": len(told), **means, "distinct": distinct}
+    return {"images": len(told), **means, "distinct": distinct}

@@ -1,4 +1,4 @@
-"""Pictures from a folder: safe paths, any colour mode to RGB, and errors that name the file."""
+"""Images from a folder: safe paths, any colour mode to RGB, and errors that name the file."""
 
 import re
 import struct
@@ -16,7 +16,7 @@ CLIP_MEAN = (122, 116, 104)  # CLIP's mean colour on 0..255: what LLaVA pads wit
 COCO_NAMES = ("{:012d}.jpg", "COCO_train2014_{:012d}.jpg", "COCO_val2014_{:012d}.jpg")
 COCO_STEM = re.compile(r"(?:^|_)(\d{12})$")
 
-# Pillow reads more kinds, some through helpers (EPS starts Ghostscript): a picture of training data
+# Pillow reads more kinds, some through helpers (EPS starts Ghostscript): an image of training data
 # has no business to start a program, whatever its name says.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_RATIO = 200  # of the longer side to the shorter: a processor scales the shorter to its own size
@@ -40,11 +40,11 @@ TAIL = 1024  # bytes in which a JPEG's end marker is looked for
 
 
 class TooLarge(SeedError):
-    """A picture that is whole, but has more pixels than can be held."""
+    """An image that is whole, but has more pixels than can be held."""
 
 
 def image_problem(path: Path) -> str:
-    """Why an existing picture cannot be used, in words that many can share; "" if it can be."""
+    """Why an existing image cannot be used, in words that many can share; "" if it can be."""
     try:
         check_image(path)
     except TooLarge:
@@ -59,13 +59,13 @@ def coco_image_id(file_name: str) -> int:
     match = COCO_STEM.search(PurePosixPath(file_name).stem)
     if not match:
         raise SeedError(
-            f"{file_name} is not named as COCO names pictures (12 digits at its end); rename it"
+            f"{file_name} is not named as COCO names images (12 digits at its end); rename it"
         )
     return int(match[1])
 
 
 def safe_path(folder: Path, file_name: str) -> Path:
-    """The path of a picture, existing or not.
+    """The path of an image, existing or not.
 
     Raises SeedError for a name that leaves the folder (absolute, `..`, a link) or that no file can
     have (256 bytes, a zero byte).
@@ -82,7 +82,7 @@ def safe_path(folder: Path, file_name: str) -> Path:
 
 
 def resolve_image(folder: Path, file_name: str) -> Path:
-    """The path of an existing picture. Raises SeedError for a missing one or an unsafe name."""
+    """The path of an existing image. Raises SeedError for a missing one or an unsafe name."""
     path = safe_path(folder, file_name)
     if not path.is_file():
         raise SeedError(f"image {file_name} is missing in {folder}; run: seednb doctor")
@@ -90,9 +90,9 @@ def resolve_image(folder: Path, file_name: str) -> Path:
 
 
 def name_in_folder(folder: Path, file_name: str) -> str:
-    """The name under which a picture lies in the folder; itself if it is not there at all.
+    """The name under which an image lies in the folder; itself if it is not there at all.
 
-    COCO renamed its pictures between years: LLaVA-Instruct says `000000033471.jpg`, the train2014
+    COCO renamed its images between years: LLaVA-Instruct says `000000033471.jpg`, the train2014
     folder `COCO_train2014_000000033471.jpg`. The id is the same.
     """
     if safe_path(folder, file_name).is_file() or not COCO_STEM.search(
@@ -105,10 +105,10 @@ def name_in_folder(folder: Path, file_name: str) -> str:
 
 
 def load_image(path: Path) -> Image.Image:
-    """A picture as RGB, upright by its EXIF tag; transparency is dropped, as LLaVA drops it.
+    """An image as RGB, upright by its EXIF tag; transparency is dropped, as LLaVA drops it.
 
-    Of an animation, the first frame. Raises SeedError for a file that is empty, truncated, not a
-    picture, so large that it may be a decompression bomb, or longer than 200 times its width.
+    Of an animation, the first frame. Raises SeedError for a file that is empty, truncated, not an
+    image, so large that it may be a decompression bomb, or longer than 200 times its width.
     """
     with _naming(path), Image.open(path, formats=FORMATS) as image:
         _check_shape(image)
@@ -132,9 +132,9 @@ def check_image(path: Path) -> None:
 def fit_image(
     image: Image.Image, mode: str, background: tuple[int, int, int] = CLIP_MEAN
 ) -> Image.Image:
-    """Make a picture ready for the processor, which resizes and then crops the centre.
+    """Make an image ready for the processor, which resizes and then crops the centre.
 
-    "pad" centres it on a square of the mean colour, so that nothing is cropped (a picture of more
+    "pad" centres it on a square of the mean colour, so that nothing is cropped (an image of more
     than 8192 pixels is made smaller first); "crop" returns it unchanged.
     """
     if mode == "crop":

@@ -27,9 +27,9 @@ MAKE_PAIRS = "make pairs with: seednb prepare-data"
 
 @dataclass(frozen=True)
 class Pair:
-    """One training example: a question about a picture and the answer to learn."""
+    """One training example: a question about an image and the answer to learn."""
 
-    image: str  # file name in the folder of pictures
+    image: str  # file name in the folder of images
     question: str
     answer: str
 
@@ -46,8 +46,8 @@ def to_pairs(
     """Each human turn with the gpt turn right after it is one pair; the order is kept.
 
     Reading stops after `max_samples` pairs. What cannot be used (a text-only record, a missing,
-    unsafe or damaged picture, an empty or unpaired turn) is returned with its reason, and so is a
-    pair that `refuse` has a reason against ("" for none; see `seednb.data.curation`). A picture may lie under another of COCO's names; the pair then has that name.
+    unsafe or damaged image, an empty or unpaired turn) is returned with its reason, and so is a
+    pair that `refuse` has a reason against ("" for none; see `seednb.data.curation`). An image may lie under another of COCO's names; the pair then has that name.
     """
     if not isinstance(conversations, list):
         kind = type(conversations).__name__
@@ -73,12 +73,12 @@ def build_conversations(
 ) -> list[Conversation]:
     """LLaVA-Instruct records made from annotations, so that their labels are truthful.
 
-    A picture's first turn asks for a description and answers with its longest caption. Then up to
+    An image's first turn asks for a description and answers with its longest caption. Then up to
     `k` present and equally many absent categories are asked about, in random order. Annotators miss
     objects: a category is not asked about as absent if a caption has one of its words. The
     questions are those of the generated labels, so the two differ in their answers only. `further`
-    holds, by file name, one more question with its answer. A record depends on its own picture and
-    the seed, not on the other pictures.
+    holds, by file name, one more question with its answer. A record depends on its own image and
+    the seed, not on the other images.
     """
 
     def talk(image_id: int, file_name: str) -> list[tuple[str, str]]:
@@ -139,7 +139,7 @@ def prepare_data(
     Raises SeedError, and writes nothing, if no pair is left.
     """
     if not Path(image_dir).is_dir():
-        raise SeedError(f"there is no folder of pictures {image_dir}; run: seednb doctor")
+        raise SeedError(f"there is no folder of images {image_dir}; run: seednb doctor")
     conversations = read_json(input)
     try:
         pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
@@ -148,7 +148,7 @@ def prepare_data(
     counts = dict(summarise(skipped).itertuples(index=False, name=None))
     if not pairs:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items()) or "it is empty"
-        raise SeedError(f"{input} has no usable pair ({reasons}); put its pictures in {image_dir}")
+        raise SeedError(f"{input} has no usable pair ({reasons}); put its images in {image_dir}")
     write_pairs(output, pairs)
     return {
         "records": len(conversations),
@@ -217,12 +217,12 @@ def _said(message: Any) -> tuple[str, str]:
 
 
 def untagged(text: str) -> str:
-    """A text without image tags: the prompt's template has the picture's place."""
+    """A text without image tags: the prompt's template has the image's place."""
     return TAG.sub(" ", text).strip()
 
 
 def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
-    """The picture's name in the folder, and why it cannot be used ("" if it can)."""
+    """The image's name in the folder, and why it cannot be used ("" if it can)."""
     try:
         name = name_in_folder(folder, file_name)
     except SeedError:
@@ -233,7 +233,7 @@ def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
 
 
 def _talk(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[str, str]]:
-    """Questions and truthful answers about one picture."""
+    """Questions and truthful answers about one image."""
     captions = [text.strip() for text in split.captions[image_id]]
     longest = max(captions, key=len, default="")
     question = rng.choice(CAPTION_QUESTIONS)

@@ -31,7 +31,7 @@ from seednb.evaluation.records import ASKED_AS, list_ids
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import collate, in_chunks
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import Bundle
 
@@ -41,7 +41,7 @@ NEEDED = ("question_id", "image", "text")
 
 
 def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
-    """Raise SeedError for a missing key, an id that is given twice, and pictures that are not there."""
+    """Raise SeedError for a missing key, an id that is given twice, and images that are not there."""
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
     for number, row in enumerate(rows, start=1):
@@ -64,7 +64,7 @@ def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
     absent = [name for name in names if not safe_path(images, name).is_file()]
     if absent:
         raise SeedError(
-            f"{file}: {len(absent)} pictures are not in {images}: {list_ids(absent)}; "
+            f"{file}: {len(absent)} images are not in {images}: {list_ids(absent)}; "
             "give their folder"
         )
 
@@ -72,7 +72,7 @@ def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
 def answer_file(
     bundle: Bundle,
     questions: Sequence[Row],
-    pictures: Pictures,
+    reader: ImageReader,
     output: Path,
     params: EvaluationParams,
 ) -> int:
@@ -92,7 +92,7 @@ def answer_file(
         decoded = generate(
             bundle,
             [row["text"] for row in chunk],
-            pictures.batch(names),
+            reader.batch(names),
             params.max_new_tokens,
             processors=[first],
             rows=rows,
@@ -112,7 +112,7 @@ def answer_file(
 def rank_file(
     bundle: Bundle,
     questions: Sequence[Row],
-    pictures: Pictures,
+    reader: ImageReader,
     output: Path,
     params: EvaluationParams,
 ) -> int:
@@ -120,7 +120,7 @@ def rank_file(
 
     Each line has `likelihoods`: of every choice the log-probability, in nats, that the model answers
     the bare question with its text and then ends, as SEED-Bench ranks choices. The choices of all
-    questions about a picture share its row of the batch. Raises SeedError for a question without
+    questions about an image share its row of the batch. Raises SeedError for a question without
     choices.
     """
     for row in questions:
@@ -128,7 +128,7 @@ def rank_file(
             raise SeedError(f"question {row['question_id']} has no list of choices; add it")
 
     def reply(chunk: Sequence[Row]) -> list[Row]:
-        likelihoods = choice_likelihoods(bundle, chunk, pictures)
+        likelihoods = choice_likelihoods(bundle, chunk, reader)
         return [
             {"prompt": row.get("question", row["text"]), "likelihoods": values}
             for row, values in zip(chunk, likelihoods, strict=True)
@@ -139,19 +139,19 @@ def rank_file(
 
 @torch.inference_mode()
 def choice_likelihoods(
-    bundle: Bundle, questions: Sequence[Row], pictures: Pictures
+    bundle: Bundle, questions: Sequence[Row], reader: ImageReader
 ) -> list[list[float]]:
     """The log-probability (nats) of each choice of each question, end of text included."""
     texts, images = [], []
     for row in questions:
-        tokens = pictures.tokens(row["image"]) or bundle.picture_tokens
+        tokens = reader.tokens(row["image"]) or bundle.image_tokens
         asked = str(row.get("question", row["text"]))
         texts += [
             encode(asked, c, bundle.tokenizer, tokens, bundle.template) for c in row["choices"]
         ]
         images += [row["image"]] * len(row["choices"])
     names, rows = bundle.layout.rows(images)
-    pixels, extras = pictures.batch(names), pictures.extras(names)
+    pixels, extras = reader.batch(names), reader.extras(names)
     batch = collate(texts, rows, pixels, bundle.layout, extras).to(bundle.device)
     logprobs = AnswerLogits(bundle.model)(batch).float().log_softmax(-1)
     token_logprobs = logprobs.gather(-1, batch.answer_ids[:, None]).squeeze(-1)

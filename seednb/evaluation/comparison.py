@@ -1,6 +1,6 @@
 """Records of several models on one benchmark -> rows with intervals, and the controls beside them.
 
-Every difference is paired: whole pictures are resampled, and both models answered about each. A row
+Every difference is paired: whole images are resampled, and both models answered about each. A row
 is one of `metrics.json`: model, versus, benchmark, split, variant, metric, value, low, high, n,
 records. All rows of reports, ablations, sweeps and published benchmarks are made by `figure_rows`.
 """
@@ -65,7 +65,7 @@ def method_and_base(benchmark: str, variant: str, method: str, base: str, seed: 
 
 
 def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
-    """Raise SeedError unless two models answered the same questions, or captioned the same pictures."""
+    """Raise SeedError unless two models answered the same questions, or captioned the same images."""
     if key not in base:
         raise SeedError(f"the baseline has no {key}; give a file as the method's")
     ids = [set(frame[key].map(str)) for frame in (method, base)]
@@ -103,7 +103,7 @@ def compare_sums(
     label: Label,
     pairs: Iterable[Pair] | None = None,
 ) -> Iterator[Row]:
-    """Levels and differences, from counts by picture. `pairs`: all others with the base, if not given."""
+    """Levels and differences, from counts by image. `pairs`: all others with the base, if not given."""
     for metric, statistic in statistics.items():
         measured = {
             model: {None: resample(counts, statistic, label.resamples, label.seed)}

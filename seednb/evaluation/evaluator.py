@@ -32,7 +32,7 @@ from seednb.model.generation import (
 )
 from seednb.model.inputs.collate import Batch, Layout, in_chunks
 from seednb.model.inputs.packing import lay_in
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, encode_prompt
 from seednb.model.loading import Bundle
 
@@ -64,17 +64,17 @@ class Contrast:
         """What it does to scores."""
         return generation.Contrast(self.beta, self.plausibility)
 
-    def noisy(self, pictures: Pictures, names: Sequence[str]) -> Float[Tensor, "R ..."]:
-        """The noisy view of each picture; it depends on the picture's name only."""
+    def noisy(self, reader: ImageReader, names: Sequence[str]) -> Float[Tensor, "R ..."]:
+        """The noisy view of each image; it depends on the image's name only."""
         view = View(self.perturbation, self.alpha)
-        return pictures.noisy([f"contrast-{name}" for name in names], names, view)
+        return reader.noisy([f"contrast-{name}" for name in names], names, view)
 
 
 @torch.inference_mode()
 def answer_probes(
     bundle: Bundle,
     probes: Sequence[Record],
-    pictures: Pictures,
+    reader: ImageReader,
     params: EvaluationParams,
     contrast: Contrast | None = None,
     draw: str | None = None,
@@ -83,8 +83,8 @@ def answer_probes(
     """The first word of each answer and its margin, logit("Yes") - logit("No").
 
     The word is the likeliest one; with `draw`, a name for this set of draws, it is sampled.
-    Probes that repeat a picture and a question (POPE's positives stand in three splits) are asked
-    once, and the probes of a picture share one row; no text is generated. With `compile_probes` the
+    Probes that repeat an image and a question (POPE's positives stand in three splits) are asked
+    once, and the probes of an image share one row; no text is generated. With `compile_probes` the
     rows of a batch are a packed sequence on a GPU, and layers are compiled. Several processes share the
     work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
     journal of that name: a killed run goes on after them.
@@ -99,14 +99,14 @@ def answer_probes(
         names, rows = layout.rows([image for image, _ in chunk])
         prompts = []
         for image, text in chunk:
-            tokens = pictures.tokens(image) or bundle.picture_tokens
+            tokens = reader.tokens(image) or bundle.image_tokens
             ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, bundle.template)
             prompts.append(Encoded(tuple(ids), len(ids)))
-        pixels = pictures.batch(names)
-        batch = lay_in(packed, prompts, rows, pixels, layout, pictures.extras(names))
+        pixels = reader.batch(names)
+        batch = lay_in(packed, prompts, rows, pixels, layout, reader.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
-            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(pictures, names)]))
+            noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(reader, names)]))
             scores = contrast.rule.purified(logits, noisy_logits)
             logits = purify_logits(logits, noisy_logits, contrast.beta)  # a margin stays finite
         if draw:
@@ -127,17 +127,17 @@ def answer_probes(
     return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
 
 
-def caption_pictures(
+def write_captions(
     bundle: Bundle,
     images: Sequence[Record],
-    pictures: Pictures,
+    reader: ImageReader,
     params: EvaluationParams,
     contrast: Contrast | None = None,
     penalty: MentionPenalty | None = None,
     draw: str | None = None,
     kept: Path | None = None,
 ) -> list[Record]:
-    """A caption of each picture; `images` are rows with `image_id` and `file_name`.
+    """A caption of each image; `images` are rows with `image_id` and `file_name`.
 
     Greedy, or by `caption_beams`; with `draw`, a name for this set of draws, sampled at temperature
     1. Each way goes with `contrast` too. `kept`: as in `answer_probes`.
@@ -150,7 +150,7 @@ def caption_pictures(
                 bundle,
                 params.caption_prompt,
                 pixels,
-                contrast.noisy(pictures, names),
+                contrast.noisy(reader, names),
                 params.max_new_tokens,
                 contrast.rule,
                 draws=draws,
@@ -170,7 +170,7 @@ def caption_pictures(
 
     def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
         names = [row["file_name"] for row in chunk]
-        return [asdict(decoded) for decoded in decode(pictures.batch(names), names)]
+        return [asdict(decoded) for decoded in decode(reader.batch(names), names)]
 
     chunks = in_chunks(images, params.eval_batch_size)
     written = answers_to(chunks, write, "write captions", "caption", kept)
@@ -233,7 +233,7 @@ def _first_token(text: str, bundle: Bundle) -> int:
 
 
 def _rows(questions: Sequence[tuple[str, str]], size: int, layout: Layout) -> list[Sequence[Any]]:
-    """(picture, question), some rows at a time: pictures, each with all that is asked about it."""
+    """(image, question), some rows at a time: images, each with all that is asked about it."""
     rows = [list(row) for _, row in groupby(questions, itemgetter(0))]
     if not layout.packs:
         rows = [[question] for question in questions]

@@ -1,6 +1,6 @@
 """What an answer says: yes, no or neither by six evaluators and in five languages; objects named.
 
-A model that knows what a picture shows should know it in any language that it speaks: POPE's
+A model that knows what an image shows should know it in any language that it speaks: POPE's
 question is asked in others, too. The object names are those of COCO's 80 categories, with the
 article that the language wants, from `assets/coco_names.csv` or from a file of the same form.
 """

@@ -174,15 +174,15 @@ def figures_of(statistics: Mapping[str, Statistic], sums: pd.Series) -> dict[str
     return {name: float(statistic(sums.to_numpy(float))) for name, statistic in statistics.items()}
 
 
-def summed(rows: Iterable[Mapping[str, float]], pictures: Iterable[object]) -> pd.DataFrame:
-    """Rows of counts summed over each picture; index `picture`, sorted as text."""
+def summed(rows: Iterable[Mapping[str, float]], images: Iterable[object]) -> pd.DataFrame:
+    """Rows of counts summed over each image; index `image`, sorted as text."""
     frame = pd.DataFrame(list(rows)).fillna(0)
-    names = pd.Series([str(name) for name in pictures], name="picture")
+    names = pd.Series([str(name) for name in images], name="image")
     return frame.groupby(names).sum()
 
 
-def picture_of(row: Row) -> str:
-    """What a question is about: its picture's name, or the id that stands for it."""
+def image_of(row: Row) -> str:
+    """What a question is about: its image's name, or the id that stands for it."""
     for key in ("image", "data_id", "image_id", "question_id"):
         if key in row:
             return str(row[key])

@@ -19,8 +19,8 @@ def mcnemar_table(
 ) -> pd.DataFrame:
     """Exact McNemar tests of POPE accuracy, every model and split, Holm-corrected over the table.
 
-    Probes of one picture are not independent, so these p-values are a little too small; the
-    intervals resample pictures and are not. Columns: model, split, the probes that only one of both
+    Probes of one image are not independent, so these p-values are a little too small; the
+    intervals resample images and are not. Columns: model, split, the probes that only one of both
     has right, p, p (Holm), and stars for .05, .01 and .001 after correction.
     """
     records = {name: answers[name].probes for name in (versus, *models)}
@@ -30,7 +30,7 @@ def mcnemar_table(
 def kinds_table(
     answers: Mapping[str, Answers], models: Sequence[str], versus: str, parser: str
 ) -> pd.DataFrame:
-    """The same of the questions by kind: one picture has at most one of each kind."""
+    """The same of the questions by kind: one image has at most one of each kind."""
     records = {name: answers[name].questions for name in (versus, *models)}
     return _tests(records, "kind", kinds_asked(answers.values()), models, versus, parser)
 

@@ -14,7 +14,7 @@ from seednb.method.confidence import CONFIDENCES, POOLINGS
 from seednb.method.perturbation import View
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import Batch, collate
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import Bundle
 
@@ -23,17 +23,17 @@ N_BINS = 8
 
 @torch.inference_mode()
 def mention_confidences(lab: Experiment, n: int) -> pd.DataFrame:
-    """One row an object mention in the base model's captions of n pictures.
+    """One row an object mention in the base model's captions of n images.
 
     `hallucinated` says whether the object is absent; each measure of `CONFIDENCES` has a column with
     its value at the mention's first token, and `caption <pooling>` the caption's default confidence
     by each pooling.
     """
     bundle, data = lab.bundle(), lab.data
-    pictures, model = lab.pictures("val", bundle), AnswerLogits(bundle.model)
+    reader, model = lab.image_reader("val", bundle), AnswerLogits(bundle.model)
     rows = []
     for record in lab.answers("base").captions[:n]:
-        batch = _batch(lab, bundle, pictures, record)
+        batch = _batch(lab, bundle, reader, record)
         hidden = model.hidden(batch.to(bundle.device))
         tokens = {name: measure(model.head, hidden).cpu() for name, measure in CONFIDENCES.items()}
         default = next(iter(tokens.values()))
@@ -94,12 +94,12 @@ def view_overlap(lab: Experiment, n: int) -> float:
     agree and a contrast only repeats; 0: the noisy view says nothing.
     """
     bundle = lab.bundle()
-    model, pictures = AnswerLogits(bundle.model), lab.pictures("val", bundle)
+    model, reader = AnswerLogits(bundle.model), lab.image_reader("val", bundle)
     view = View(noise_alpha=lab.params.train.noise_alpha)
     products = np.zeros(2)
     for record in lab.answers("base").captions[:n]:
-        batch = _batch(lab, bundle, pictures, record)
-        noisy = pictures.noisy([f"overlap-{record['image']}"], [record["image"]], view)
+        batch = _batch(lab, bundle, reader, record)
+        noisy = reader.noisy([f"overlap-{record['image']}"], [record["image"]], view)
         both = model(batch.seen_as([batch.pixel_values, noisy]).to(bundle.device)).double()
         clean_logits, noisy_logits = both.chunk(2)
         weight = clean_logits.softmax(-1)
@@ -108,13 +108,13 @@ def view_overlap(lab: Experiment, n: int) -> float:
     return float(products[0] / products[1])
 
 
-def _batch(lab: Experiment, bundle: Bundle, pictures: Pictures, record: dict[str, str]) -> Batch:
+def _batch(lab: Experiment, bundle: Bundle, reader: ImageReader, record: dict[str, str]) -> Batch:
     """A caption as if it were a label."""
     question = lab.params.evaluation.caption_prompt
     text = encode(
-        question, record["caption"], bundle.tokenizer, bundle.picture_tokens, bundle.template
+        question, record["caption"], bundle.tokenizer, bundle.image_tokens, bundle.template
     )
-    return collate([text], [0], pictures.batch([record["image"]]), bundle.layout)
+    return collate([text], [0], reader.batch([record["image"]]), bundle.layout)
 
 
 def _centred(logits: Tensor, weight: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.experiments.stages import Stages
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import in_chunks
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
 
 LABELS = ("replay", "truthful")
@@ -55,8 +55,8 @@ class Prepared:
 def prepare(params: Params, runs: Path) -> Prepared:
     """Load (and, for a generated world, first write) the data; nothing is dropped silently.
 
-    Raises SeedError for missing or malformed files, and if a validation picture is also a training
-    picture.
+    Raises SeedError for missing or malformed files, and if a validation image is also a training
+    image.
     """
     data, evaluation = params.data, params.evaluation
     root = world_folder(params, runs) if data.generator == "pocket" else params.path(data.data_root)
@@ -69,7 +69,7 @@ def prepare(params: Params, runs: Path) -> Prepared:
     leaked = leaked_ids(train, val)
     if leaked:
         raise SeedError(
-            f"{len(leaked)} pictures are in training and validation: {sorted(leaked)[:5]}"
+            f"{len(leaked)} images are in training and validation: {sorted(leaked)[:5]}"
         )
     pairs, skipped_pairs = _pairs(root, train, params)
     vocabulary = Vocabulary.read(params.path(evaluation.vocabulary))
@@ -137,7 +137,7 @@ def _pairs(
         )
     except SeedError as problem:
         raise SeedError(f"{file}: {problem}") from None
-    # a picture that is damaged in both regimes is one input; a curated pair is one of its regime
+    # an image that is damaged in both regimes is one input; a curated pair is one of its regime
     also = [
         Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
         for item in skipped
@@ -161,7 +161,7 @@ def _some(
 def _probes(
     val: CocoSplit, present: dict[int, set[str]], names: dict[int, str], params: Params
 ) -> list[dict[str, Any]]:
-    """POPE's probes on validation pictures: annotated objects first, caption objects after them."""
+    """POPE's probes on validation images: annotated objects first, caption objects after them."""
     listed = {
         image_id: [*val.objects[image_id], *sorted(objects - set(val.objects[image_id]))]
         for image_id, objects in present.items()
@@ -183,9 +183,9 @@ def _probes(
 
 
 def _questions(root: Path, params: Params, names: set[str]) -> list[dict[str, Any]]:
-    """The validation questions of the first pictures that have any; none without a file of them.
+    """The validation questions of the first images that have any; none without a file of them.
 
-    Raises SeedError for a row without a picture, a text, a kind, or a yes or no as its label.
+    Raises SeedError for a row without an image, a text, a kind, or a yes or no as its label.
     """
     if not params.data.val_questions:
         return []
@@ -196,7 +196,7 @@ def _questions(root: Path, params: Params, names: set[str]) -> list[dict[str, An
 
 
 def _further(root: Path, params: Params) -> dict[str, tuple[str, str]]:
-    """By picture, one more question with its true answer: not about existence, which is asked anyway."""
+    """By image, one more question with its true answer: not about existence, which is asked anyway."""
     if not params.data.train_questions:
         return {}
     rows = read_questions(find_one(root, params.data.train_questions))
@@ -230,7 +230,7 @@ def read_questions(file: Path) -> list[dict[str, Any]]:
 def self_labelled(
     bundle: Bundle,
     pairs: Sequence[Pair],
-    pictures: Pictures,
+    reader: ImageReader,
     params: EvaluationParams,
     kept: Path | None = None,
 ) -> list[Pair]:
@@ -242,7 +242,7 @@ def self_labelled(
 
     def answer(chunk: Sequence[Pair]) -> list[dict[str, Any]]:
         names, rows = bundle.layout.rows([pair.image for pair in chunk])
-        questions, pixels = [pair.question for pair in chunk], pictures.batch(names)
+        questions, pixels = [pair.question for pair in chunk], reader.batch(names)
         decoded = generate(bundle, questions, pixels, params.max_new_tokens, rows=rows)
         return [asdict(one) for one in decoded]
 

@@ -20,9 +20,9 @@ from seednb.data.vocabulary import find_mentions
 from seednb.evaluation.evaluator import (
     Contrast,
     answer_probes,
-    caption_pictures,
     match_mentions,
     mention_tokens,
+    write_captions,
 )
 from seednb.evaluation.records import Answers
 from seednb.experiments.dataset import Prepared, prepare, self_labelled
@@ -30,7 +30,7 @@ from seednb.experiments.metrics import metric_rows
 from seednb.experiments.stages import ANSWERING, SAMPLING, SELF, Stages, version_and_labels
 from seednb.method.recipes import RECIPES, Recipe
 from seednb.model.generation import MentionPenalty
-from seednb.model.inputs.pixels import Box, Pictures, boxes_by_name
+from seednb.model.inputs.pixels import Box, ImageReader, boxes_by_name
 from seednb.model.loading import Bundle, load_bundle
 from seednb.model.lora import add_adapter, check_adapter, load_adapter
 from seednb.training.examples import Examples
@@ -86,12 +86,12 @@ class Experiment:
     def _boxes(self) -> dict[str, dict[str, list[Box]]]:
         return {"train": boxes_by_name(self.data.train), "val": boxes_by_name(self.data.val)}
 
-    def pictures(self, split: str, bundle: Bundle) -> Pictures:
-        """Reader of the pictures of "train" or "val"."""
+    def image_reader(self, split: str, bundle: Bundle) -> ImageReader:
+        """Reader of the images of "train" or "val"."""
         source = self.data.train if split == "train" else self.data.val
-        pictures = bundle.pictures(source.image_dir, self.params.data.image_fit)
-        pictures.boxes = self._boxes[split]
-        return pictures
+        reader = bundle.image_reader(source.image_dir, self.params.data.image_fit)
+        reader.boxes = self._boxes[split]
+        return reader
 
     def train(
         self,
@@ -140,7 +140,7 @@ class Experiment:
                 pairs = self_labelled(
                     bundle,
                     self.data.pairs["replay"][:n],
-                    self.pictures("train", bundle),
+                    self.image_reader("train", bundle),
                     self.params.evaluation,
                     kept=file,
                 )
@@ -226,8 +226,8 @@ class Experiment:
         contrast: Contrast | None = None,
         draw: str | None = None,
     ) -> Records:
-        """What a model answers about the validation pictures; killed, it goes on in `stage`."""
-        settings = (self.pictures("val", bundle), self.params.evaluation)
+        """What a model answers about the validation images; killed, it goes on in `stage`."""
+        settings = (self.image_reader("val", bundle), self.params.evaluation)
         how: dict[str, Any] = {"contrast": contrast, "draw": draw}
         to_caption = self.data.to_caption
         return {
@@ -237,7 +237,7 @@ class Experiment:
             "questions": answer_probes(
                 bundle, self.data.questions, *settings, **how, kept=stage.path("questions")
             ),
-            "captions": caption_pictures(
+            "captions": write_captions(
                 bundle, to_caption, *settings, **how, kept=stage.path("captions")
             ),
         }
@@ -245,7 +245,7 @@ class Experiment:
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
         on_host = self.params.train.shard_layers  # a card need not hold it all
         bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
-        examples = Examples.of(pairs, bundle, self.pictures("train", bundle))
+        examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
         settings = (self.params.train, folder, self._teacher_cache(recipe))
         with watching(self.params.monitor, self.bands, folder, bundle) as watch:
@@ -277,7 +277,7 @@ class Experiment:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
-        settings = (self.pictures("val", bundle), self.params.evaluation)
+        settings = (self.image_reader("val", bundle), self.params.evaluation)
 
         def n_mentions(records: list[dict[str, Any]]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
@@ -285,7 +285,7 @@ class Experiment:
         def write(penalty: float) -> list[dict[str, Any]]:
             processor, kept = MentionPenalty(tokens, penalty), stage.path(f"penalty-{penalty}")
             to_caption = self.data.to_caption
-            return caption_pictures(bundle, to_caption, *settings, penalty=processor, kept=kept)
+            return write_captions(bundle, to_caption, *settings, penalty=processor, kept=kept)
 
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)

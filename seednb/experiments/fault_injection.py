@@ -18,7 +18,7 @@ from seednb.experiments.experiment import Experiment
 from seednb.method.losses import precise
 from seednb.method.recipes import RECIPES, Recipe
 from seednb.model.inputs.collate import Batch
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
 from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples
@@ -93,8 +93,8 @@ def cut_prompts(examples: Examples) -> Examples:
 
 
 def hang(examples: Examples) -> Examples:
-    """Pictures whose reader never returns, after some batches."""
-    return replace(examples, pictures=_Hanging(examples.pictures))
+    """Images whose reader never returns, after some batches."""
+    return replace(examples, reader=_Hanging(examples.reader))
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class _Shifted(Examples):
         return replace(batch, answer_ids=batch.answer_ids.roll(-1))
 
 
-class _Hanging(Pictures):
+class _Hanging(ImageReader):
     """Another reader, until it waits for a lock that nobody will release."""
 
-    def __init__(self, reader: Pictures) -> None:
+    def __init__(self, reader: ImageReader) -> None:
         self.__dict__ |= vars(reader)
         self._n_read = 0
 
@@ -186,7 +186,7 @@ FAULTS = (
     ),
     Fault(
         "cut image tokens", "v1 to v3; image token mismatch", "ValueError: ids=[507] text=[576]",
-        "prompts are truncated inside the picture",
+        "prompts are truncated inside the image",
         (ImageTokensCut.failure,), of_examples=cut_prompts,
     ),
     Fault(
@@ -235,8 +235,8 @@ def run_fault(lab: Experiment, fault: Fault) -> FaultRun:
             bundle = lab.bundle()
             if fault.of_model:
                 fault.of_model(bundle)
-            pictures = lab.pictures("train", bundle)
-            examples = Examples.of(pairs, bundle, pictures)
+            reader = lab.image_reader("train", bundle)
+            examples = Examples.of(pairs, bundle, reader)
             if fault.of_examples:
                 examples = fault.of_examples(examples)
             model = add_adapter(bundle.model, lab.params.model, params.seed)

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 TRAINING = re.compile(r"^train-(?P<version>\w+)-(?P<labels>replay|truthful)-[0-9a-f]+$")
 SCORES = "scores.json"
 NAMED_BY = ("benchmark", "split", "variant", "metric", "model", "versus")
-UNKNOWN = "unknown"  # as --trained-on: the training pictures of an adapter cannot be told
+UNKNOWN = "unknown"  # as --trained-on: the training images of an adapter cannot be told
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,13 @@ class Benchmarks:
 
         `trained_on` is a file of the adapter's instruction pairs (default: the profile's) or
         "unknown". Raises SeedError for unknown names, and for a benchmark that asks about training
-        pictures, before anything is asked.
+        images, before anything is asked.
         """
         for name in names:
             benchmark_named(name)
         contestants = [Contestant(BASE, None)]
         contestants += [Contestant.of(adapter)] if adapter else []
-        trained = self._trained_pictures(adapter, trained_on)
+        trained = self._trained_images(adapter, trained_on)
         for name in dict.fromkeys(names):
             try:
                 material = self.material(name)
@@ -170,9 +170,9 @@ class Benchmarks:
             for asked in material.asked if is_left else ():
                 write = rank_file if asked.ranked else answer_file
                 bundle = self._bundle(contestant)
-                pictures = bundle.pictures(asked.images, params.data.image_fit)
+                reader = bundle.image_reader(asked.images, params.data.image_fit)
                 output = stage.path(f"{asked.name}.jsonl")
-                write(bundle, asked.questions, pictures, output, params.evaluation)
+                write(bundle, asked.questions, reader, output, params.evaluation)
         return stage
 
     def answers_stage(self, material: Material, contestant: Contestant) -> Stage:
@@ -206,8 +206,8 @@ class Benchmarks:
             self._bundles[contestant.name] = loaded
         return self._bundles[contestant.name]
 
-    def _trained_pictures(self, adapter: Path | None, trained_on: str | None) -> list[str]:
-        """Names of the pictures that an adapter was trained on; the base model was not trained here."""
+    def _trained_images(self, adapter: Path | None, trained_on: str | None) -> list[str]:
+        """Names of the images that an adapter was trained on; the base model was not trained here."""
         if adapter is None or trained_on == UNKNOWN:
             return []
         if trained_on:
@@ -216,7 +216,7 @@ class Benchmarks:
             pairs = self.lab.data.pairs
         except SeedError as problem:
             raise SeedError(
-                f"which pictures the adapter was trained on cannot be told ({problem}); give "
+                f"which images the adapter was trained on cannot be told ({problem}); give "
                 f"--trained-on PAIRS.json, or --trained-on {UNKNOWN} to go without the check"
             ) from None
         return [pair.image for kind in pairs.values() for pair in kind]

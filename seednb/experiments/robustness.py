@@ -1,4 +1,4 @@
-"""Does an answer survive another wording, another language, or a worse picture of the same thing?"""
+"""Does an answer survive another wording, another language, or a worse image of the same thing?"""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from seednb.evaluation.evaluator import answer_probes
 from seednb.evaluation.parsers import language_named, parser_named, translate
 from seednb.evaluation.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
 from seednb.experiments.experiment import Experiment
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
 
 Record = dict[str, Any]
@@ -52,8 +52,8 @@ DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-class DegradedPictures(Pictures):
-    """A folder's pictures, each made worse before the model sees it."""
+class DegradedImageReader(ImageReader):
+    """A folder's images, each made worse before the model sees it."""
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class DegradedPictures(Pictures):
         image_fit: str,
         degrade: Callable[[Image.Image], Image.Image],
     ) -> None:
-        """`degrade` takes and returns an RGB picture."""
+        """`degrade` takes and returns an RGB image."""
         super().__init__(folder, processor, image_fit)
         self.degrade = degrade
 
     def load(self, name: str) -> Image.Image:
-        """The picture, made worse."""
+        """The image, made worse."""
         return self.degrade(super().load(name))
 
 
@@ -92,7 +92,7 @@ def in_language(probes: Sequence[Record], code: str) -> list[Record]:
 
 @dataclass(frozen=True)
 class Robustness:
-    """One variant of the questions or of the pictures against the originals."""
+    """One variant of the questions or of the images against the originals."""
 
     same: Interval  # share of probes with the same verdict
     accuracy: Interval  # change of accuracy
@@ -108,11 +108,11 @@ def compare(
     """Consistency of two answer records to the same probes, in the same order.
 
     Answers in another language are read in that language. Raises ValueError if they are about
-    other pictures.
+    other images.
     """
     before, after = (pd.DataFrame(records) for records in (original, variant))
     if list(before["image"]) != list(after["image"]):
-        raise ValueError("compare: the records are about other pictures, or in another order")
+        raise ValueError("compare: the records are about other images, or in another order")
     parsers = [_parser(before, parser), _parser(after, parser)]
     said, says = (
         frame["answer"].map(parser_named(name))
@@ -171,19 +171,19 @@ def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
     probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
     languages = spoken(lab.params.evaluation.probe_languages)
     params = lab.params.evaluation
-    pictures = lab.pictures("val", bundle)
+    reader = lab.image_reader("val", bundle)
     for name, file in files.items():
         if file.is_file():  # written whole, by a run that was killed later
             continue
         if name in DEGRADATIONS:
-            worse = DegradedPictures(
-                pictures.folder, bundle.processor, pictures.image_fit, DEGRADATIONS[name]
+            worse = DegradedImageReader(
+                reader.folder, bundle.processor, reader.image_fit, DEGRADATIONS[name]
             )
             records = answer_probes(bundle, probes, worse, params, kept=file)
         elif name in languages:
-            records = _written(in_language(probes, languages[name]), bundle, pictures, file, lab)
+            records = _written(in_language(probes, languages[name]), bundle, reader, file, lab)
         else:
-            records = answer_probes(bundle, rephrase(probes, name), pictures, params, kept=file)
+            records = answer_probes(bundle, rephrase(probes, name), reader, params, kept=file)
         write_lines(file, records)
 
 
@@ -201,12 +201,12 @@ def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
 
 
 def _written(
-    probes: Sequence[Record], bundle: Bundle, pictures: Pictures, file: Path, lab: Experiment
+    probes: Sequence[Record], bundle: Bundle, reader: ImageReader, file: Path, lab: Experiment
 ) -> list[Record]:
     """Probes with the answers that a model writes: "Sí" and "Oui" take more than their first token."""
     settings = replace(lab.params.evaluation, max_new_tokens=WRITTEN_TOKENS)
     output = file.with_suffix(".answers.jsonl")
-    answer_file(bundle, probes, pictures, output, settings)
+    answer_file(bundle, probes, reader, output, settings)
     text_of = {line["question_id"]: line["text"] for line in read_json_lines(output)}
     return [probe | {"answer": text_of[probe["question_id"]]} for probe in probes]
 

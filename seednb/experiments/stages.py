@@ -61,7 +61,7 @@ class Stages:
 
     @cached_property
     def training_data(self) -> dict[str, Any]:
-        """What decides the instruction pairs and their pictures."""
+        """What decides the instruction pairs and their images."""
         data = self.params.data
         values = _without(self.params.values("data"), PLACE, OF_VALIDATION, ("val_instances",))
         if data.val_instances:
@@ -76,7 +76,7 @@ class Stages:
 
     @cached_property
     def validation_data(self) -> dict[str, Any]:
-        """What decides the probes, the questions, the pictures to caption, and the truth."""
+        """What decides the probes, the questions, the images to caption, and the truth."""
         data, evaluation = self.params.data, self.params.evaluation
         values = _without(self.params.values("data"), PLACE, OF_TRAINING)
         named = [data.val_instances, data.val_captions, data.val_questions]
@@ -172,7 +172,7 @@ class Stages:
         return self.runs / "teacher" / digest(inputs)
 
     def answers(self, model: str, more: Mapping[str, Any] = NO_MORE) -> Stage:
-        """What a model of `ANSWERING` says about the validation pictures.
+        """What a model of `ANSWERING` says about the validation images.
 
         "adapter" is any other, which `more` tells from others.
         """
@@ -207,7 +207,7 @@ class Stages:
     def _files(self, sizes: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
         """A data set's folder, and fingerprints of some of its files; or how the world is generated.
 
-        A world's pictures depend on its seed and their own number alone, and `sizes` says how many.
+        A world's images depend on its seed and their own number alone, and `sizes` says how many.
         """
         data = self.params.data
         if data.generator == "pocket":

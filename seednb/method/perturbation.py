@@ -1,7 +1,7 @@
-"""Noisy views of a picture: pixels in, perturbed pixels out; pure functions.
+"""Noisy views of an image: pixels in, perturbed pixels out; pure functions.
 
-What is random in a view depends on a key alone (the picture's name, the seed and the epoch), never on
-the batch or the process: texts that share a picture share its noisy view.
+What is random in a view depends on a key alone (the image's name, the seed and the epoch), never on
+the batch or the process: texts that share an image share its noisy view.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class View:
         key: str,
         boxes: Bool[Tensor, "H W"] | None = None,
     ) -> Float[Tensor, "*any"]:
-        """The noisy view of one picture; `boxes` is true where annotated objects are.
+        """The noisy view of one image; `boxes` is true where annotated objects are.
 
-        Raises SeedError where the picture is no grid of pixels and the perturbation needs one.
+        Raises SeedError where the image is no grid of pixels and the perturbation needs one.
         """
         return PERTURBATIONS[self.perturbation](pixels, self, key, boxes)
 
@@ -106,7 +106,7 @@ def _objects(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tens
     """Boxes of annotated objects become the mean colour; the scene around them stays."""
     if boxes is None:
         raise SeedError(
-            "perturbation=objects needs annotated boxes for pictures of one size; choose another"
+            "perturbation=objects needs annotated boxes for images of one size; choose another"
         )
     return pixels.masked_fill(boxes, 0)
 
@@ -116,7 +116,7 @@ def _blur(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
     height, width = _grid(pixels, view)
     planes = pixels.reshape(-1, 1, height, width)
     sigma = max(height, width) / view.view_cells / 2
-    reach = min(round(3 * sigma), height - 1, width - 1)  # a reflection is as wide as the picture
+    reach = min(round(3 * sigma), height - 1, width - 1)  # a reflection is as wide as the image
     x = torch.arange(-reach, reach + 1, dtype=pixels.dtype)
     kernel = torch.exp(-0.5 * (x / sigma) ** 2)
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
@@ -134,28 +134,28 @@ def _downsample(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> T
 
 
 def _blank(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
-    """The mean picture: nothing is seen, only the prior is left."""
+    """The mean image: nothing is seen, only the prior is left."""
     return torch.zeros_like(pixels)
 
 
 def _unchanged(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
-    """The clean picture: `text_corruption` alone makes the view."""
+    """The clean image: `text_corruption` alone makes the view."""
     return pixels
 
 
 def _left_to_the_teacher(pixels: Tensor, view: View, key: str, boxes: Tensor | None) -> Tensor:
     """x + step sign(grad_x of -log p(answer)), step = `fgsm_step` (Goodfellow et al., 2015).
 
-    It takes the model's gradient, so the teacher makes this view; here the picture stays clean.
+    It takes the model's gradient, so the teacher makes this view; here the image stays clean.
     """
     return pixels
 
 
 def _grid(pixels: Tensor, view: View) -> tuple[int, int]:
-    """Height and width. Some models read pictures as a list of patches, where there is neither."""
+    """Height and width. Some models read images as a list of patches, where there is neither."""
     if pixels.dim() < 3 or pixels.shape[-3] != 3:
         raise SeedError(
-            f"perturbation={view.perturbation} needs pictures as a grid of pixels, which this model "
+            f"perturbation={view.perturbation} needs images as a grid of pixels, which this model "
             "does not read; use gaussian, ddpm or blank"
         )
     return pixels.shape[-2], pixels.shape[-1]

@@ -9,9 +9,9 @@ rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sa
          (an optimistic share for the others), and operations grow with the model's parameters
 step     seconds of an optimiser step on N cards that share G examples
          = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
-         where floor is the time of a pass of one picture, not compiled; the second term is a ring
+         where floor is the time of a pass of one image, not compiled; the second term is a ring
          all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading
-         pictures are left out
+         images are left out
 memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
          moments) + the rest of the measured peak, scaled with layers x hidden size
 """
@@ -25,7 +25,7 @@ from seednb.core.errors import SeedError
 
 RESULTS = "benchmarks/results"
 TRAINING, MEMORY = "train_step", "memory"
-ONE_PICTURE = "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing never"
+ONE_PICTURE = "7b, LoRA r 64, 1 image of 4 pairs, checkpointing never"
 FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
 GIB = 2**30
 CARD_STEP = 16  # examples of one optimiser step on each card, unless a plan says otherwise
@@ -82,13 +82,13 @@ SHAPES = {
     )
 }
 SETTINGS = (  # the fastest first
-    Setting("ours, 4 pairs a picture, compiled", "batch_size=16 grad_accum=1 compile_layers=true"),
+    Setting("ours, 4 pairs an image, compiled", "batch_size=16 grad_accum=1 compile_layers=true"),
     Setting(
-        "7b, LoRA r 64, 4 pictures of 4 pairs, checkpointing always",
+        "7b, LoRA r 64, 4 images of 4 pairs, checkpointing always",
         "batch_size=16 grad_accum=1 gradient_checkpointing=always",
     ),
     Setting(
-        "7b, LoRA r 64, 1 picture of 4 pairs, checkpointing always",
+        "7b, LoRA r 64, 1 image of 4 pairs, checkpointing always",
         "batch_size=4 grad_accum=4 gradient_checkpointing=always",
     ),
     Setting(
@@ -145,7 +145,7 @@ class Measured:
         return next(fitting, None)
 
     def floor_s(self, shape: ModelShape) -> float:
-        """Seconds of a pass of one picture with its four pairs: launching takes that long."""
+        """Seconds of a pass of one image with its four pairs: launching takes that long."""
         depth = shape.n_layers / SHAPES["llava-1.5-7b"].n_layers
         return depth * 4 / float(self.rows[ONE_PICTURE]["samples_per_s"])
 

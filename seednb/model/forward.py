@@ -95,13 +95,13 @@ class AnswerLogits(nn.Module):
         return hidden.flatten(0, 1)[batch.answer_positions]
 
     def _named(self, batch: Batch) -> dict[str, Tensor]:
-        """Tokens and pictures as the model's own forward pass takes them."""
+        """Tokens and images as the model's own forward pass takes them."""
         pixels = batch.pixel_values.to(self.whole.dtype)
         ids = batch.input_ids
         return {"input_ids": ids, "pixel_values": pixels, **batch.extras, **self._kinds(batch)}
 
     def _embedded(self, batch: PackedSequence) -> dict[str, Tensor]:
-        """Embeddings of the tokens, those of the pictures in their places.
+        """Embeddings of the tokens, those of the images in their places.
 
         The model's own forward pass counts the image tokens on the device, and its backward pass
         looks for them, and the host waits each time. Here they were counted when the texts were packed.
@@ -110,15 +110,15 @@ class AnswerLogits(nn.Module):
         pixels = batch.pixel_values.to(self.whole.dtype)
         features = model.get_image_features(pixels, return_dict=True).pooler_output
         embeddings = model.get_input_embeddings()(batch.input_ids)
-        pictures = torch.cat(tuple(features)).to(embeddings.dtype)
-        return {"inputs_embeds": embeddings.index_copy(1, batch.picture_positions, pictures[None])}
+        images = torch.cat(tuple(features)).to(embeddings.dtype)
+        return {"inputs_embeds": embeddings.index_copy(1, batch.image_positions, images[None])}
 
     def _kinds(self, batch: Batch) -> dict[str, Tensor]:
-        """Where the picture stands, for models that number positions by it (Qwen2-VL)."""
+        """Where the image stands, for models that number positions by it (Qwen2-VL)."""
         if "image_grid_thw" not in batch.extras:
             return {}
-        is_picture = batch.input_ids == self.whole.config.image_token_id
-        return {"mm_token_type_ids": is_picture.int()}
+        is_image = batch.input_ids == self.whole.config.image_token_id
+        return {"mm_token_type_ids": is_image.int()}
 
     def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
         """Logits that predict the answer tokens; the head runs on these N positions only."""

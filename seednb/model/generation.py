@@ -25,7 +25,7 @@ class Decoded:
 
 
 class Contrast(LogitsProcessor):
-    """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy picture.
+    """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy image.
 
     Both halves receive the purified scores, so that greedy decoding, beams and equal draws keep them
     on the same text, and each keeps its own cache (Leng et al., 2024, Eq. 3). Words less likely on
@@ -56,7 +56,7 @@ class Contrast(LogitsProcessor):
 class MentionPenalty(LogitsProcessor):
     """Subtracts a constant from tokens that name, or announce, one more object.
 
-    A control: it makes any model more cautious without looking at the picture.
+    A control: it makes any model more cautious without looking at the image.
     """
 
     def __init__(self, token_ids: Sequence[int], penalty: float) -> None:
@@ -101,9 +101,9 @@ def generate(
     n_beams: int = 1,
     rows: Sequence[int] | None = None,
 ) -> list[Decoded]:
-    """Answers about pictures to one question, or to several: greedy, or by beams.
+    """Answers about images to one question, or to several: greedy, or by beams.
 
-    `rows[i]` is the picture of question i; without `rows` each question has its own. A picture of
+    `rows[i]` is the image of question i; without `rows` each question has its own. An image of
     several questions is read once, and its keys and values are repeated (beams read it for each).
     Shorter prompts are padded on the left, behind what is shared: an answer continues its prompt's
     last token. Raises SeedError for a prompt that fills the model's context.
@@ -111,19 +111,19 @@ def generate(
     tokenizer, device = bundle.tokenizer, bundle.device
     rows = range(len(pixel_values)) if rows is None else rows
     asked = [questions] * len(rows) if isinstance(questions, str) else questions
-    tokens, template = bundle.picture_tokens, bundle.template
+    tokens, template = bundle.image_tokens, bundle.template
     encoded = {q: encode_prompt(q, tokenizer, tokens, template) for q in set(asked)}
     prompts = [encoded[question] for question in asked]
     longest = max(prompts, key=len)
     check_length(longest, bundle.layout.n_positions)
     pixels = pixel_values.to(device, bundle.model.dtype)
-    start, picture = 0, torch.tensor(rows, device=device)
+    start, image = 0, torch.tensor(rows, device=device)
     if len(rows) > len(pixels) and n_beams == 1:
         start = n_shared(Encoded(tuple(longest), len(longest)), bundle.layout.image_token)
     seen = (
-        {"past_key_values": _read(bundle, longest[:start], pixels, picture)}
+        {"past_key_values": _read(bundle, longest[:start], pixels, image)}
         if start
-        else {"pixel_values": pixels[picture]}
+        else {"pixel_values": pixels[image]}
     )
     n_padding = [len(longest) - len(prompt) for prompt in prompts]
     ids = [
@@ -150,14 +150,14 @@ def _read(
     bundle: Bundle,
     start: Sequence[int],
     pixels: Float[Tensor, "R C H W"],
-    picture: Int[Tensor, "B"],
+    image: Int[Tensor, "B"],
 ) -> DynamicCache:
-    """Keys and values of what all prompts begin with, picture included, once for each question."""
+    """Keys and values of what all prompts begin with, image included, once for each question."""
     ids = torch.tensor([start] * len(pixels), device=bundle.device)
     cache = bundle.model(
         input_ids=ids, pixel_values=pixels, use_cache=True, logits_to_keep=1
     ).past_key_values
-    cache.batch_select_indices(picture)
+    cache.batch_select_indices(image)
     return cache
 
 
@@ -171,7 +171,7 @@ def contrastive_generate(
     draws: Sequence[str] = (),
     n_beams: int = 1,
 ) -> list[Decoded]:
-    """Answers from purified logits at every step; sampled, if there is a key of draws a picture."""
+    """Answers from purified logits at every step; sampled, if there is a key of draws an image."""
     both = torch.cat([clean_pixels, noisy_pixels])
     rules: list[LogitsProcessor] = [contrast]
     if draws:

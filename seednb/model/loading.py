@@ -19,16 +19,16 @@ from seednb.core.errors import SeedError, gist
 from seednb.core.params import ModelParams
 from seednb.data.instruct import IMAGE_TAG
 from seednb.model.inputs.collate import Layout
-from seednb.model.inputs.pixels import Pictures, SizedPictures
-from seednb.model.inputs.prompts import PLAIN, TEMPLATES, PictureTokens
+from seednb.model.inputs.pixels import ImageReader, SizedImageReader
+from seednb.model.inputs.prompts import PLAIN, TEMPLATES, ImageTokens
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-ONE_SIZE = ("llava",)  # model types that see every picture at one size
+ONE_SIZE = ("llava",)  # model types that see every image at one size
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model with what turns pictures and text into its input."""
+    """A model with what turns images and text into its input."""
 
     model: PreTrainedModel
     processor: ProcessorMixin
@@ -42,23 +42,23 @@ class Bundle:
 
     @property
     def is_sized(self) -> bool:
-        """Whether a picture's number of tokens depends on its size."""
+        """Whether an image's number of tokens depends on its size."""
         return self.model.config.model_type not in ONE_SIZE
 
     @property
-    def picture_tokens(self) -> PictureTokens:
-        """The tokens of every picture, for models that see all at one size.
+    def image_tokens(self) -> ImageTokens:
+        """The tokens of every image, for models that see all at one size.
 
         Raises SeedError for other models, whose captions are not written yet.
         """
         if self.is_sized:
             kind = self.model.config.model_type
             raise SeedError(
-                f"{kind} reads pictures at their own size: it trains, but writes no captions"
+                f"{kind} reads images at their own size: it trains, but writes no captions"
             )
         vision = self.model.config.vision_config
         n = (vision.image_size // vision.patch_size) ** 2
-        return PictureTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)
+        return ImageTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)
 
     @property
     def layout(self) -> Layout:
@@ -67,7 +67,7 @@ class Bundle:
         text = self.model.config.get_text_config()
         n_positions = getattr(text, "max_position_embeddings", None)
         if not self.is_sized:
-            tokens = self.picture_tokens.ids
+            tokens = self.image_tokens.ids
             return Layout(pad_id, tokens[0], len(tokens), n_positions)
         rotation = (
             getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
@@ -76,9 +76,9 @@ class Bundle:
         packs = "mrope_section" not in rotation
         return Layout(pad_id, image_token, None, n_positions, packs)
 
-    def pictures(self, folder: Path, image_fit: str) -> Pictures:
-        """Reader of a folder's pictures for this model."""
-        kind = SizedPictures if self.is_sized else Pictures
+    def image_reader(self, folder: Path, image_fit: str) -> ImageReader:
+        """Reader of a folder's images for this model."""
+        kind = SizedImageReader if self.is_sized else ImageReader
         return kind(folder, self.processor, image_fit)
 
 

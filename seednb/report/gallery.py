@@ -1,4 +1,4 @@
-"""Pictures, captions and widgets of an experiment, as the notebooks show them."""
+"""Images, captions and widgets of an experiment, as the notebooks show them."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ from seednb.method.perturbation import example_noise, gaussian_noise
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import collate
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, encode, encode_prompt
 from seednb.model.loading import Bundle
-from seednb.report.plots import pictures as picture_sheet
+from seednb.report import plots
 from seednb.report.summaries import caption_spans
 from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 from seednb.training.examples import Examples
 
-THUMBNAIL = 224  # pixels, longest side of a picture inside a widget
+THUMBNAIL = 224  # pixels, longest side of an image inside a widget
 ALPHAS = (0.1, 0.3, 0.5, 0.7)  # to choose from, beside the alpha of training
 TEMPERATURES = (1.0, 2.0, 4.0)
 N_WORDS = 8  # candidate words of one example
@@ -36,7 +36,7 @@ LIKELY = 0.002  # a word below that in both views would be a row without bars
 
 
 def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
-    """Widget: validation pictures with each model's caption, hallucinated words marked."""
+    """Widget: validation images with each model's caption, hallucinated words marked."""
     data = lab.data
     by_image = {
         model: {record["image_id"]: record for record in answer.captions}
@@ -66,7 +66,7 @@ def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> 
 def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> BetaExplorer:
     """Widget: places in base captions where an absent object is about to be named."""
     bundle = lab.bundle("base")
-    reader = lab.pictures("val", bundle)
+    reader = lab.image_reader("val", bundle)
     data, own_alpha = lab.data, lab.params.train.noise_alpha
     alphas = sorted({*ALPHAS, own_alpha})
     examples: list[ExplorerExample] = []
@@ -84,7 +84,7 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     """Confidence of the frozen model on the first n training pairs."""
     bundle = lab.bundle("base")
     pairs = lab.data.pairs["replay"][:n]
-    examples = Examples.of(pairs, bundle, lab.pictures("train", bundle))
+    examples = Examples.of(pairs, bundle, lab.image_reader("train", bundle))
     values: list[float] = []
     size = lab.params.evaluation.eval_batch_size
     for start in range(0, len(pairs), size):
@@ -96,21 +96,21 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
 
 
 def noisy_views(lab: Experiment, alphas: Sequence[float]) -> Figure:
-    """One picture under growing noise, with the base model's caption of each view."""
+    """One image under growing noise, with the base model's caption of each view."""
     bundle = lab.bundle("base")
     row = lab.data.to_caption[0]
-    pixels = lab.pictures("val", bundle).batch([row["file_name"]])
+    pixels = lab.image_reader("val", bundle).batch([row["file_name"]])
     views = torch.cat([_noisy(pixels, [row["file_name"]], alpha) for alpha in alphas])
     captions = _captions(lab, bundle, views)
     titles = [f"α = {alpha:g}: {caption}" for alpha, caption in zip(alphas, captions, strict=True)]
-    return picture_sheet([_as_image(view, bundle) for view in views], titles)
+    return plots.images([_as_image(view, bundle) for view in views], titles)
 
 
-def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_pictures: int) -> pd.DataFrame:
+def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_images: int) -> pd.DataFrame:
     """CHAIR of the base model's captions of noisy views, by alpha."""
     bundle = lab.bundle("base")
-    reader, data = lab.pictures("val", bundle), lab.data
-    images = data.to_caption[:n_pictures]
+    reader, data = lab.image_reader("val", bundle), lab.data
+    images = data.to_caption[:n_images]
     names = [row["file_name"] for row in images]
     table = {}
     for alpha in alphas:
@@ -129,16 +129,16 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_pictures: i
     return pd.DataFrame(table).T
 
 
-def validation_picture(lab: Experiment, name: str, title: str) -> Figure:
-    """One picture by its file name."""
+def validation_image(lab: Experiment, name: str, title: str) -> Figure:
+    """One image by its file name."""
     image = np.asarray(load_image(lab.data.val.image_dir / name))
-    return picture_sheet([image], [title], n_columns=1)
+    return plots.images([image], [title], n_columns=1)
 
 
 def _explorer_example(
     lab: Experiment,
     bundle: Bundle,
-    reader: Pictures,
+    reader: ImageReader,
     record: dict,
     start: int,
     alphas: Sequence[float],
@@ -147,7 +147,7 @@ def _explorer_example(
     """Logits of clean and noisy views just before character `start` of a caption."""
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
     so_far = caption[:start].rstrip()
-    tokenizer, tokens = bundle.tokenizer, bundle.picture_tokens
+    tokenizer, tokens = bundle.tokenizer, bundle.image_tokens
     prompt = encode_prompt(question, tokenizer, tokens, bundle.template)
     prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
     name = record["image"]
@@ -187,14 +187,14 @@ def _candidates(clean: np.ndarray, noisy: np.ndarray) -> list[int]:
 
 
 def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
-    """Whether a word names an object of the picture; None if it names no object."""
+    """Whether a word names an object of the image; None if it names no object."""
     mentions = find_mentions(word, lab.data.vocabulary)
     return mentions[0].object in lab.data.present[image_id] if mentions else None
 
 
 def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
     question = lab.params.evaluation.caption_prompt
-    row = encode(question, caption, bundle.tokenizer, bundle.picture_tokens, bundle.template)
+    row = encode(question, caption, bundle.tokenizer, bundle.image_tokens, bundle.template)
     batch = collate(
         [row],
         [0],

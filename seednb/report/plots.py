@@ -19,7 +19,7 @@ from PIL import Image
 
 from seednb.training.monitor import Bands
 
-TITLE_WIDTH = 33  # characters of 8.5 points above a picture of 2.4 inches
+TITLE_WIDTH = 33  # characters of 8.5 points above an image of 2.4 inches
 INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
 FIGURE = Template(
     '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
@@ -76,8 +76,8 @@ def canvas(
     return figure, axes.ravel()
 
 
-def pictures(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int = 4) -> Figure:
-    """A sheet of pictures with a line of text under each."""
+def images(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int = 4) -> Figure:
+    """A sheet of images with a line of text under each."""
     n_rows = -(-len(images) // n_columns)
     n_lines = max(len(textwrap.wrap(title, TITLE_WIDTH)) for title in titles)
     figure, axes = canvas(n_rows, n_columns, 2.4 * n_columns, (2.35 + 0.17 * n_lines) * n_rows)

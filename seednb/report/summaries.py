@@ -23,20 +23,20 @@ Row = dict[str, Any]
 def overview(data: Prepared) -> pd.DataFrame:
     """Sizes of everything that was prepared."""
     rows = [
-        ("training pictures", len(data.train.images)),
-        ("validation pictures", len(data.val.images)),
+        ("training images", len(data.train.images)),
+        ("validation images", len(data.val.images)),
         ("pairs, replayed labels", len(data.pairs["replay"])),
         ("pairs, truthful labels", len(data.pairs["truthful"])),
         ("POPE probes, three splits", len(data.probes)),
         ("questions by kind", len(data.questions)),
-        ("pictures to caption", len(data.to_caption)),
+        ("images to caption", len(data.to_caption)),
         ("inputs skipped", len(data.skipped)),
     ]
     return pd.DataFrame(rows, columns=["what", "count"]).set_index("what")
 
 
 def co_occurrence(split: CocoSplit, n_largest: int = 32) -> pd.DataFrame:
-    """How often two objects share a picture; the most frequent objects, partners side by side."""
+    """How often two objects share an image; the most frequent objects, partners side by side."""
     names = list(split.objects.values())
     frequent = [name for name, _ in Counter(n for ns in names for n in ns).most_common(n_largest)]
     indicator = pd.DataFrame(
@@ -52,8 +52,8 @@ def co_occurrence(split: CocoSplit, n_largest: int = 32) -> pd.DataFrame:
 def label_errors(data: Prepared, labels: str) -> pd.DataFrame:
     """How often training captions invent absent objects or omit present ones, by object.
 
-    Columns: `absent` and `present` count captions whose picture lacks or holds the object,
-    `invented` and `omitted` are shares of those. Pictures without a caption pair do not count.
+    Columns: `absent` and `present` count captions whose image lacks or holds the object,
+    `invented` and `omitted` are shares of those. Images without a caption pair do not count.
     """
     tally: dict[str, Counter[str]] = {name: Counter() for name in data.train.categories}
     for _, present, named in _named(data, labels):
@@ -82,8 +82,8 @@ def label_honesty(data: Prepared) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels").reset_index()
 
 
-def same_picture(data: Prepared) -> pd.DataFrame:
-    """What both label sets say of the first picture whose replayed caption names an absent object."""
+def same_image(data: Prepared) -> pd.DataFrame:
+    """What both label sets say of the first image whose replayed caption names an absent object."""
     replayed = _named(data, "replay")
     image = next((pair.image for pair, there, said in replayed if said - there), None)
     image = image or data.pairs["replay"][0].image
@@ -97,12 +97,12 @@ def same_picture(data: Prepared) -> pd.DataFrame:
         zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
     )
     truth = ", ".join(data.train.objects[image_ids[image]])
-    rows.insert(0, {"labels": "annotation", "question": "objects in the picture", "answer": truth})
+    rows.insert(0, {"labels": "annotation", "question": "objects in the image", "answer": truth})
     return pd.DataFrame(rows)
 
 
 def _named(data: Prepared, labels: str) -> Iterator[tuple[Pair, set[str], set[str]]]:
-    """(pair, objects in its picture, objects that it names) of every caption of a label set."""
+    """(pair, objects in its image, objects that it names) of every caption of a label set."""
     image_ids = dict(
         zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
     )
@@ -118,9 +118,9 @@ def is_yes_no(pair: Pair) -> bool:
 
 
 def hallucination_ranks(records: Sequence[Row], data: Prepared) -> pd.Series:
-    """Where each hallucinated object stands among the picture's absent objects.
+    """Where each hallucinated object stands among the image's absent objects.
 
-    Rank 1 is the absent object that most often shares training pictures with the objects present. If
+    Rank 1 is the absent object that most often shares training images with the objects present. If
     hallucination came from blindness the ranks would be spread evenly over all absent objects.
     """
     together = co_occurrence(data.train, len(data.train.categories))
@@ -160,13 +160,13 @@ def hallucination_table(records: Sequence[Row], data: Prepared, n_rows: int = 10
         {
             "hallucinated": name,
             "times": count,
-            "present in those pictures": ", ".join(
+            "present in those images": ", ".join(
                 f"{other} ({share / count:.0%})" for other, share in partners[name].most_common(3)
             ),
         }
         for name, count in times.most_common(n_rows)
     ]
-    return pd.DataFrame(rows, columns=["hallucinated", "times", "present in those pictures"])
+    return pd.DataFrame(rows, columns=["hallucinated", "times", "present in those images"])
 
 
 def caption_spans(
@@ -185,7 +185,7 @@ def _hallucinated(record: Row, present: set[str], vocabulary: Vocabulary) -> lis
 
 
 def _partners_adjacent(table: pd.DataFrame) -> list[str]:
-    """Order objects so that each stands next to the one it shares most pictures with."""
+    """Order objects so that each stands next to the one it shares most images with."""
     left = list(table.index)
     order = [left.pop(0)]
     while left:

@@ -88,10 +88,10 @@ def columns(rows: Sequence[Row], metric: str) -> dict[str, tuple[str, str | None
     return {kind: (KINDS, kind, metric) for kind in found}
 
 
-def telling_picture(answers: Mapping[str, Answers], model: str, parser: str) -> str | None:
-    """File name of the picture that is asked about in every kind and answered worst by a model.
+def telling_image(answers: Mapping[str, Answers], model: str, parser: str) -> str | None:
+    """File name of the image that is asked about in every kind and answered worst by a model.
 
-    None if no picture has a question of every kind.
+    None if no image has a question of every kind.
     """
     read = parser_named(parser)
     kinds = kinds_asked(answers.values())
@@ -105,7 +105,7 @@ def telling_picture(answers: Mapping[str, Answers], model: str, parser: str) -> 
 
 
 def questions_about(answers: Mapping[str, Answers], image: str | None) -> pd.DataFrame:
-    """A picture's questions with the truth, what is typical, and what each model answers."""
+    """An image's questions with the truth, what is typical, and what each model answers."""
     first, *_ = answers
     rows = [
         {"kind": row["kind"], "question": row["text"], "truth": row["label"].capitalize()}

@@ -19,8 +19,8 @@ from seednb.method.recipes import Recipe
 from seednb.model.inputs.collate import Batch, Layout, Noisy, n_shared
 from seednb.model.inputs.corruption import Corruption
 from seednb.model.inputs.packing import lay_in
-from seednb.model.inputs.pixels import Extras, Pictures
-from seednb.model.inputs.prompts import Encoded, PictureTokens, check_length, encode
+from seednb.model.inputs.pixels import Extras, ImageReader
+from seednb.model.inputs.prompts import Encoded, ImageTokens, check_length, encode
 from seednb.model.loading import Bundle
 
 GPU_READERS = 4  # processes that read images for one GPU, unless data_workers says otherwise
@@ -32,21 +32,21 @@ class Examples:
 
     rows: Sequence[Encoded]
     images: Sequence[str]
-    pictures: Pictures
+    reader: ImageReader
     layout: Layout
     corruption: Corruption | None = None  # of questions; None: not known how
-    picture_tokens: PictureTokens | None = None  # None: they differ from image to image
+    image_tokens: ImageTokens | None = None  # None: they differ from image to image
     packed: bool = False  # are a batch's rows laid out as one packed sequence?
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], bundle: Bundle, pictures: Pictures) -> "Examples":
+    def of(cls, pairs: Sequence[Pair], bundle: Bundle, reader: ImageReader) -> "Examples":
         """Tokenise instruction pairs; nothing is truncated.
 
         Raises SeedError, with the pair's number and image, for one that cannot be trained on.
         """
         rows, layout = [], bundle.layout
         for number, pair in enumerate(pairs):
-            tokens = pictures.tokens(pair.image) or bundle.picture_tokens
+            tokens = reader.tokens(pair.image) or bundle.image_tokens
             try:
                 row = encode(pair.question, pair.answer, bundle.tokenizer, tokens, bundle.template)
                 check_length(row.input_ids, layout.n_positions)
@@ -55,15 +55,15 @@ class Examples:
             rows.append(row)
         images, common = [pair.image for pair in pairs], None
         if not bundle.is_sized:
-            common = bundle.picture_tokens
+            common = bundle.image_tokens
         corruption = Corruption.of(bundle.tokenizer, bundle.template)
-        return cls(rows, images, pictures, layout, corruption, common)
+        return cls(rows, images, reader, layout, corruption, common)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Some examples, those about one image in one row where the model allows it."""
         names, rows = self.layout.rows([self.images[n] for n in numbers])
-        pixels, texts = self.pictures.batch(names), [self.rows[n] for n in numbers]
-        return self._laid_out(texts, rows, pixels, self.pictures.extras(names))
+        pixels, texts = self.reader.batch(names), [self.rows[n] for n in numbers]
+        return self._laid_out(texts, rows, pixels, self.reader.extras(names))
 
     def _laid_out(
         self,
@@ -85,10 +85,12 @@ class Examples:
         names, rows = self.layout.rows([self.images[n] for n in numbers])
         texts = []
         for n in numbers:
-            picture = self.pictures.tokens(self.images[n]) or self.picture_tokens
-            assert picture is not None  # a model has one of the two
-            texts.append(self.corruption(self.rows[n], picture, share, f"{when}-{self.key(n)}"))
-        return self._laid_out(texts, rows, self.pictures.batch(names)).input_ids
+            image_tokens = self.reader.tokens(self.images[n]) or self.image_tokens
+            assert image_tokens is not None  # a model has one of the two
+            texts.append(
+                self.corruption(self.rows[n], image_tokens, share, f"{when}-{self.key(n)}")
+            )
+        return self._laid_out(texts, rows, self.reader.batch(names)).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The image of each row."""
@@ -250,7 +252,7 @@ class Groups(Dataset[Group]):
         when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
         names = self.examples.names(chosen)
         keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
-        pixels = self.examples.pictures.noisy(keys, names, self.view)
+        pixels = self.examples.reader.noisy(keys, names, self.view)
         share, ids = self.recipe.text_corruption, None
         if share:
             ids = self.examples.corrupted(chosen, share, f"text-{self.params.seed}-{when}")

@@ -1,4 +1,4 @@
-"""The demonstration: what it shows of a picture, in every form, and what its server refuses."""
+"""The demonstration: what it shows of an image, in every form, and what its server refuses."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from browsers import start_chromium
 from PIL import Image
 
 from seednb.cli.__main__ import main
-from seednb.cli.demo.captioner import Captioner, Described, Picture, Word
+from seednb.cli.demo.captioner import Captioner, Described, Sample, Word
 from seednb.cli.demo.server import Demo, Refused, read_upload
 from seednb.cli.demo.sheet import draw_sheet
 from seednb.cli.demo.show import page_item, terminal_lines, write_files
-from seednb.cli.demo.sources import named_pictures, validation_pictures
+from seednb.cli.demo.sources import named_images, validation_images
 from seednb.core.errors import SeedError
 from seednb.experiments.experiment import Experiment
 
@@ -35,9 +35,9 @@ def png(size=(50, 80), colour="green", **more):
 
 
 def described(name="a.png", present=("cup",)):
-    """A picture as a model that invents a fork would describe it."""
+    """An image as a model that invents a fork would describe it."""
     return Described(
-        Picture(name, Image.new("RGB", (40, 30)), None if present is None else set(present)),
+        Sample(name, Image.new("RGB", (40, 30)), None if present is None else set(present)),
         {"base": "A cup and a fork.", "SEED": "A cup."},
         {"base": [("A ", ""), ("cup", "right"), (" and a ", ""), ("fork", "wrong"), (".", "")],
          "SEED": [("A ", ""), ("cup", "right"), (".", "")]},
@@ -58,19 +58,19 @@ def captioner(lab):
 
 
 def test_the_base_caption_is_that_of_the_model_without_an_adapter(lab, captioner):
-    from seednb.evaluation.evaluator import caption_pictures
+    from seednb.evaluation.evaluator import write_captions
 
-    pictures = validation_pictures(lab, 3)
+    samples = validation_images(lab, 3)
     bundle = lab.bundle()
-    rows = [{"image_id": n, "file_name": picture.name} for n, picture in enumerate(pictures)]
-    reader = lab.pictures("val", bundle)
-    alone = caption_pictures(bundle, rows, reader, lab.params.evaluation)
-    shown = captioner.describe(pictures)
+    rows = [{"image_id": n, "file_name": sample.name} for n, sample in enumerate(samples)]
+    reader = lab.image_reader("val", bundle)
+    alone = write_captions(bundle, rows, reader, lab.params.evaluation)
+    shown = captioner.describe(samples)
     assert [each.captions["base"] for each in shown] == [record["caption"] for record in alone]
 
 
 def test_candidates_continue_what_both_captions_share(captioner, lab):
-    (each,) = captioner.describe(validation_pictures(lab, 1))
+    (each,) = captioner.describe(validation_images(lab, 1))
     assert all(text.startswith(each.so_far) for text in each.captions.values())
     assert all(0 <= share <= 1 for word in each.words for share in (word.base, word.seed))
     next_word = each.captions["base"].removeprefix(each.so_far).split()[0].strip(".,")
@@ -100,7 +100,7 @@ def test_page_and_sheet_are_written_and_escape_what_a_file_is_called(tmp_path):
     assert Image.open(sheet).format == "PNG"
 
 
-def test_the_sheet_has_a_row_a_picture_and_marks_invented_words():
+def test_the_sheet_has_a_row_a_image_and_marks_invented_words():
     one, two = (draw_sheet([described()] * n) for n in (1, 2))
     assert two.height == 2 * one.height
     wrong = (168, 58, 20)
@@ -113,19 +113,19 @@ def test_the_sheet_has_a_row_a_picture_and_marks_invented_words():
 
 def test_a_folder_is_read_with_its_coco_annotations_and_damaged_files_are_named(lab, tmp_path):
     folder = lab.data.val.image_dir
-    pictures, problems = named_pictures(folder, lab, None, 2)
-    assert len(pictures) == 2 and not problems
+    samples, problems = named_images(folder, lab, None, 2)
+    assert len(samples) == 2 and not problems
     rows = {row["file_name"]: row["image_id"] for row in lab.data.to_caption}
-    assert pictures[0].present == lab.data.present[rows[pictures[0].name]]
+    assert samples[0].present == lab.data.present[rows[samples[0].name]]
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "b.png").write_bytes(png()[:40])
     (tmp_path / "objects.json").write_text(json.dumps({"a.png": ["cup"]}))
-    pictures, problems = named_pictures(tmp_path, lab, tmp_path / "objects.json", 9)
-    assert [picture.present for picture in pictures] == [{"cup"}]
+    samples, problems = named_images(tmp_path, lab, tmp_path / "objects.json", 9)
+    assert [sample.present for sample in samples] == [{"cup"}]
     assert "b.png is damaged" in problems[0]
     (tmp_path / "none").mkdir()
-    with pytest.raises(SeedError, match="holds no picture"):
-        named_pictures(tmp_path / "none", lab, None, 9)
+    with pytest.raises(SeedError, match="holds no image"):
+        named_images(tmp_path / "none", lab, None, 9)
 
 
 def test_the_verb_prints_and_writes_and_says_where(lab, tmp_path, capsys):
@@ -140,7 +140,7 @@ def test_the_verb_prints_and_writes_and_says_where(lab, tmp_path, capsys):
     ]
     assert main(verb) == 0
     text = capsys.readouterr().out
-    assert text.count("SEED:") == 3 and re.search(r"differ in \d+ of 12 pictures", text)
+    assert text.count("SEED:") == 3 and re.search(r"differ in \d+ of 12 images", text)
     assert str(tmp_path / "index.html") in text
     assert {path.name for path in tmp_path.iterdir()} == {"index.html", "captions.png"}
 
@@ -148,9 +148,9 @@ def test_the_verb_prints_and_writes_and_says_where(lab, tmp_path, capsys):
 def test_an_upload_is_read_upright_and_loses_its_path():
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held on its side
-    picture = read_upload(png((50, 80), exif=exif), r"C:\Users\me\..\cat.png")
-    assert picture.image.size == (80, 50)
-    assert picture.name == "cat.png" and picture.present is None
+    sample = read_upload(png((50, 80), exif=exif), r"C:\Users\me\..\cat.png")
+    assert sample.image.size == (80, 50)
+    assert sample.name == "cat.png" and sample.present is None
     assert read_upload(png(), "/home/me/").name == "me"
     assert len(read_upload(png(), "x" * 999 + "\u202e").name) == 60
 
@@ -158,14 +158,14 @@ def test_an_upload_is_read_upright_and_loses_its_path():
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "no whole picture"),
-        (b"GIF89a" + b"\0" * 99, "no whole picture"),
-        (png()[:60], "no whole picture"),
+        (b"", "no whole image"),
+        (b"GIF89a" + b"\0" * 99, "no whole image"),
+        (png()[:60], "no whole image"),
         (b"\0" * 8_000_001, "the limit is 8 MB"),
         (png((8000, 5001)), "the limit is 40 million"),
     ],
 )
-def test_an_upload_that_is_no_picture_or_too_large_is_refused(body, reason):
+def test_an_upload_that_is_no_image_or_too_large_is_refused(body, reason):
     with pytest.raises(Refused, match=reason):
         read_upload(body, "a.png")
 
@@ -176,7 +176,7 @@ def address(captioner, lab):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    demo = Demo(captioner, validation_pictures(lab, 2), "smoke", "train-v7")
+    demo = Demo(captioner, validation_images(lab, 2), "smoke", "train-v7")
 
     async def start():
         return demo.listen(0)
@@ -199,10 +199,10 @@ def ask(address, data=None, **headers):
 
 
 def upload(body, filename):
-    """Content type and body of a form with a picture."""
+    """Content type and body of a form with an image."""
     lines = [
         b"--B",
-        f'Content-Disposition: form-data; name="picture"; filename="{filename}"'.encode(),
+        f'Content-Disposition: form-data; name="image"; filename="{filename}"'.encode(),
         b"Content-Type: image/png", b"", body, b"--B--", b"",
     ]  # fmt: skip
     return {"Content-Type": "multipart/form-data; boundary=B"}, b"\r\n".join(lines)
@@ -225,7 +225,7 @@ def test_an_upload_is_described_and_its_name_is_escaped(address):
 
 
 def test_what_is_refused_is_said_without_a_path(address):
-    for body in (b"not a picture", b""):
+    for body in (b"not an image", b""):
         headers, form = upload(body, "/etc/passwd")
         status, html = ask(address, form, **headers)
         assert status == 400 and 'role="alert"' in html
@@ -233,7 +233,7 @@ def test_what_is_refused_is_said_without_a_path(address):
 
 
 def test_a_failure_of_the_model_shows_no_detail(address, captioner, monkeypatch):
-    monkeypatch.setattr(captioner, "describe", lambda pictures: 1 / 0)
+    monkeypatch.setattr(captioner, "describe", lambda samples: 1 / 0)
     headers, form = upload(png(), "a.png")
     status, html = ask(address, form, **headers)
     assert status == 500 and "That did not work" in html
@@ -241,19 +241,19 @@ def test_a_failure_of_the_model_shows_no_detail(address, captioner, monkeypatch)
 
 
 @pytest.mark.browser
-def test_a_picture_is_uploaded_in_a_browser_and_both_captions_and_words_appear(
+def test_a_image_is_uploaded_in_a_browser_and_both_captions_and_words_appear(
     address, lab, captioner
 ):
     file = lab.data.val.image_dir / lab.data.to_caption[0]["file_name"]
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait
 
-    (expected,) = captioner.describe([Picture(file.name, Image.open(file).convert("RGB"))])
+    (expected,) = captioner.describe([Sample(file.name, Image.open(file).convert("RGB"))])
     driver = start_chromium("--window-size=1200,900")
     try:
         driver.get(address)
         assert grave_violations(driver) == []
-        driver.find_element("id", "picture").send_keys(str(file))
+        driver.find_element("id", "image").send_keys(str(file))
         driver.find_element("css selector", ".upload button").click()
         WebDriverWait(driver, 20).until(lambda d: d.find_elements("css selector", ".said"))
         said = [each.text for each in driver.find_elements("css selector", ".said")]
@@ -263,7 +263,7 @@ def test_a_picture_is_uploaded_in_a_browser_and_both_captions_and_words_appear(
         assert grave_violations(driver) == []
         driver.find_element("css selector", ".samples button").send_keys(Keys.ENTER)
         WebDriverWait(driver, 20).until(lambda d: d.find_elements("css selector", "mark"))
-        assert "in the picture" in driver.find_element("css selector", ".shown figcaption").text
+        assert "in the image" in driver.find_element("css selector", ".shown figcaption").text
         for width in (390, 768):
             screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)

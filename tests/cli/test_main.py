@@ -47,10 +47,10 @@ def test_a_trained_version_is_found_again_and_not_trained_twice(runs, adapter):
 
 
 def test_training_takes_other_pairs_and_epochs(runs, tmp_path, adapter):
-    (picture, *_) = sorted((runs / "smoke").glob("world-*/train/*.jpg"))
+    (image, *_) = sorted((runs / "smoke").glob("world-*/train/*.jpg"))
     pairs = tmp_path / "pairs.json"
     pairs.write_text(
-        json.dumps([{"image": picture.name, "question": "What is it?", "answer": "A picture."}] * 3)
+        json.dumps([{"image": image.name, "question": "What is it?", "answer": "An image."}] * 3)
     )
     options = ["-p", f"runs_dir={tmp_path}/runs", "-p", "batch_size=1"]
     verb = ["train", "--params", SMOKE, "--version", "v5", "--epochs", "2", "--data", str(pairs)]

@@ -243,12 +243,12 @@ def test_what_answer_writes_is_what_score_mme_reads(tmp_path, capsys):
     """A model's whole way through a benchmark: its release folder, answers, score; then once more."""
     release = tmp_path / "MME"
     write_world(tmp_path / "world", seed=0, n_train=1, n_val=2)
-    for number, picture in enumerate(sorted((tmp_path / "world/val").glob("*.jpg"))):
+    for number, image in enumerate(sorted((tmp_path / "world/val").glob("*.jpg"))):
         folder = release / ("existence" if number else "count")
         folder.mkdir(parents=True)
-        shutil.copy(picture, folder)
+        shutil.copy(image, folder)
         lines = [f"Is there a {name} in the image?\t{gold}" for name, gold in YES_AND_NO]
-        (folder / f"{picture.stem}.txt").write_text("\n".join(lines))
+        (folder / f"{image.stem}.txt").write_text("\n".join(lines))
     output = str(tmp_path / "mme.jsonl")
     answer = ["answer", "--params", str(SMOKE), "--benchmark", "mme", "--questions", str(release),
               "--images", str(release), "--output", output]  # fmt: skip

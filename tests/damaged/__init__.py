@@ -3,9 +3,9 @@
 from .annotations import CASES as ANNOTATIONS
 from .answers import CASES as ANSWERS
 from .case import CRASH, ERROR, SKIPPED, WORKS, Case, Outcome, outcome
+from .images import CASES as PICTURES
 from .labels import CASES as LABELS
 from .models import CASES as MODELS
-from .pictures import CASES as PICTURES
 from .questions import CASES as QUESTIONS
 from .settings import CASES as SETTINGS
 

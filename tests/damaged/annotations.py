@@ -5,14 +5,14 @@ import json
 from seednb.data.coco import drop_damaged_images, drop_missing_images, load_split
 
 from .case import ERROR, SKIPPED, WORKS, Case
-from .pictures import encoded, photo
+from .images import encoded, photo
 
 N = 3
 BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
 
 
 def document():
-    """Instances and captions of three pictures, all well."""
+    """Instances and captions of three images, all well."""
     images = [
         {"id": n, "file_name": f"{n:012d}.jpg", "width": 60, "height": 40} for n in range(1, N + 1)
     ]
@@ -40,7 +40,7 @@ def added(key, entry):
 
 
 def split_files(change, damaged=()):
-    """Pictures and both files; some pictures are empty files."""
+    """Images and both files; some images are empty files."""
 
     def make(folder):
         whole = change(document())
@@ -55,7 +55,7 @@ def split_files(change, damaged=()):
 
 
 def read(folder):
-    """The split, as `prepare` reads it; which pictures were left out."""
+    """The split, as `prepare` reads it; which images were left out."""
     split = load_split("val", folder, folder / "instances.json", folder / "captions.json")
     n_listed = len(split.images)
     split, missing = drop_missing_images(split)
@@ -66,7 +66,7 @@ def read(folder):
 
 
 def case(name, change, expected, says="", damaged=()):
-    """One file or picture is not what it should be."""
+    """One file or image is not what it should be."""
     return Case(f"COCO: {name}", split_files(change, damaged), read, expected, says)
 
 
@@ -81,7 +81,7 @@ CASES = [
     case("crowd", changed("annotations", iscrowd=1), WORKS),
     case("crowd of 7", changed("annotations", iscrowd=7), ERROR, "iscrowd is 7"),
     case("box of no area", changed("annotations", bbox=[1, 1, 0, 0], area=0), WORKS),
-    case("box outside the picture", changed("annotations", bbox=[-50, 90, 1000, 1000]), WORKS),
+    case("box outside the image", changed("annotations", bbox=[-50, 90, 1000, 1000]), WORKS),
     case("box with NaN", changed("annotations", bbox=[1, 1, float("nan"), 9]), ERROR, "annotation 1: bbox"),
     case("box with a number of 400 digits", changed("annotations", bbox=[1, 1, 10**400, 9]), ERROR, "annotation 1: bbox"),
     case("box of three numbers", changed("annotations", bbox=[1, 1, 9]), ERROR, "is not .x, y, width, height"),
@@ -90,8 +90,8 @@ CASES = [
     case("file name twice", changed("images", file_name=f"{2:012d}.jpg"), ERROR, "another id has 000000000002.jpg too"),
     case("image id is a text", changed("images", id="1"), ERROR, "'id' is '1', expected int"),
     case("image id of 30 digits", changed("images", 2, id=10**30), ERROR, "is too large"),
-    case("annotation of a picture that is not listed", changed("annotations", image_id=77), ERROR, "image 77 is not listed"),
-    case("picture of 0 x 0 pixels", changed("images", width=0, height=0), ERROR, "a size of 0 x 0"),
+    case("annotation of an image that is not listed", changed("annotations", image_id=77), ERROR, "image 77 is not listed"),
+    case("image of 0 x 0 pixels", changed("images", width=0, height=0), ERROR, "a size of 0 x 0"),
     case("file name ../../x.jpg", changed("images", file_name="../../x.jpg"), ERROR, "is no file inside"),
     case("file name is a number", changed("images", file_name=7), ERROR, "'file_name' is 7"),
     case("file name with markup", changed("images", file_name="<script>alert(1)</script>.jpg"), SKIPPED, "image is missing"),
@@ -102,6 +102,6 @@ CASES = [
     case("caption with control characters and emoji", changed("captions", caption="\x00\x1b[31m 🦄 \u202e"), WORKS),
     case("no images", lambda whole: whole | {"images": []}, ERROR, "is not listed|lists no images"),
     case("images is an object", lambda whole: whole | {"images": {}}, ERROR, "'images' is .*, expected list"),
-    case("one picture is damaged", same, SKIPPED, "image is damaged", damaged=(2,)),
-    case("every picture is damaged", same, ERROR, "none of the 3 pictures of split val", damaged=(1, 2, 3)),
+    case("one image is damaged", same, SKIPPED, "image is damaged", damaged=(2,)),
+    case("every image is damaged", same, ERROR, "none of the 3 images of split val", damaged=(1, 2, 3)),
 ]  # fmt: skip

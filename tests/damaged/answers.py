@@ -30,7 +30,7 @@ SEEDBENCH = {
 AMBER = {
     "annotations.json": [{"id": 1, "type": "generative", "truth": ["cup"], "hallu": ["dog"]}],
     "relation.json": {"cup": ["mug"], "dog": []},
-    "safe_words.txt": "picture\n",
+    "safe_words.txt": "image\n",
 }
 HALLUSION = {
     "category": "VD", "subcategory": "chart", "set_id": "0", "figure_id": "0", "question_id": "0",
@@ -159,7 +159,7 @@ CASES = [
     vqa("unknown answer type", [{"question_id": 1, "text": "cup"}], ERROR, "answer_type \\['x'\\] is unknown", {"annotations": [VQA["annotations"][0] | {"answer_type": ["x"]}]}),
     mme("empty predictions", "a.jpg\tQ1\tYes\t\na.jpg\tQ2\tNo\t\n", WORKS),
     mme("three columns", "a.jpg\tQ1\tYes\n", ERROR, "color.txt, line 1: 3 columns"),
-    mme("a picture with one question", "a.jpg\tQ1\tYes\tYes\n", ERROR, "line 1: picture a.jpg has one question"),
+    mme("an image with one question", "a.jpg\tQ1\tYes\tYes\n", ERROR, "line 1: image a.jpg has one question"),
     mme("label maybe", "a.jpg\tQ1\tmaybe\tYes\na.jpg\tQ2\tNo\tNo\n", ERROR, "must be Yes or No"),
     mme("unknown task", "a.jpg\tQ1\tYes\tYes\n", ERROR, "MME task 'x' is unknown", "data/x.txt"),
     mme("answers are numbers", [{"task": "color", "image": "a", "question": "q", "label": "Yes", "answer": 3}] * 2, ERROR, "entry 1: 'answer'", "r.jsonl"),

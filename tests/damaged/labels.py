@@ -6,7 +6,7 @@ from seednb.data.instruct import prepare_data, read_pairs
 from seednb.data.readers import Skipped
 
 from .case import ERROR, SKIPPED, WORKS, Case
-from .pictures import encoded, photo
+from .images import encoded, photo
 
 GOOD = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cup."}]
 RECORD = {"id": "1", "image": "a.jpg", "conversations": GOOD}
@@ -15,7 +15,7 @@ EMOJI = "👩‍👩‍👧 שלום \u202eمرحبا\u202c e\u0301"
 
 
 def written(content, name="input.json"):
-    """A file beside a good picture; other than text is written as JSON."""
+    """A file beside a good image; other than text is written as JSON."""
 
     def make(folder):
         (folder / "a.jpg").write_bytes(encoded(photo()))

@@ -159,7 +159,7 @@ def training(name, question, answer, says):
 
     def encode(folder):
         pairs = [Pair("a.jpg", "What?", "A cup."), Pair("b.jpg", question, answer)]
-        Examples.of(pairs, pocket(), pocket().pictures(folder, "pad"))
+        Examples.of(pairs, pocket(), pocket().image_reader(folder, "pad"))
 
     return Case(f"pair: {name}", lambda folder: folder, encode, ERROR if says else WORKS, says)
 

@@ -5,13 +5,13 @@ import json
 from seednb.evaluation.benchmarks.registry import read_questions
 
 from .case import ERROR, WORKS, Case
-from .pictures import encoded, photo
+from .images import encoded, photo
 
 GOOD = {"question_id": 1, "image": "a.jpg", "text": "What is it?"}
 
 
 def asked(name, content, expected=ERROR, says="", benchmark="lines"):
-    """A question file beside one picture."""
+    """A question file beside one image."""
 
     def make(folder):
         (folder / "a.jpg").write_bytes(encoded(photo()))
@@ -57,7 +57,7 @@ CASES = [
     line("empty text", {"text": " "}, says="question 1: 'text' is ' '"),
     line("text with <image>", {"text": "<image>\nWhat?"}, says="question 1 contains <image>"),
     line("image name ../../x.jpg", {"image": "../../x.jpg"}, says="is no file inside"),
-    line("image that is not there", {"image": "b.jpg"}, says="1 pictures are not in"),
+    line("image that is not there", {"image": "b.jpg"}, says="1 images are not in"),
     asked("one id twice", "\n".join([json.dumps(GOOD)] * 2), says="given twice: 1"),
     asked("no line", "", says="holds no question"),
     asked("unknown benchmark", GOOD, says="benchmark 'x' is unknown", benchmark="x"),
@@ -68,7 +68,7 @@ CASES = [
     asked("VQA, question is null", VQA | {"questions": [{"question_id": 1, "image_id": 1, "question": None}]}, says="question", benchmark="vqa"),
     asked("SEED-Bench, entries are numbers", {"questions": [1]}, says="entry", benchmark="seedbench"),
     asked("SEED-Bench, no choices", SEEDBENCH, says="no 'choice_a'", benchmark="seedbench"),
-    asked("SEED-Bench, picture is a number", {"questions": [SEEDBENCH["questions"][0] | CHOICES]}, says="'image' is 7", benchmark="seedbench"),
+    asked("SEED-Bench, image is a number", {"questions": [SEEDBENCH["questions"][0] | CHOICES]}, says="'image' is 7", benchmark="seedbench"),
     asked("AMBER, entries are numbers", [1], says="an entry has no 'id'", benchmark="amber"),
     asked("HallusionBench, an object", {}, says="not a list of entries", benchmark="hallusionbench"),
     asked("HallusionBench, question is null", [dict.fromkeys(("category", "subcategory", "set_id", "figure_id", "question_id", "visual_input"), "1") | {"filename": "a.jpg", "question": None}], says="question", benchmark="hallusionbench"),

@@ -191,7 +191,7 @@ def test_a_list_is_no_annotation_file(tmp_path: Path) -> None:
         load_split("train", tmp_path, *write(tmp_path, []))
 
 
-def test_missing_pictures_are_dropped_only_on_request_and_listed(split: CocoSplit) -> None:
+def test_missing_images_are_dropped_only_on_request_and_listed(split: CocoSplit) -> None:
     Image.new("RGB", (20, 10)).save(split.image_dir / "a.jpg")
     kept, skipped = drop_missing_images(split)
     assert ids_of(split) == {3, 7, 9}
@@ -201,8 +201,8 @@ def test_missing_pictures_are_dropped_only_on_request_and_listed(split: CocoSpli
     assert {entry.reason for entry in skipped} == {"image is missing"}
 
 
-def test_a_split_without_any_picture_is_an_error(split: CocoSplit) -> None:
-    with pytest.raises(SeedError, match="none of the 3 pictures of split train"):
+def test_a_split_without_any_image_is_an_error(split: CocoSplit) -> None:
+    with pytest.raises(SeedError, match="none of the 3 images of split train"):
         drop_missing_images(split)
 
 
@@ -215,7 +215,7 @@ def test_an_annotated_file_name_cannot_leave_the_folder(tmp_path: Path) -> None:
         drop_missing_images(split)
 
 
-def test_a_split_by_id_parts_all_pictures_and_adding_some_moves_none(tmp_path: Path) -> None:
+def test_a_split_by_id_parts_all_images_and_adding_some_moves_none(tmp_path: Path) -> None:
     small_train, small_val = split_by_id(many(tmp_path, list(range(1, 200))), 0.3, seed=1)
     assert ids_of(small_train) | ids_of(small_val) == set(range(1, 200))
     assert not leaked_ids(small_train, small_val)
@@ -235,7 +235,7 @@ def test_a_split_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> None
     assert one != ids_of(split_by_id(forwards, 0.5, seed=2)[1])
 
 
-def test_a_larger_fraction_keeps_every_validation_picture(tmp_path: Path) -> None:
+def test_a_larger_fraction_keeps_every_validation_image(tmp_path: Path) -> None:
     split = many(tmp_path, list(range(1, 200)))
     assert ids_of(split_by_id(split, 0.2, seed=0)[1]) < ids_of(split_by_id(split, 0.6, seed=0)[1])
 
@@ -247,7 +247,7 @@ def test_a_fraction_outside_its_range_is_named(split: CocoSplit, val_fraction: f
 
 
 def test_a_split_with_an_empty_side_is_an_error(split: CocoSplit) -> None:
-    with pytest.raises(SeedError, match="puts 0 of 3 pictures"):
+    with pytest.raises(SeedError, match="puts 0 of 3 images"):
         split_by_id(split, 1e-9, seed=0)
 
 
@@ -350,7 +350,7 @@ def test_a_pattern_without_a_file_says_what_is_there(
 
 
 @pytest.mark.reference
-def test_fifty_genuine_pictures_are_read_whole(reference: Path) -> None:
+def test_fifty_genuine_images_are_read_whole(reference: Path) -> None:
     folder = reference / "coco50"
     split = load_split(
         "train",
@@ -362,7 +362,7 @@ def test_fifty_genuine_pictures_are_read_whole(reference: Path) -> None:
     assert (len(kept.images), len(skipped), len(kept.categories)) == (50, 0, 80)
     assert (len(kept.boxes), kept.boxes["iscrowd"].sum()) == (470, 5)
     assert {len(texts) for texts in kept.captions.values()} == {5}
-    # one genuine picture has no annotated object; POPE and CHAIR must cope with it
+    # one genuine image has no annotated object; POPE and CHAIR must cope with it
     assert [image_id for image_id, names in kept.objects.items() if not names] == [262284]
     for image_id, names in kept.objects.items():
         assert len(names) == len(set(names))

@@ -19,7 +19,7 @@ from seednb.data.instruct import Pair, read_pairs, summarise, to_pairs
 from seednb.experiments.dataset import prepare
 
 ROOT = Path(__file__).parents[2]
-TALK = (  # as in LLaVA-Instruct: a conversation and a detailed description of one picture
+TALK = (  # as in LLaVA-Instruct: a conversation and a detailed description of one image
     ("What are the colors of the bus in the image?", "The bus in the image is white and red."),
     ("What are the colours of the bus in the image?", "It is white with a red stripe."),
     ("What feature can be seen on the back of the bus?", "The bus in the image is white and red, too."),
@@ -45,7 +45,7 @@ def record(image, talk=TALK):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures")
+    path = tmp_path_factory.mktemp("images")
     for name in ("a.jpg", "b.jpg"):
         Image.new("RGB", (8, 8)).save(path / name)
     return path
@@ -72,7 +72,7 @@ def test_each_filter_leaves_out_its_pairs_for_its_reason(values, left_out, reaso
     assert reason in curation.REASONS
 
 
-def test_the_same_talk_about_another_picture_is_no_duplicate():
+def test_the_same_talk_about_another_image_is_no_duplicate():
     strict = CurationParams(max_question_overlap=0, max_answer_overlap=0)
     one, _ = curate(pairs("a.jpg"), strict)
     both, _ = curate(pairs("a.jpg") + pairs("b.jpg"), strict)
@@ -171,6 +171,6 @@ def test_the_curve_trades_pairs_for_quality():
     assert curve.loc["off", "trivial"] == 3 / 7 and curve.loc["content", "trivial"] == 0
     assert curve.loc["off", "words"] < curve.loc["content", "words"]
     assert curve.loc["strict", "like another"] < curve.loc["content", "like another"]
-    assert curve.loc["off", "kept"] == 1 and set(curve["pictures"]) == {2}
+    assert curve.loc["off", "kept"] == 1 and set(curve["images"]) == {2}
     nothing = quality_against_quantity([], {"off": off})
     assert nothing.loc["off", "pairs"] == 0 and nothing["distinct"].isna().all()

@@ -1,4 +1,4 @@
-"""Pictures: what comes out is RGB and upright, what cannot be read is named."""
+"""Images: what comes out is RGB and upright, what cannot be read is named."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ READERS: tuple[Reader, ...] = (load_image, check_image)
 
 @pytest.fixture
 def photo() -> Image.Image:
-    """A picture that no codec can shrink to a few bytes."""
+    """An image that no codec can shrink to a few bytes."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
@@ -53,7 +53,7 @@ def colour_at(image: Image.Image, x: int, y: int) -> tuple[int, ...]:
 def test_every_colour_mode_becomes_rgb_with_the_same_grey(
     tmp_path: Path, mode: str, suffix: str
 ) -> None:
-    path = tmp_path / f"picture.{suffix}"
+    path = tmp_path / f"image.{suffix}"
     Image.new("L", (8, 6), 255).convert(mode).save(path)
     with Image.open(path) as stored:
         assert stored.mode == mode
@@ -128,7 +128,7 @@ def test_an_empty_file_is_named(tmp_path: Path, reader: Reader) -> None:
         reader(tmp_path / "empty.jpg")
 
 
-def test_whole_pictures_pass_the_cheap_check(tmp_path: Path, photo: Image.Image) -> None:
+def test_whole_images_pass_the_cheap_check(tmp_path: Path, photo: Image.Image) -> None:
     for suffix in ("jpg", "png", "gif", "bmp"):
         photo.save(tmp_path / f"whole.{suffix}")
         check_image(tmp_path / f"whole.{suffix}")
@@ -142,7 +142,7 @@ def test_a_jpeg_with_bytes_after_its_end_is_not_damaged(tmp_path: Path, photo: I
     assert load_image(path).size == photo.size
 
 
-def test_text_is_not_a_picture(tmp_path: Path) -> None:
+def test_text_is_not_a_image(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>404</html>")
     for reader in READERS:
         with pytest.raises(SeedError, match=r"page\.jpg is damaged \(cannot identify"):
@@ -207,7 +207,7 @@ def test_other_names_have_no_coco_id(name: str) -> None:
         coco_image_id(name)
 
 
-def test_a_picture_is_found_under_its_other_coco_name(tmp_path: Path, photo: Image.Image) -> None:
+def test_a_image_is_found_under_its_other_coco_name(tmp_path: Path, photo: Image.Image) -> None:
     photo.save(tmp_path / "COCO_train2014_000000000042.jpg")
     assert name_in_folder(tmp_path, "000000000042.jpg") == "COCO_train2014_000000000042.jpg"
     assert name_in_folder(tmp_path, "000000000043.jpg") == "000000000043.jpg"
@@ -215,7 +215,7 @@ def test_a_picture_is_found_under_its_other_coco_name(tmp_path: Path, photo: Ima
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (41, 60), (50, 50)])
-def test_padding_centres_the_picture_and_loses_no_pixel(size: tuple[int, int]) -> None:
+def test_padding_centres_the_image_and_loses_no_pixel(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size, (255, 0, 0))
     square = fit_image(image, "pad")
     side = max(size)

@@ -32,8 +32,8 @@ EMPTY = ("empty question", "empty answer")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two whole pictures and a cut one."""
-    path = tmp_path_factory.mktemp("pictures")
+    """Two whole images and a cut one."""
+    path = tmp_path_factory.mktemp("images")
     for name in ("a.jpg", "b.jpg"):
         Image.new("RGB", (16, 16), "red").save(path / name)
     (path / "cut.jpg").write_bytes((path / "a.jpg").read_bytes()[:-9])
@@ -169,7 +169,7 @@ def test_max_samples_below_one_is_an_error(folder: Path, max_samples: int) -> No
         to_pairs([record("a.jpg", *ASKED)], folder, max_samples)
 
 
-def test_a_picture_may_lie_under_cocos_older_name(tmp_path: Path) -> None:
+def test_a_image_may_lie_under_cocos_older_name(tmp_path: Path) -> None:
     lies_as = "COCO_train2014_000000033471.jpg"
     Image.new("RGB", (4, 4)).save(tmp_path / lies_as)
     pairs, skipped = to_pairs([record("000000033471.jpg", *ASKED)], tmp_path)
@@ -218,7 +218,7 @@ def test_made_labels_are_true_and_balanced(objects: dict[int, list[str]], k: int
         assert Counter(answers[1:]) == Counter(Yes=n_each, No=n_each)
 
 
-def test_a_record_depends_on_its_own_picture_and_the_seed() -> None:
+def test_a_record_depends_on_its_own_image_and_the_seed() -> None:
     objects = {i: ["cat", "zebra"] for i in range(1, 30)}
     captions = {i: ["A cat."] for i in objects}
     some = {i: objects[i] for i in range(1, 9)}
@@ -229,7 +229,7 @@ def test_a_record_depends_on_its_own_picture_and_the_seed() -> None:
     assert first_probes == {"Yes", "No"}
 
 
-def test_a_picture_without_captions_and_objects_is_skipped_with_a_reason(folder: Path) -> None:
+def test_a_image_without_captions_and_objects_is_skipped_with_a_reason(folder: Path) -> None:
     split = coco_split({1: []}, {1: []}, CATEGORIES)
     split.images["file_name"] = "a.jpg"
     assert reasons(to_pairs(build_conversations(split, 0), folder)[1]) == ["no conversation"]
@@ -315,14 +315,14 @@ def test_nothing_is_written_if_there_is_no_pair(
     assert not (tmp_path / "pairs.json").exists()
 
 
-def test_preparing_names_a_missing_folder_of_pictures(tmp_path: Path) -> None:
+def test_preparing_names_a_missing_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "instruct.json").write_text("[]")
-    with pytest.raises(SeedError, match=r"no folder of pictures .*train2014; run: seednb doctor"):
+    with pytest.raises(SeedError, match=r"no folder of images .*train2014; run: seednb doctor"):
         prepare_data(tmp_path / "instruct.json", tmp_path / "train2014", tmp_path / "pairs.json")
 
 
 @pytest.mark.reference
-def test_genuine_pictures_round_trip_through_conversations_to_pairs(
+def test_genuine_images_round_trip_through_conversations_to_pairs(
     reference: Path, tmp_path: Path
 ) -> None:
     coco50 = reference / "coco50"
@@ -335,7 +335,7 @@ def test_genuine_pictures_round_trip_through_conversations_to_pairs(
     (tmp_path / "instruct.json").write_text(json.dumps(build_conversations(split, seed=0, k=1)))
     summary = prepare_data(tmp_path / "instruct.json", split.image_dir, tmp_path / "pairs.json")
     pairs = read_pairs(tmp_path / "pairs.json")
-    # 50 descriptions, and a yes and a no for the 49 pictures that have an annotated object
+    # 50 descriptions, and a yes and a no for the 49 images that have an annotated object
     assert (summary["pairs"], summary["images"], summary["skipped"]) == (148, 50, 0)
     answers = Counter(pair.answer for pair in pairs)
     assert (answers["Yes"], answers["No"]) == (49, 49)

@@ -58,14 +58,14 @@ def test_a_smaller_world_is_the_beginning_of_a_larger_one(world, tmp_path):
 
 
 @pytest.mark.parametrize(("split", "n"), [("train", N_TRAIN), ("val", N_VAL)])
-def test_pycocotools_reads_the_annotations_and_they_fit_the_pictures(world, split, n):
+def test_pycocotools_reads_the_annotations_and_they_fit_the_images(world, split, n):
     coco = COCO(str(world / f"annotations/instances_{split}.json"))
     captions = COCO(str(world / f"annotations/captions_{split}.json"))
     assert len(coco.imgs) == len(captions.imgs) == n
     for image_id, image in coco.imgs.items():
-        with Image.open(world / split / image["file_name"]) as picture:
-            assert picture.format == "JPEG"
-            assert picture.size == (image["width"], image["height"])
+        with Image.open(world / split / image["file_name"]) as opened:
+            assert opened.format == "JPEG"
+            assert opened.size == (image["width"], image["height"])
         boxes = coco.loadAnns(coco.getAnnIds(imgIds=image_id))
         assert boxes and captions.getAnnIds(imgIds=image_id)
         for box in boxes:
@@ -74,7 +74,7 @@ def test_pycocotools_reads_the_annotations_and_they_fit_the_pictures(world, spli
             assert y >= 0 and y + height <= image["height"]
 
 
-def test_training_and_validation_pictures_never_meet(world):
+def test_training_and_validation_images_never_meet(world):
     ids = {
         split: set(COCO(str(world / f"annotations/instances_{split}.json")).imgs)
         for split in ("train", "val")
@@ -112,7 +112,7 @@ def test_objects_keep_company_as_the_world_says():
             assert abs(rate - expected) < 4.5 * error
 
 
-def test_colours_numbers_and_order_leave_the_objects_of_a_picture_as_they_are():
+def test_colours_numbers_and_order_leave_the_objects_of_a_image_as_they_are():
     """Which objects there are, and how faint, depends on the first stream of numbers alone."""
     plain = replace(World(), typical_colour=1.0, typical_number=1.0, tidy=0.0)
     for n in range(200):
@@ -207,7 +207,7 @@ def names_of(objects):
     return {name for name, _, _ in objects}
 
 
-def test_each_kind_asks_a_picture_once_and_says_yes_as_often_as_no():
+def test_each_kind_asks_a_image_once_and_says_yes_as_often_as_no():
     scenes = [make_scene(n, 8, World()) for n in range(600)]
     rows = list(quiz(scenes, 8))
     assert len({(row["image_id"], row["kind"]) for row in rows}) == len(rows)
@@ -252,8 +252,8 @@ def test_conversations_ask_about_colours_numbers_and_sides(world):
         assert turns[3:] == traits[:1]
 
 
-def test_a_picture_shows_as_many_objects_as_are_annotated():
-    """Without its objects the picture differs from itself inside their boxes only."""
+def test_a_image_shows_as_many_objects_as_are_annotated():
+    """Without its objects the image differs from itself inside their boxes only."""
     world = replace(World(), grain=0.0)
     for n in range(40):
         scene = make_scene(n, 10, world)
@@ -269,8 +269,8 @@ def test_a_picture_shows_as_many_objects_as_are_annotated():
 
 
 def test_no_two_objects_look_alike():
-    pictures = [np.asarray(sprite(name, 30).convert("RGBA"), float) for name in CATEGORIES]
-    for n, picture in enumerate(pictures):
-        assert picture[..., 3].mean() > 20  # something is drawn
-        for other in pictures[:n]:
-            assert np.abs(picture - other).mean() > 4
+    images = [np.asarray(sprite(name, 30).convert("RGBA"), float) for name in CATEGORIES]
+    for n, image in enumerate(images):
+        assert image[..., 3].mean() > 20  # something is drawn
+        for other in images[:n]:
+            assert np.abs(image - other).mean() > 4

@@ -51,8 +51,8 @@ def questions(world, tmp_path):
 def run(bundle, questions, world, output, params, **changes):
     settings = replace(params.evaluation, **changes)
     rows = read_questions(questions, world)
-    pictures = bundle.pictures(world, "pad")
-    return answer_file(bundle, rows, pictures, output, settings)
+    reader = bundle.image_reader(world, "pad")
+    return answer_file(bundle, rows, reader, output, settings)
 
 
 def test_questions_of_several_lengths_in_a_batch_are_answered_as_one_at_a_time(
@@ -88,7 +88,7 @@ def test_an_answer_file_of_other_questions_is_refused(bundle, questions, world, 
     [
         ([], "holds no question"),
         ([{"question_id": 1, "image": "a.jpg"}], "question 1 has no text"),
-        ([{"question_id": 1, "image": "no.jpg", "text": "?"}], r"1 pictures are not in .*no\.jpg"),
+        ([{"question_id": 1, "image": "no.jpg", "text": "?"}], r"1 images are not in .*no\.jpg"),
         ([{"question_id": 1, "image": "../../x.jpg", "text": "?"}], "no file inside"),
         (
             [{"question_id": 1, "image": 3, "text": "?"}],
@@ -122,8 +122,8 @@ def test_an_id_given_twice_is_named(world, questions, tmp_path):
 def test_the_margin_s_sign_is_the_answer(bundle, questions, world, tmp_path, params):
     rows = [row | {"yes_no": (" Yes", " No")} for row in read_questions(questions, world)]
     rows[1].pop("yes_no")
-    output, pictures = tmp_path / "answers.jsonl", bundle.pictures(world, "pad")
-    answer_file(bundle, rows, pictures, output, params.evaluation)
+    output, reader = tmp_path / "answers.jsonl", bundle.image_reader(world, "pad")
+    answer_file(bundle, rows, reader, output, params.evaluation)
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert "margin" not in lines[1]
     told = [line for line in lines if line["text"] in ("Yes", "No")]
@@ -135,8 +135,8 @@ def test_the_margin_s_sign_is_the_answer(bundle, questions, world, tmp_path, par
 
 def test_two_words_that_begin_alike_give_no_margin(bundle, questions, world, tmp_path, params):
     rows = [row | {"yes_no": (" Yes", " Yes")} for row in read_questions(questions, world)]
-    output, pictures = tmp_path / "answers.jsonl", bundle.pictures(world, "pad")
-    answer_file(bundle, rows[:2], pictures, output, params.evaluation)
+    output, reader = tmp_path / "answers.jsonl", bundle.image_reader(world, "pad")
+    answer_file(bundle, rows[:2], reader, output, params.evaluation)
     assert "margin" not in output.read_text()
 
 
@@ -150,22 +150,22 @@ def multiple_choice(world, questions):
 
 
 def test_choices_packed_beside_others_weigh_what_they_weigh_alone(bundle, world, multiple_choice):
-    pictures = bundle.pictures(world, "pad")
-    together = choice_likelihoods(bundle, multiple_choice, pictures)
+    reader = bundle.image_reader(world, "pad")
+    together = choice_likelihoods(bundle, multiple_choice, reader)
     for row, values in zip(multiple_choice, together, strict=True):
         assert len(values) == len(row["choices"]) and max(values) < 0
         for choice, value in zip(row["choices"], values, strict=True):
-            alone = choice_likelihoods(bundle, [row | {"choices": [choice]}], pictures)
+            alone = choice_likelihoods(bundle, [row | {"choices": [choice]}], reader)
             assert alone[0][0] == pytest.approx(value, abs=1e-3)
 
 
 def test_a_choice_weighs_the_sum_of_its_tokens_and_of_the_end(bundle, world, multiple_choice):
-    row, pictures = multiple_choice[0], bundle.pictures(world, "pad")
-    ((value,),) = choice_likelihoods(bundle, [row | {"choices": ["a red cup"]}], pictures)
-    encoded = encode(row["text"], "a red cup", bundle.tokenizer, bundle.picture_tokens, PLAIN)
+    row, reader = multiple_choice[0], bundle.image_reader(world, "pad")
+    ((value,),) = choice_likelihoods(bundle, [row | {"choices": ["a red cup"]}], reader)
+    encoded = encode(row["text"], "a red cup", bundle.tokenizer, bundle.image_tokens, PLAIN)
     ids = torch.tensor([encoded.input_ids])
     with torch.inference_mode():
-        logits = bundle.model(input_ids=ids, pixel_values=pictures.batch([row["image"]])).logits
+        logits = bundle.model(input_ids=ids, pixel_values=reader.batch([row["image"]])).logits
     logprobs = logits[0].log_softmax(-1)
     by_hand = sum(
         logprobs[place - 1, token].item()
@@ -177,7 +177,7 @@ def test_a_choice_weighs_the_sum_of_its_tokens_and_of_the_end(bundle, world, mul
 
 
 def test_a_ranking_that_was_killed_goes_on(bundle, world, tmp_path, params, multiple_choice):
-    settings = (bundle.pictures(world, "pad"), tmp_path / "l.jsonl", params.evaluation)
+    settings = (bundle.image_reader(world, "pad"), tmp_path / "l.jsonl", params.evaluation)
     assert rank_file(bundle, multiple_choice, *settings) == 12
     whole = settings[1].read_bytes()
     settings[1].write_bytes(whole[: len(whole) // 2])

@@ -17,7 +17,7 @@ from seednb.evaluation.stats import Resampled
 
 RNG = np.random.default_rng(11)
 LABEL = method_and_base("pope", "official", "method.jsonl", "base.jsonl")
-N = 80  # pictures
+N = 80  # images
 
 
 def probes(shift, noise=1.0, seed=0):
@@ -174,7 +174,7 @@ def test_bad_baselines_are_a_sentence(files, tmp_path, capsys):
     assert score(files) == 0 and "the answers have no margins" in capsys.readouterr().out
 
 
-def test_score_chair_compares_captions_of_the_same_pictures(tmp_path, capsys):
+def test_score_chair_compares_captions_of_the_same_images(tmp_path, capsys):
     base, truth = captions(8)
     (tmp_path / "gt.json").write_text(
         json.dumps({str(key): sorted(names) for key, names in truth.items()})

@@ -38,7 +38,7 @@ def test_mcnemar_counts_what_one_model_alone_has_right():
     assert (same["p"], same["p (Holm)"], same["mark"]) == (1, 1, "")
 
 
-def test_probes_are_paired_by_picture_and_question_whatever_their_order():
+def test_probes_are_paired_by_image_and_question_whatever_their_order():
     base, other = answers_of("base", 5), answers_of("other", 5)
     other.probes.reverse()
     table = mcnemar_table({"base": base, "other": other}, ["other"], "base", "official")

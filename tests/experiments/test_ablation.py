@@ -1,4 +1,4 @@
-"""Ablations: plans, runs that are found again, intervals over seeds and pictures, the choice of a winner."""
+"""Ablations: plans, runs that are found again, intervals over seeds and images, the choice of a winner."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_every_variant_has_a_name_of_its_own_and_parameters_that_every_profile_t
             assert load_params(file, variant.changes)
 
 
-def test_fresh_pictures_and_seeds_have_no_part_in_the_search(lab, overrides):
+def test_fresh_images_and_seeds_have_no_part_in_the_search(lab, overrides):
     search, fresh = asked(lab, "search"), asked(lab, "fresh")
     for a, b in zip(search, fresh, strict=True):
         key = "file_name" if "file_name" in a[0] else "image"
@@ -191,5 +191,5 @@ def test_a_verdict_needs_an_interval_below_zero_and_recall():
     assert recommended(rows, ["good", "unclear", "timid"]).endswith("(v8): good.")
     assert "no v8" in recommended(rows, ["unclear", "timid"])
     rows += [row("few", "CHAIRi", None, None, None), row("few", "recall", None, None, None)]
-    assert "too few pictures" in verdict(rows, "few")
+    assert "too few images" in verdict(rows, "few")
     assert "no v8" in recommended(rows, ["few"])

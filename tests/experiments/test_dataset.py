@@ -19,7 +19,7 @@ N = 24
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Pictures of odd sizes and modes; one is cut, one is missing, one is crowded."""
+    """Images of odd sizes and modes; one is cut, one is missing, one is crowded."""
     root = tmp_path_factory.mktemp("photos")
     (root / "images").mkdir()
     modes = ["RGB", "L", "CMYK", "RGB"]
@@ -39,7 +39,7 @@ def photos(tmp_path_factory):
     cut.write_bytes(cut.read_bytes()[:-40])
     (root / "images" / f"{2:012d}.jpg").unlink()
     categories = [{"id": key, "name": name} for name, key in CATEGORIES.items()]
-    categories.append({"id": 90, "name": "toothbrush"})  # a category that no picture shows
+    categories.append({"id": 90, "name": "toothbrush"})  # a category that no image shows
     instances = {"images": images, "annotations": annotations, "categories": categories}
     (root / "instances_all.json").write_text(json.dumps(instances))
     (root / "captions_all.json").write_text(json.dumps({"images": images, "annotations": captions}))
@@ -53,7 +53,7 @@ def settings(photos, runs, **changes):
     } | changes  # fmt: skip
 
 
-def test_damaged_and_missing_pictures_are_listed_and_nothing_else_is_lost(photos, tmp_path):
+def test_damaged_and_missing_images_are_listed_and_nothing_else_is_lost(photos, tmp_path):
     data = prepare(load_params(ROOT / "params/photos.yaml", settings(photos, tmp_path)), tmp_path)
     reasons = {Path(item.item).name: item.reason for item in data.skipped}
     assert reasons[f"{2:012d}.jpg"] == "image is missing"
@@ -73,7 +73,7 @@ def test_awkward_photographs_are_trained_on_and_answered(photos, tmp_path):
     assert {(row["model"], row["versus"]) for row in rows} >= {("base", None), ("v5", "base")}
 
 
-def test_more_probed_pictures_than_there_are_means_all_of_them(photos, tmp_path):
+def test_more_probed_images_than_there_are_means_all_of_them(photos, tmp_path):
     params = load_params(
         ROOT / "params/photos.yaml", settings(photos, tmp_path, pope_images=10_000)
     )

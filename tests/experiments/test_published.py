@@ -1,4 +1,4 @@
-"""Published benchmarks through the model: each question once, whatever is killed; pictures never trained on."""
+"""Published benchmarks through the model: each question once, whatever is killed; images never trained on."""
 
 import json
 import shutil
@@ -229,24 +229,22 @@ def test_a_run_that_is_killed_anywhere_repeats_and_loses_nothing(
     "name", ["COCO_train2014_{:012d}.jpg", "COCO_val2014_{:012d}.jpg", "{:012d}.jpg"]
 )
 @pytest.mark.parametrize("benchmark", ["pope", "chair", "vqav2"])
-def test_a_benchmark_about_a_training_picture_is_refused_before_anything_is_asked(
+def test_a_benchmark_about_a_training_image_is_refused_before_anything_is_asked(
     name, benchmark, data, adapter, tmp_path, monkeypatch
 ):
-    picture = next((data / "val2014").iterdir()).name
-    row = {"image": name.format(int(picture[-16:-4])), "question": "?", "answer": "A cup."}
+    image = next((data / "val2014").iterdir()).name
+    row = {"image": name.format(int(image[-16:-4])), "question": "?", "answer": "A cup."}
     (tmp_path / "pairs.json").write_text(json.dumps([row]))
     seen = asked(monkeypatch)
     run = Benchmarks(laboratory(data, tmp_path)).run(
         [benchmark], adapter, str(tmp_path / "pairs.json")
     )
-    with pytest.raises(
-        SeedError, match=f"{benchmark}: 1 of its pictures were trained on .*{picture}"
-    ):
+    with pytest.raises(SeedError, match=f"{benchmark}: 1 of its images were trained on .*{image}"):
         list(run)
     assert not seen
 
 
-def test_an_adapter_of_unknown_training_pictures_is_refused_unless_that_is_said(
+def test_an_adapter_of_unknown_training_images_is_refused_unless_that_is_said(
     data, adapter, tmp_path
 ):
     lab = Experiment.open(

@@ -1,4 +1,4 @@
-"""Other words and worse pictures: what changes, and what is counted."""
+"""Other words and worse images: what changes, and what is counted."""
 
 from pathlib import Path
 
@@ -60,20 +60,20 @@ def test_a_model_agrees_with_itself():
     assert row["same answer, %"] == "100.0 [100.0, 100.0]"
 
 
-def test_records_of_other_pictures_are_refused():
-    with pytest.raises(ValueError, match="other pictures"):
+def test_records_of_other_images_are_refused():
+    with pytest.raises(ValueError, match="other images"):
         compare(answered(["Yes"] * 20), answered(["Yes"] * 20)[::-1], "official", 200, 0)
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
-def test_a_worse_picture_keeps_its_size_and_loses_detail(name):
+def test_a_worse_image_keeps_its_size_and_loses_detail(name):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (96, 96, 3), dtype=np.uint8))
     worse = DEGRADATIONS[name](image)
     assert worse.size == image.size and worse.mode == "RGB"
 
-    def detail(picture):
-        return float(np.abs(np.diff(np.asarray(picture, float), axis=0)).mean())
+    def detail(seen):
+        return float(np.abs(np.diff(np.asarray(seen, float), axis=0)).mean())
 
     assert detail(worse) < 0.8 * detail(image)
 

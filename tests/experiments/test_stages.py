@@ -102,7 +102,11 @@ def test_answers_read_no_parameter_that_is_not_in_their_key(lab, found, model):
 def test_labels_of_the_model_itself_read_no_parameter_that_is_not_in_their_key(lab, found):
     with recorded(lab) as (watched, read):
         bundle = watched.bundle()
-        settings = (watched.pictures("train", bundle), watched.params.evaluation, watched.template)
+        settings = (
+            watched.image_reader("train", bundle),
+            watched.params.evaluation,
+            watched.template,
+        )
         self_labelled(bundle, lab.data.pairs["replay"][:2], *settings)
     assert {"max_new_tokens"} <= read <= in_key(found, "labels") | {"sampling_runs"}
 
@@ -154,7 +158,7 @@ def test_data_that_differ_have_other_keys(lab, found, tmp_path):
         for value in others(row, base, SMOKE):
             try:
                 changed = parts(load_params(SMOKE, base | {row["name"]: value}))
-            except SeedError:  # too few pictures to ask about: no result
+            except SeedError:  # too few images to ask about: no result
                 continue
             for kind, part in before.items():
                 if changed[kind] != part:

@@ -15,7 +15,7 @@ from seednb.method.perturbation import (
 SHAPE = (3, 32, 32)
 
 
-def test_alpha_one_keeps_the_picture():
+def test_alpha_one_keeps_the_image():
     pixels = torch.rand(2, *SHAPE)
     torch.testing.assert_close(gaussian_noise(pixels, 1.0, torch.randn_like(pixels)), pixels)
 
@@ -34,20 +34,20 @@ def test_noise_depends_on_the_example_and_not_on_its_batch():
     assert not torch.equal(together[0], together[1])
 
 
-def picture(seed=0):
+def image(seed=0):
     return torch.randn(*SHAPE, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_a_view_depends_on_the_picture_and_the_key_alone(name):
+def test_a_view_depends_on_the_image_and_the_key_alone(name):
     boxes = torch.zeros(SHAPE[1:], dtype=torch.bool)
     boxes[4:9, 5:20] = True
     view = View(name)
-    first, again = (view.of(picture(), "key", boxes) for _ in range(2))
+    first, again = (view.of(image(), "key", boxes) for _ in range(2))
     assert torch.equal(first, again) and first.shape == SHAPE
     is_random = name in ("gaussian", "ddpm", "mask")
-    assert torch.equal(first, view.of(picture(), "another", boxes)) != is_random
-    assert torch.equal(first, picture()) == (name in ("fgsm", "none"))
+    assert torch.equal(first, view.of(image(), "another", boxes)) != is_random
+    assert torch.equal(first, image()) == (name in ("fgsm", "none"))
 
 
 def test_a_mask_keeps_the_share_that_it_is_told_and_nothing_else():
@@ -61,20 +61,20 @@ def test_a_mask_keeps_the_share_that_it_is_told_and_nothing_else():
 def test_boxes_hide_objects_and_leave_the_scene():
     boxes = torch.zeros(SHAPE[1:], dtype=torch.bool)
     boxes[3:7, 10:12] = True
-    seen = View("objects").of(picture(), "key", boxes)
+    seen = View("objects").of(image(), "key", boxes)
     assert (seen[:, boxes] == 0).all()
-    assert torch.equal(seen[:, ~boxes], picture()[:, ~boxes])
+    assert torch.equal(seen[:, ~boxes], image()[:, ~boxes])
     with pytest.raises(SeedError, match="objects needs annotated boxes"):
-        View("objects").of(picture(), "key")
+        View("objects").of(image(), "key")
 
 
 def test_blur_and_downsampling_keep_the_mean_and_lose_detail():
     flat = torch.full(SHAPE, 0.7)
     for name in ("blur", "downsample"):
         torch.testing.assert_close(View(name).of(flat, ""), flat)
-        assert View(name).of(picture(), "").var() < 0.2 * picture().var()
-    coarse, fine = (View("downsample", view_cells=n).of(picture(), "") for n in (2, 32))
-    torch.testing.assert_close(fine, picture())
+        assert View(name).of(image(), "").var() < 0.2 * image().var()
+    coarse, fine = (View("downsample", view_cells=n).of(image(), "") for n in (2, 32))
+    torch.testing.assert_close(fine, image())
     assert coarse.var() < 0.1
 
 
@@ -92,5 +92,5 @@ def test_a_list_of_patches_is_no_grid_of_pixels():
     patches = torch.randn(64, 1176)
     assert View("gaussian").of(patches, "key").shape == patches.shape
     for name in ("mask", "blur", "downsample"):
-        with pytest.raises(SeedError, match=f"perturbation={name} needs pictures as a grid"):
+        with pytest.raises(SeedError, match=f"perturbation={name} needs images as a grid"):
             View(name).of(patches, "key")

@@ -23,7 +23,7 @@ BOX = [(20.0, 30.0, 40.0, 30.0)]
 
 
 class BoxedNoise(Noise):
-    """Noise in place of pictures, with an object in each."""
+    """Noise in place of images, with an object in each."""
 
     def _boxes(self, name):
         boxes = torch.zeros(96, 96, dtype=torch.bool)
@@ -38,13 +38,13 @@ def params():
 
 
 def make_run(params, folder, recipe="v5", **changes):
-    """Train in float64 on four pairs about two pictures; the adapter's weights and the curve.
+    """Train in float64 on four pairs about two images; the adapter's weights and the curve.
 
     With plain gradient descent at rate 1 the change of a weight is its gradient.
     """
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     model = add_adapter(bundle.model.double(), params.model, seed=1).double()
-    tokens = bundle.picture_tokens
+    tokens = bundle.image_tokens
     rows = [encode(q, a, bundle.tokenizer, tokens, PLAIN) for q, a in LINES]
     corruption = Corruption.of(bundle.tokenizer, PLAIN)
     examples = Examples(rows, list("0101"), BoxedNoise(), bundle.layout, corruption, tokens)

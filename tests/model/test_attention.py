@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from noise_pictures import Noise
+from noise_images import Noise
 from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -32,7 +32,7 @@ LINES = [
     ("Is there a fork in the image?", "Yes"),
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
-PICTURES = "0001222"  # of each example: three, one and three texts about a picture
+PICTURES = "0001222"  # of each example: three, one and three texts about an image
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def open_pocket(params):
         if "lora_B" in name:
             parameter.data.normal_(0, 0.05, generator=generator)
     rows = [
-        encode(*LINES[n % 3], bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        encode(*LINES[n % 3], bundle.tokenizer, bundle.image_tokens, PLAIN)
         for n in range(len(PICTURES))
     ]
     return bundle, model, Examples(rows, list(PICTURES), Noise(), bundle.layout)
@@ -158,9 +158,7 @@ def test_a_run_on_packed_sequences_ends_at_the_adapter_of_padded_rows(params, tm
             from seednb.model.inputs.corruption import Corruption
 
             corruption = Corruption.of(bundle.tokenizer, PLAIN)
-            examples = replace(
-                examples, corruption=corruption, picture_tokens=bundle.picture_tokens
-            )
+            examples = replace(examples, corruption=corruption, image_tokens=bundle.image_tokens)
         settings = replace(params.train, attention=choice, **change)
         curve = train(model, bundle, examples, RECIPES["v7"], settings, tmp_path / choice)
         weights = {n: p.detach() for n, p in model.named_parameters() if "lora_" in n}

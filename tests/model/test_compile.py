@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from noise_pictures import Noise
+from noise_images import Noise
 from peft import get_peft_model_state_dict
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._dynamo.utils import counters
@@ -67,9 +67,9 @@ def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
     compiled.use(True)
     answers, teacher = AnswerLogits(model), TeacherMode(model)
     answers.train()
-    for n_pictures, n_pairs, seed in ((4, 4, 0), (2, 4, 1), (3, 2, 2), (4, 1, 3), (5, 3, 4)):
-        examples = make_examples(n_pictures, n_pairs, seed)
-        batch = examples.batch(range(n_pictures * n_pairs))
+    for n_images, n_pairs, seed in ((4, 4, 0), (2, 4, 1), (3, 2, 2), (4, 1, 3), (5, 3, 4)):
+        examples = make_examples(n_images, n_pairs, seed)
+        batch = examples.batch(range(n_images * n_pairs))
         with teacher:
             answers.hidden(batch.seen_as([batch.pixel_values, batch.pixel_values]))
         answers.hidden(batch).float().square().mean().backward()
@@ -109,7 +109,7 @@ def run_on(tmp_path, monkeypatch):
         )
         bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
         model = add_adapter(bundle.model.double(), params.model, seed=0).double()
-        rows = [encode(*line, bundle.tokenizer, bundle.picture_tokens, PLAIN) for line in LINES * 2]
+        rows = [encode(*line, bundle.tokenizer, bundle.image_tokens, PLAIN) for line in LINES * 2]
         examples = Examples(rows, list("001122"), Noise(), bundle.layout)
         settings = replace(params.train, batch_size=3, grad_accum=1, **changes)
         remarks = []

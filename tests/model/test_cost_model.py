@@ -77,9 +77,9 @@ def test_every_setting_was_measured_and_names_real_parameters(measured):
 
 @pytest.mark.parametrize(("size", "name"), [("13b", "llava-1.5-13b"), ("34b", "llava-next-34b")])
 def test_projected_memory_of_larger_models_is_what_was_measured(measured, size, name):
-    row = measured.rows[f"{size}, LoRA r 64, 1 picture of 4 pairs, checkpointing always"]
-    one_picture = SETTINGS[2]
-    assert measured.peak_gib(one_picture, SHAPES[name]) == pytest.approx(row["peak_gib"], rel=0.05)
+    row = measured.rows[f"{size}, LoRA r 64, 1 image of 4 pairs, checkpointing always"]
+    one_image = SETTINGS[2]
+    assert measured.peak_gib(one_image, SHAPES[name]) == pytest.approx(row["peak_gib"], rel=0.05)
 
 
 @pytest.mark.parametrize(

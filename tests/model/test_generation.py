@@ -94,7 +94,7 @@ class Scores(LogitsProcessor):
         return scores
 
 
-def test_a_picture_of_several_questions_is_read_once_and_nothing_changes(bundle):
+def test_a_image_of_several_questions_is_read_once_and_nothing_changes(bundle):
     double = replace(bundle, model=copy.deepcopy(bundle.model).double())
     tower, read = double.model.model.vision_tower, []
     tower.register_forward_pre_hook(
@@ -105,17 +105,17 @@ def test_a_picture_of_several_questions_is_read_once_and_nothing_changes(bundle)
     questions = ["Is there a red ball?", "Describe this image.", "What is left of the box?"]
     questions, rows = questions + questions[:2], [0, 1, 0, 0, 1]
     found = []
-    for pictures, of_question in ((pixels, rows), (pixels[rows], None)):
+    for images, of_question in ((pixels, rows), (pixels[rows], None)):
         scores = Scores()
         how = (8, [scores])
-        answers = generate(double, questions, pictures, *how, rows=of_question)
+        answers = generate(double, questions, images, *how, rows=of_question)
         found.append((answers, torch.stack(scores.steps)))
     assert read == [2, 5]
     assert found[0][0] == found[1][0] and len({answer.text for answer in found[0][0]}) > 1
     torch.testing.assert_close(found[0][1], found[1][1], atol=1e-9, rtol=0)
 
 
-def test_beams_read_a_picture_for_each_of_its_questions(bundle):
+def test_beams_read_a_image_for_each_of_its_questions(bundle):
     pixels = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     questions = ["Is there a red ball?", "Describe this image."]
     shared = generate(bundle, questions, pixels, 8, n_beams=2, rows=[0, 0])

@@ -27,7 +27,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
 from seednb.data.instruct import Pair
-from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.evaluator import Contrast, answer_probes, write_captions
 from seednb.method.perturbation import View
 from seednb.method.recipes import RECIPES
 from seednb.model.forward import AnswerLogits
@@ -127,10 +127,10 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for number, (name, size) in enumerate(SIZES.items()):
-        picture = Image.linear_gradient("L").resize(size).rotate(90 * number)
-        picture.convert("RGB").resize(size).save(folder / name)
+        image = Image.linear_gradient("L").resize(size).rotate(90 * number)
+        image.convert("RGB").resize(size).save(folder / name)
     return folder
 
 
@@ -157,7 +157,7 @@ def examples_of(bundle, folder):
             ("What is it?", "A cup."),
         )
     ]
-    return Examples.of(pairs, bundle, bundle.pictures(folder, "pad"))
+    return Examples.of(pairs, bundle, bundle.image_reader(folder, "pad"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -185,15 +185,15 @@ def test_a_family_trains_and_its_batches_equal_its_examples_one_by_one(family, f
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_noise_belongs_to_the_picture_and_not_to_its_batch(family, folder):
-    pictures = open_family(family).pictures(folder, "pad")
+def test_noise_belongs_to_the_image_and_not_to_its_batch(family, folder):
+    reader = open_family(family).image_reader(folder, "pad")
     names = list(SIZES)
     keys = [f"noise-{name}" for name in names]
-    whole = pictures.noisy(keys, names, View())
-    assert whole.shape == pictures.batch(names).shape
-    one = pictures.noisy(keys[1:2], names[1:2], View())
-    alone = pictures.pixels(names[1])
-    start = sum(len(pictures.pixels(name)) for name in names[:1])
+    whole = reader.noisy(keys, names, View())
+    assert whole.shape == reader.batch(names).shape
+    one = reader.noisy(keys[1:2], names[1:2], View())
+    alone = reader.pixels(names[1])
+    start = sum(len(reader.pixels(name)) for name in names[:1])
     rows = whole[start : start + len(alone)]
     assert torch.equal(rows[:, : one.shape[1]], one)
 
@@ -201,7 +201,7 @@ def test_noise_belongs_to_the_picture_and_not_to_its_batch(family, folder):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_answers_probes_together_as_alone_and_refuses_captions_by_name(family, folder):
     bundle = open_family(family)
-    pictures = bundle.pictures(folder, "pad")
+    reader = bundle.image_reader(folder, "pad")
     probes = [
         {"image": name, "text": f"Is there a {word} in the image?"}
         for name in SIZES
@@ -210,13 +210,13 @@ def test_a_family_answers_probes_together_as_alone_and_refuses_captions_by_name(
     params = load_params(ROOT / "params/smoke.yaml").evaluation
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         together, alone = (
-            answer_probes(bundle, probes, pictures, replace(params, eval_batch_size=size), contrast)
+            answer_probes(bundle, probes, reader, replace(params, eval_batch_size=size), contrast)
             for size in (6, 1)
         )
         assert [r["margin"] for r in together] == pytest.approx(
             [r["margin"] for r in alone], abs=1e-9
         )
     with pytest.raises(
-        SeedError, match=f"{bundle.model.config.model_type} reads pictures at their own"
+        SeedError, match=f"{bundle.model.config.model_type} reads images at their own"
     ):
-        caption_pictures(bundle, [{"image_id": 1, "file_name": "a.png"}], pictures, params)
+        write_captions(bundle, [{"image_id": 1, "file_name": "a.png"}], reader, params)

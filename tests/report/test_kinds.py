@@ -16,7 +16,7 @@ from seednb.experiments.metrics import metric_rows, select
 from seednb.report import tables
 
 ROOT = Path(__file__).parents[2]
-# By kind: label, typical answer and the answers of both models, one picture each.
+# By kind: label, typical answer and the answers of both models, one image each.
 ASKED = {
     "attribute": [("yes", "no", "No", "Yes"), ("no", "yes", "Yes", "No"), ("yes", "yes", "Yes", "Yes"), ("no", "no", "No", "Yes")],
     "relation": [("yes", "yes", "No", "No"), ("no", "yes", "Yes", "Yes"), ("yes", "no", "Yes", "Yes"), ("no", "no", "No", "No")],
@@ -83,7 +83,7 @@ def test_data_without_such_questions_have_no_such_rows(answers):
     rows = metric_rows(silent, data, params.evaluation)
     assert {row["benchmark"] for row in rows} == {"chair", "pope"}
     assert tables.columns(rows, "accuracy") == {}
-    assert tables.telling_picture(silent, "base", "official") is None
+    assert tables.telling_image(silent, "base", "official") is None
     for frame in (
         tables.questions_about(silent, None),
         tables.typical_errors(silent, ["base"], "official"),
@@ -99,8 +99,8 @@ def test_mcnemar_counts_the_questions_that_one_model_alone_has_right(answers):
     assert (table["p (Holm)"] >= table["p"]).all()
 
 
-def test_the_telling_picture_is_asked_about_in_every_kind_and_answered_worst(answers):
-    image = tables.telling_picture(answers, "base", "official")
+def test_the_telling_image_is_asked_about_in_every_kind_and_answered_worst(answers):
+    image = tables.telling_image(answers, "base", "official")
     assert image == "0.jpg" or image == "1.jpg"  # both kinds wrong
     shown = tables.questions_about(answers, image)
     assert list(shown["kind"]) == list(ASKED) and {"truth", "typical", "base", "v7"} <= set(shown)

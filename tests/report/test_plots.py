@@ -18,12 +18,12 @@ SPENT = pd.concat([FRAME.assign(group=g, spent=[400, 200]) for g in ("all", "som
 FIGURES = {
     "differences": lambda: plots.differences(FRAME, "CHAIRi"),
     "levels": lambda: plots.levels(FRAME.assign(value=0.03, low=0.02, high=0.05), "CHAIRi"),
-    "counts": lambda: plots.counts(pd.Series({"cup": 3, "fork": 5}), "pictures"),
-    "heatmap": lambda: plots.heatmap(pd.DataFrame(np.eye(3)), "pictures"),
+    "counts": lambda: plots.counts(pd.Series({"cup": 3, "fork": 5}), "images"),
+    "heatmap": lambda: plots.heatmap(pd.DataFrame(np.eye(3)), "images"),
     "lines": lambda: plots.lines(pd.DataFrame({"a": [1, 2], "b": [2, 1]}), "beta", "KL"),
     "trade_off": lambda: plots.trade_off(SPENT, "pairs", "CHAIRi (points)"),
     "histogram": lambda: plots.histogram([0.1, 0.2, 0.2], "confidence", marks=[0.15]),
-    "pictures": lambda: plots.pictures([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"]),
+    "images": lambda: plots.images([np.zeros((8, 8, 3), np.uint8)] * 3, ["a", "b", "c"]),
 }
 
 
@@ -58,7 +58,7 @@ def test_a_trade_off_runs_from_little_to_much_with_an_interval_at_each_point():
 
 
 def test_the_largest_counts_come_first_and_no_more_than_asked():
-    (ax,) = plots.counts(pd.Series({"a": 1, "b": 9, "c": 5}), "pictures", n_largest=2).axes
+    (ax,) = plots.counts(pd.Series({"a": 1, "b": 9, "c": 5}), "images", n_largest=2).axes
     assert [text.get_text() for text in ax.get_yticklabels()] == ["c", "b"]  # upwards
     assert [bar.get_width() for bar in ax.patches] == [5, 9]
 
@@ -66,9 +66,7 @@ def test_the_largest_counts_come_first_and_no_more_than_asked():
 def test_noise_is_kept_as_jpeg_and_flat_colour_as_png():
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     flat = np.full((64, 64, 3), 200, np.uint8)
-    shown = [
-        plots.show(plots.pictures([image], ["a"]), "a picture").data for image in (noise, flat)
-    ]
+    shown = [plots.show(plots.images([image], ["a"]), "an image").data for image in (noise, flat)]
     svgs = [base64.b64decode(re.search(r"base64,([^\"]*)", html)[1]).decode() for html in shown]
     assert "data:image/jpeg" in svgs[0] and "data:image/png" in svgs[1]
     (jpeg,) = re.findall(r"data:image/jpeg;base64,([^\"]+)", svgs[0])

@@ -19,7 +19,7 @@ from seednb.report.summaries import (
     label_errors,
     label_honesty,
     rank_table,
-    same_picture,
+    same_image,
     scaling_table,
 )
 from seednb.report.tables import (
@@ -69,7 +69,7 @@ def test_a_command_breaks_between_words_only():
     assert as_command("a --b").count("nowrap") == 2
 
 
-# Two pictures; the replayed caption of the first names a dog that is not there.
+# Two images; the replayed caption of the first names a dog that is not there.
 WORLD = SimpleNamespace(
     train=SimpleNamespace(
         images=pd.DataFrame({"image_id": [1, 2], "file_name": ["1.jpg", "2.jpg"]}),
@@ -98,8 +98,8 @@ def test_labels_that_invent_are_counted_by_caption_and_by_object():
     assert errors["present"].dtype.kind == "i"
 
 
-def test_the_picture_shown_is_one_where_a_label_invents():
-    shown = same_picture(WORLD)
+def test_the_image_shown_is_one_where_a_label_invents():
+    shown = same_image(WORLD)
     assert shown["answer"].iloc[0] == "cat"
     assert list(shown["labels"]) == ["annotation", "replay", "replay", "truthful"]
 
@@ -116,8 +116,8 @@ def test_candidates_without_a_bar_are_left_out():
     assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
 
 
-def test_titles_above_pictures_are_wrapped_and_a_flat_curve_stays_flat():
-    sheet = plots.pictures([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
+def test_titles_above_images_are_wrapped_and_a_flat_curve_stays_flat():
+    sheet = plots.images([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
     assert max(map(len, sheet.axes[0].get_title(loc="left").split("\n"))) <= plots.TITLE_WIDTH
     names = ("loss", "distillation", "supervision", "beta", "confidence", "learning_rate")
     curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)

@@ -35,7 +35,7 @@ HOSTILE = "".join(ATTACKS)
 
 
 def png():
-    """Any picture."""
+    """Any image."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -90,7 +90,7 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
 MADE = re.compile(r"^(?:adapter|report|all reports): (.+)$", re.M)  # as a dry run says it
 SUFFIXES = "gz|html|ipynb|jpg|json|jsonl|md|py|svg|toml|txt|yaml|yml|zip"
 IS_PATH = re.compile(rf"[\w.…*-]*(/[\w.…*-]*)+|[\w.…*-]+\.({SUFFIXES})")
-OF_THE_READER = {  # pictures, answers and published files that a reader brings
+OF_THE_READER = {  # images, answers and published files that a reader brings
     *("photo.jpg", "images/", "instances_*.json", "captions_*.json", "data/benchmarks"),
     *("answers.json", "answers.jsonl", "base.jsonl", "method.jsonl", "captions.jsonl"),
     *("gt.json.gz", "synonyms.txt", "coco_pope_random.json", "AMBER/data", "SEED-Bench.json"),
@@ -191,7 +191,7 @@ def test_every_file_that_a_reader_brings_is_named_by_a_page():
     assert [name for name in OF_THE_READER if name not in text] == []
 
 
-def test_the_chinese_page_gives_the_same_commands_and_pictures():
+def test_the_chinese_page_gives_the_same_commands_and_images():
     english, chinese = ROOT / "README.md", ROOT / "README.zh.md"
     without_remarks = [
         [re.sub(r"\s+#.*", "", line) for block in blocks(page, "sh") for line in block.splitlines()]
@@ -200,10 +200,10 @@ def test_the_chinese_page_gives_the_same_commands_and_pictures():
     assert without_remarks[0] == without_remarks[1]
     headings = [re.findall(r"^(#+) ", page.read_text(), re.M) for page in (english, chinese)]
     assert headings[0] == headings[1]
-    pictures = [
+    images = [
         re.findall(r"\]\((docs/images/[^)]+)\)", page.read_text()) for page in (english, chinese)
     ]
-    assert pictures[0] == pictures[1] and len(pictures[0]) == 2
+    assert images[0] == images[1] and len(images[0]) == 2
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
@@ -226,7 +226,7 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_picture_with_words_for_it_stands_in_the_first_three_cells(name):
+def test_a_image_with_words_for_it_stands_in_the_first_three_cells(name):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells[:3]
     found = [re.search(r"!\[(.{20,})\]\(attachment:(.+)\)", cell.source) for cell in cells]
     (place,) = [place for place, match in enumerate(found) if match]
@@ -250,7 +250,7 @@ def test_binder_installs_with_the_same_pins():
 
 
 @pytest.mark.browser
-def test_readmes_pictures_are_taken_from_a_report(tmp_path):
+def test_readmes_images_are_taken_from_a_report(tmp_path):
     start_chromium().quit()  # skips where there is none
     page = tmp_path / "index.html"
     page.write_text("<body><p>Report<div id=seednb-explorer-1 style='width:500px;height:300px'>")

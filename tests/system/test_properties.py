@@ -85,7 +85,7 @@ def test_normalised_answers_ignore_articles_and_the_writing_of_numbers(text, rul
 
 texts = st.lists(
     st.tuples(
-        st.integers(0, 3),  # the picture
+        st.integers(0, 3),  # the image
         st.lists(st.integers(10, 99), min_size=1, max_size=6),  # the question
         st.lists(st.integers(10, 99), max_size=5),  # the answer
     ),
@@ -95,7 +95,7 @@ texts = st.lists(
 
 
 def encoded(chosen, n_image_tokens):
-    """Texts that begin alike, then have the picture's tokens."""
+    """Texts that begin alike, then have the image's tokens."""
     start = (1, *[IMAGE] * n_image_tokens)
     return [Encoded((*start, *q, *a), len(start) + len(q)) for _, q, a in chosen]
 
@@ -103,7 +103,7 @@ def encoded(chosen, n_image_tokens):
 @few
 @given(chosen=texts, n_image_tokens=st.integers(1, 4), packs=st.booleans())
 def test_packed_texts_read_back_as_they_were_and_see_nobody_else(chosen, n_image_tokens, packs):
-    rows_of = [str(picture) for picture, _, _ in chosen]
+    rows_of = [str(image) for image, _, _ in chosen]
     layout = Layout(PAD, IMAGE, n_image_tokens, packs=packs)
     names, rows = layout.rows(rows_of)
     encodings = encoded(chosen, n_image_tokens)

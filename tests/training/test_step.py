@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from noise_pictures import Noise
+from noise_images import Noise
 from safetensors.torch import load_file, save_file
 from torch.nn.attention import flex_attention as flex
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
@@ -52,7 +52,7 @@ def make_parts(n_images, **changes):
         if isinstance(module, LlamaRMSNorm):
             module.forward = partial(rms_norm, module)
     rows = [
-        encode(*LINES[n // n_images % 4], bundle.tokenizer, bundle.picture_tokens, bundle.template)
+        encode(*LINES[n // n_images % 4], bundle.tokenizer, bundle.image_tokens, bundle.template)
         for n in range(N_EXAMPLES)
     ]
     images = [str(n % n_images) for n in range(N_EXAMPLES)]

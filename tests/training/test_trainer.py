@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from noise_pictures import Noise
+from noise_images import Noise
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForImageTextToText,
@@ -66,21 +66,21 @@ def make_run(
     folder,
     recipe="v5",
     dtype=torch.float64,
-    n_pictures=8,
+    n_images=8,
     cache=None,
     prepare=None,
     **changes,
 ):
-    """Train on eight examples about some pictures; returns the adapter's weights and the curve."""
+    """Train on eight examples about some images; returns the adapter's weights and the curve."""
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     rows = [
-        encode(question, answer, bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        encode(question, answer, bundle.tokenizer, bundle.image_tokens, PLAIN)
         for question, answer in LINES * 2
     ]
-    examples = Examples(rows, [str(n % n_pictures) for n in range(8)], Noise(), bundle.layout)
+    examples = Examples(rows, [str(n % n_images) for n in range(8)], Noise(), bundle.layout)
     settings = replace(params.train, **changes)
     curve = train(
         model, bundle, examples, RECIPES[recipe], settings, folder, cache, prepare=prepare
@@ -100,7 +100,7 @@ def test_a_batch_of_eight_equals_eight_accumulated_steps_of_one(params, tmp_path
 def test_four_texts_in_one_row_have_the_gradients_of_four_rows(params, tmp_path, monkeypatch):
     """With plain gradient descent at rate 1 the change of a weight is its gradient."""
     monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-    settings = {"n_pictures": 2, "learning_rate": 1.0, "max_grad_norm": 1e9}
+    settings = {"n_images": 2, "learning_rate": 1.0, "max_grad_norm": 1e9}
     packed, curve = make_run(params, tmp_path / "a", **settings)
     alone, other = make_run(params, tmp_path / "b", **settings, batch_size=1, grad_accum=8)
     for name in packed:
@@ -171,7 +171,7 @@ def test_a_healthy_run_has_no_finding(params, tmp_path):
 
 def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    rows = [encode(q, a, bundle.tokenizer, bundle.picture_tokens, PLAIN) for q, a in LINES]
+    rows = [encode(q, a, bundle.tokenizer, bundle.image_tokens, PLAIN) for q, a in LINES]
     batch = collate(
         rows,
         range(4),
@@ -199,12 +199,12 @@ def test_the_teacher_is_the_base_model_and_the_student_comes_back(params):
 
 def test_a_prompt_whose_image_tokens_were_cut_is_named():
     bundle = load_bundle(str(CHECKPOINT), load_params(ROOT / "params/smoke.yaml").model)
-    row = encode(*LINES[0], bundle.tokenizer, bundle.picture_tokens, PLAIN)
+    row = encode(*LINES[0], bundle.tokenizer, bundle.image_tokens, PLAIN)
     cut = replace(row, input_ids=row.input_ids[:8] + row.input_ids[20:])
-    with pytest.raises(SeedError, match="24 image tokens where the picture needs 36"):
+    with pytest.raises(SeedError, match="24 image tokens where the image needs 36"):
         collate([cut], [0], Noise().batch("1"), bundle.layout)
     with pytest.raises(SeedError, match="no tokens"):
-        encode("Is it?", "  ", bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        encode("Is it?", "  ", bundle.tokenizer, bundle.image_tokens, PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -314,8 +314,8 @@ def test_v4s_teacher_is_never_remembered(params, tmp_path):
 
 
 def test_micro_batches_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_path):
-    whole, curve = make_run(params, tmp_path / "a", "v7", n_pictures=3)
-    cut, other = make_run(params, tmp_path / "b", "v7", n_pictures=3, tokens_per_pass=200)
+    whole, curve = make_run(params, tmp_path / "a", "v7", n_images=3)
+    cut, other = make_run(params, tmp_path / "b", "v7", n_images=3, tokens_per_pass=200)
     for name in whole:
         torch.testing.assert_close(cut[name], whole[name], atol=1e-9, rtol=0)
     assert list(other["beta"]) == list(curve["beta"])
@@ -325,7 +325,7 @@ def test_micro_batches_cut_by_tokens_hold_everything_and_change_nothing(params, 
 def test_a_micro_batch_keeps_to_its_tokens_unless_one_row_is_longer(params, tokens):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     rows = [
-        encode(question, answer, bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        encode(question, answer, bundle.tokenizer, bundle.image_tokens, PLAIN)
         for question, answer in LINES * 3
     ]
     examples = Examples(rows, [str(n % 5) for n in range(12)], Noise(), bundle.layout)
@@ -433,7 +433,7 @@ def test_a_micro_batch_without_a_finite_loss_is_left_out_awaited_or_not(
         return divergence, cross_entropy * float("nan") if is_bad else cross_entropy
 
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    bad_token = encode(*LINES[1], bundle.tokenizer, bundle.picture_tokens, PLAIN).predicted[0]
+    bad_token = encode(*LINES[1], bundle.tokenizer, bundle.image_tokens, PLAIN).predicted[0]
     monkeypatch.setattr(Objective, "token_losses", losses)
     cut = {"batch_size": 1, "grad_accum": 4}
     waited, curve = make_run(params, tmp_path / "a", **cut)
@@ -469,7 +469,7 @@ def test_an_adapter_that_is_evaluated_has_the_models_precision_and_says_the_same
     assert margins[0] == margins[1]
 
 
-def test_a_pass_holds_some_pictures_with_all_of_their_probes(params, monkeypatch):
+def test_a_pass_holds_some_images_with_all_of_their_probes(params, monkeypatch):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     probes = [
         {"image": str(n % 5), "text": f"Is there a {word} in the image?"}

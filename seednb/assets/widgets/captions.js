@@ -14,7 +14,7 @@
     const place = `${position.value} of ${places.length}`;
     root.querySelector("output").value = place;
     position.setAttribute("aria-valuetext", place);
-    root.querySelector("[data-reading]").textContent = `Picture ${place}: ${items[current].ariaLabel}`;
+    root.querySelector("[data-reading]").textContent = `Image ${place}: ${items[current].ariaLabel}`;
   };
   const move = (step) => { position.value = Number(position.value) + step; draw(); };
 

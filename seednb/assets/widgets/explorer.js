@@ -1,6 +1,6 @@
 (root, data) => {
   const FULL = 80; // the axis ends at 80% of the drawing: values stand to the right of the bars
-  const PRESENCE = { true: "in the picture", false: "not in the picture", null: "names no object" };
+  const PRESENCE = { true: "in the image", false: "not in the image", null: "names no object" };
   const control = (name) => root.querySelector(`[name=${name}]`);
   const [example, rule, beta, alpha, temperature] = ["example", "rule", "beta", "alpha", "temperature"].map(control);
   const percent = (thousandths) => {

@@ -1,1 +1,1 @@
-"""Base and SEED captions of the same pictures: in the terminal, as a page, and served."""
+"""Base and SEED captions of the same images: in the terminal, as a page, and served."""

@@ -1,4 +1,4 @@
-"""One model, its adapter off and on: two captions of a picture, and the words they hesitated over."""
+"""One model, its adapter off and on: two captions of an image, and the words they hesitated over."""
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
@@ -28,8 +28,8 @@ Segment = tuple[str, str]  # text, and "wrong", "right" or ""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture to describe; `present`: the objects in it, or None where nobody annotated it."""
+class Sample:
+    """An image to describe; `present`: the objects in it, or None where nobody annotated it."""
 
     name: str
     image: Image.Image
@@ -47,12 +47,12 @@ class Word:
 
 @dataclass(frozen=True)
 class Described:
-    """A picture with both captions, cut at object words, and the next word that they disagree on.
+    """An image with both captions, cut at object words, and the next word that they disagree on.
 
     `so_far`: what both wrote before that word; `parted`: whether the captions differ at all.
     """
 
-    picture: Picture
+    sample: Sample
     captions: Mapping[str, str]
     segments: Mapping[str, Sequence[Segment]]
     so_far: str
@@ -73,13 +73,13 @@ class Captioner:
             "SEED": nullcontext(),
         }
 
-    def describe(self, pictures: Sequence[Picture]) -> list[Described]:
-        """Both captions of each picture."""
+    def describe(self, samples: Sequence[Sample]) -> list[Described]:
+        """Both captions of each image."""
         size = self.params.evaluation.eval_batch_size
-        return [each for chunk in in_chunks(pictures, size) for each in self._chunk(chunk)]
+        return [each for chunk in in_chunks(samples, size) for each in self._chunk(chunk)]
 
-    def _chunk(self, pictures: Sequence[Picture]) -> list[Described]:
-        pixels = torch.stack([self._pixels(picture.image) for picture in pictures])
+    def _chunk(self, samples: Sequence[Sample]) -> list[Described]:
+        pixels = torch.stack([self._pixels(sample.image) for sample in samples])
         evaluation = self.params.evaluation
         prompt, n_tokens = evaluation.caption_prompt, evaluation.max_new_tokens
         texts = {}
@@ -88,16 +88,16 @@ class Captioner:
                 decoded = generate(self.bundle, prompt, pixels, n_tokens)
                 texts[name] = [each.text for each in decoded]
         return [
-            self._described(picture, pixels[n : n + 1], {name: texts[name][n] for name in MODELS})
-            for n, picture in enumerate(pictures)
+            self._described(sample, pixels[n : n + 1], {name: texts[name][n] for name in MODELS})
+            for n, sample in enumerate(samples)
         ]
 
     def _described(
-        self, picture: Picture, pixels: Float[Tensor, "1 C H W"], captions: dict[str, str]
+        self, sample: Sample, pixels: Float[Tensor, "1 C H W"], captions: dict[str, str]
     ) -> Described:
         place, so_far, words = self._next_words(pixels, captions)
-        segments = {name: self._segments(text, picture.present) for name, text in captions.items()}
-        return Described(picture, captions, segments, so_far, words, place)
+        segments = {name: self._segments(text, sample.present) for name, text in captions.items()}
+        return Described(sample, captions, segments, so_far, words, place)
 
     def _pixels(self, image: Image.Image) -> Float[Tensor, "C H W"]:
         fitted = fit_image(image, self.params.data.image_fit)
@@ -151,7 +151,7 @@ class Captioner:
     def _batch(self, pixels: Float[Tensor, "1 C H W"], caption: str) -> Batch:
         bundle, question = self.bundle, self.params.evaluation.caption_prompt
         text = caption.strip() or "."  # a model that says nothing still has a next word
-        row = encode(question, text, bundle.tokenizer, bundle.picture_tokens, bundle.template)
+        row = encode(question, text, bundle.tokenizer, bundle.image_tokens, bundle.template)
         return collate([row], [0], pixels, bundle.layout).to(bundle.device)
 
     @torch.inference_mode()

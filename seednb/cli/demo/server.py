@@ -1,4 +1,4 @@
-"""A local page for trying one's own picture: on the loopback interface only, nothing is kept."""
+"""A local page for trying one's own image: on the loopback interface only, nothing is kept."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
-from seednb.cli.demo.captioner import Captioner, Described, Picture
-from seednb.cli.demo.show import page_item, picture_address
+from seednb.cli.demo.captioner import Captioner, Described, Sample
+from seednb.cli.demo.show import image_address, page_item
 from seednb.core.errors import SeedError
 from seednb.data.images import UNREADABLE
 from seednb.report.html.page import render_page
@@ -36,28 +36,28 @@ class Refused(Exception):
     """An upload that is not described; its message is for the person who sent it."""
 
 
-def read_upload(body: bytes, filename: str) -> Picture:
-    """A picture from an upload. Raises Refused with the reason, which never holds a path."""
+def read_upload(body: bytes, filename: str) -> Sample:
+    """An image from an upload. Raises Refused with the reason, which never holds a path."""
     if len(body) > LIMIT_MB * 1_000_000:
         raise Refused(f"That file has {len(body) / 1e6:.1f} MB; the limit is {LIMIT_MB} MB.")
     try:
         with Image.open(BytesIO(body), formats=KINDS) as image:
             if image.width * image.height > LIMIT_PIXELS:
                 raise Refused(
-                    f"That picture has {image.width} × {image.height} pixels; the limit is "
+                    f"That image has {image.width} × {image.height} pixels; the limit is "
                     f"{LIMIT_PIXELS / 1e6:.0f} million. Make it smaller first."
                 )
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except UNREADABLE:
-        raise Refused(f"That is no whole picture of these kinds: {', '.join(KINDS)}.") from None
-    return Picture(_shown_name(filename), upright)
+        raise Refused(f"That is no whole image of these kinds: {', '.join(KINDS)}.") from None
+    return Sample(_shown_name(filename), upright)
 
 
 def _shown_name(filename: str) -> str:
     """The last part of what a browser calls the file, printable and short."""
     name = PurePosixPath(filename.replace("\\", "/")).name
     printable = "".join(character for character in name if character.isprintable())
-    return printable[:NAME_LENGTH] or "your picture"
+    return printable[:NAME_LENGTH] or "your image"
 
 
 class Describe(RequestHandler):
@@ -88,20 +88,20 @@ class Describe(RequestHandler):
     async def post(self) -> None:
         """Both captions of an upload, or of a sample."""
         try:
-            picture = self._sent()
+            sample = self._sent()
         except Refused as problem:
             self.set_status(400)
             self.finish(self.demo.page(problem=str(problem)))
             return
-        self.finish(self.demo.page(described=await self.demo.describe(picture)))
+        self.finish(self.demo.page(described=await self.demo.describe(sample)))
 
-    def _sent(self) -> Picture:
+    def _sent(self) -> Sample:
         sample = self.get_body_argument("sample", "")
         if sample in self.demo.samples:
             return self.demo.samples[sample]
-        files = self.request.files.get("picture")
+        files = self.request.files.get("image")
         if not files or not files[0]["body"]:
-            raise Refused("No picture arrived. Choose one, then press the button.")
+            raise Refused("No image arrived. Choose one, then press the button.")
         return read_upload(files[0]["body"], files[0]["filename"])
 
     def write_error(self, status_code: int, **details: Any) -> None:
@@ -110,22 +110,22 @@ class Describe(RequestHandler):
 
 
 class Demo:
-    """The model behind the page. One picture at a time: a second visitor waits."""
+    """The model behind the page. One image at a time: a second visitor waits."""
 
     def __init__(
-        self, captioner: Captioner, samples: Sequence[Picture], profile: str, adapter: str
+        self, captioner: Captioner, samples: Sequence[Sample], profile: str, adapter: str
     ) -> None:
-        """`samples`: pictures to try without having one; `adapter`: what the page calls it."""
+        """`samples`: images to try without having one; `adapter`: what the page calls it."""
         self.captioner, self.profile, self.adapter = captioner, profile, adapter
         self.samples = {sample.name: sample for sample in samples}
-        self.thumbnails = [(s.name, picture_address(s.image, SAMPLE_SIDE)) for s in samples]
+        self.thumbnails = [(s.name, image_address(s.image, SAMPLE_SIDE)) for s in samples]
         self.port = 0
         self._worker = ThreadPoolExecutor(1)
 
-    async def describe(self, picture: Picture) -> Described:
+    async def describe(self, sample: Sample) -> Described:
         """Off the event loop, so that the page stays responsive."""
         loop = asyncio.get_running_loop()
-        (described,) = await loop.run_in_executor(self._worker, self.captioner.describe, [picture])
+        (described,) = await loop.run_in_executor(self._worker, self.captioner.describe, [sample])
         return described
 
     def page(self, described: Described | None = None, problem: str = "") -> str:

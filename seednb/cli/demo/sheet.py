@@ -1,4 +1,4 @@
-"""A demonstration as one picture: each row a photograph and both captions, absent objects marked."""
+"""A demonstration as one image: each row a photograph and both captions, absent objects marked."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ WIDTH, MARGIN, SIDE = (
     1600,
     40,
     420,
-)  # pixels: the sheet, around a row, the longest side of a picture
+)  # pixels: the sheet, around a row, the longest side of an image
 BODY, LABEL, NAME = 26, 22, 20  # pixels: sizes of type
 LINE = 1.45  # line height in sizes of type
 INK, SOFT, WRONG, PAPER, RULE = "#1b1f24", "#586069", "#a83a14", "#ffffff", "#e2e4e0"
@@ -46,19 +46,19 @@ def draw_sheet(described: Sequence[Described]) -> Image.Image:
 
 
 def _row(each: Described) -> Image.Image:
-    picture = each.picture.image.convert("RGB")
-    scale = SIDE / max(picture.size)
-    picture = picture.resize([max(1, round(scale * side)) for side in picture.size])
+    sample = each.sample.image.convert("RGB")
+    scale = SIDE / max(sample.size)
+    sample = sample.resize([max(1, round(scale * side)) for side in sample.size])
     texts, bottom = [], float(MARGIN)
     for model, segments in each.segments.items():
         texts.append(PlacedText(2 * MARGIN + SIDE, bottom, model, LABEL, SOFT, bold=True))
         placed = list(_flow(segments, bottom + LINE * LABEL))
         texts += placed
         bottom = (placed[-1].y if placed else bottom) + LINE * BODY + MARGIN / 2
-    name = PlacedText(MARGIN, MARGIN + picture.height + 6, each.picture.name, NAME, SOFT)
+    name = PlacedText(MARGIN, MARGIN + sample.height + 6, each.sample.name, NAME, SOFT)
     height = round(max(bottom, name.y + LINE * NAME) + MARGIN / 2)
     row = Image.new("RGB", (WIDTH, height), PAPER)
-    row.paste(picture, (MARGIN, MARGIN))
+    row.paste(sample, (MARGIN, MARGIN))
     draw = ImageDraw.Draw(row)
     for text in (*texts, name):
         _draw(draw, text)

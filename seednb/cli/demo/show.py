@@ -1,4 +1,4 @@
-"""A demonstration as terminal lines, as one offline page, and as a picture."""
+"""A demonstration as terminal lines, as one offline page, and as an image."""
 
 import base64
 import io
@@ -16,16 +16,16 @@ from seednb.core.files import replacing
 from seednb.report.html.page import write_page
 
 PAGE, SHEET = "index.html", "captions.png"
-SHOWN = 480  # pixels, longest side of a picture on the page
+SHOWN = 480  # pixels, longest side of an image on the page
 WIDTH = 96  # characters of a line in the terminal
 
 
 def terminal_lines(described: Sequence[Described]) -> Iterator[str]:
-    """Each picture's captions, words for absent objects underlined (between * * without colours)."""
+    """Each image's captions, words for absent objects underlined (between * * without colours)."""
     for each in described:
-        yield styled(each.picture.name, "bold")
-        if each.picture.present is not None:
-            yield f"  in the picture: {', '.join(sorted(each.picture.present)) or 'nothing named'}"
+        yield styled(each.sample.name, "bold")
+        if each.sample.present is not None:
+            yield f"  in the image: {', '.join(sorted(each.sample.present)) or 'nothing named'}"
         for name in MODELS:
             text = "".join(_marked(piece, kind) for piece, kind in each.segments[name])
             lead = f"  {name:>4}: "
@@ -37,10 +37,10 @@ def terminal_lines(described: Sequence[Described]) -> Iterator[str]:
             bars = "   ".join(f"{name} {bar(share, 12)} {share:6.1%}" for name, share in shares)
             yield f"    {word.text:<{width}}  {bars}"
         yield ""
-    if any(each.picture.present is not None for each in described):
-        yield "Underlined: not in the picture." if has_colours() else "*word*: not in the picture."
+    if any(each.sample.present is not None for each in described):
+        yield "Underlined: not in the image." if has_colours() else "*word*: not in the image."
     else:
-        yield "No annotations of these pictures were found, so nothing is marked."
+        yield "No annotations of these images were found, so nothing is marked."
 
 
 def write_files(described: Sequence[Described], folder: Path, adapter: str) -> tuple[Path, Path]:
@@ -53,11 +53,11 @@ def write_files(described: Sequence[Described], folder: Path, adapter: str) -> t
 
 
 def page_item(each: Described) -> dict[str, Any]:
-    """What the page's template shows of one picture."""
+    """What the page's template shows of one image."""
     return {
-        "name": each.picture.name,
-        "picture": picture_address(each.picture.image),
-        "present": None if each.picture.present is None else sorted(each.picture.present),
+        "name": each.sample.name,
+        "image": image_address(each.sample.image),
+        "present": None if each.sample.present is None else sorted(each.sample.present),
         "segments": each.segments,
         "so_far": _tail(each.so_far),
         "words": each.words,
@@ -65,7 +65,7 @@ def page_item(each: Described) -> dict[str, Any]:
     }
 
 
-def picture_address(image: Image.Image, side: int = SHOWN) -> str:
+def image_address(image: Image.Image, side: int = SHOWN) -> str:
     """A data address of a small copy; nothing but pixels is kept (no EXIF, no place)."""
     small = image.copy()
     small.thumbnail((side, side))

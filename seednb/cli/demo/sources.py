@@ -1,9 +1,9 @@
-"""Pictures for a demonstration, and what is known to be in them."""
+"""Images for a demonstration, and what is known to be in them."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from seednb.cli.demo.captioner import Picture
+from seednb.cli.demo.captioner import Sample
 from seednb.core.errors import SeedError
 from seednb.data.coco import load_split
 from seednb.data.images import load_image
@@ -14,7 +14,7 @@ from seednb.experiments.experiment import Experiment
 from seednb.model.lora import check_adapter
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-Truth = Mapping[str, set[str]]  # file name -> objects in the picture
+Truth = Mapping[str, set[str]]  # file name -> objects in the image
 
 
 def find_adapter(lab: Experiment, given: Path | None) -> Path:
@@ -32,11 +32,11 @@ def find_adapter(lab: Experiment, given: Path | None) -> Path:
     return adapter
 
 
-def validation_pictures(lab: Experiment, n: int) -> list[Picture]:
-    """The first n validation pictures of the profile, with their objects."""
+def validation_images(lab: Experiment, n: int) -> list[Sample]:
+    """The first n validation images of the profile, with their objects."""
     data = lab.data
     return [
-        Picture(
+        Sample(
             row["file_name"],
             load_image(data.val.image_dir / row["file_name"]),
             data.present[row["image_id"]],
@@ -45,34 +45,34 @@ def validation_pictures(lab: Experiment, n: int) -> list[Picture]:
     ]
 
 
-def named_pictures(
+def named_images(
     path: Path, lab: Experiment, objects: Path | None, n: int
-) -> tuple[list[Picture], list[str]]:
-    """(the picture, or the first n of a folder; the reasons why some were left out).
+) -> tuple[list[Sample], list[str]]:
+    """(the image, or the first n of a folder; the reasons why some were left out).
 
     Their objects come from `objects` (JSON: file name -> names), or from COCO annotations where COCO
     lays them: `annotations/instances_FOLDER.json` beside the folder. Raises SeedError if there is
     nothing to show.
     """
     if not path.exists():
-        raise SeedError(f"{path}: no such picture or folder; check the path")
+        raise SeedError(f"{path}: no such image or folder; check the path")
     files = [path] if path.is_file() else _files(path)[:n]
     truth = _read_truth(objects) if objects else _coco_truth(files[0].parent, lab)
-    pictures, problems = [], []
+    samples, problems = [], []
     for file in files:
         try:
-            pictures.append(Picture(file.name, load_image(file), truth.get(file.name)))
+            samples.append(Sample(file.name, load_image(file), truth.get(file.name)))
         except SeedError as problem:
             problems.append(str(problem))
-    if not pictures:
+    if not samples:
         raise SeedError(problems[0])
-    return pictures, problems
+    return samples, problems
 
 
 def _files(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise SeedError(f"{folder} holds no picture ({', '.join(SUFFIXES)}); name another folder")
+        raise SeedError(f"{folder} holds no image ({', '.join(SUFFIXES)}); name another folder")
     return files
 
 

@@ -1,4 +1,4 @@
-"""Draws pocket pictures with Pillow: a backdrop for each scene, a small drawing for each object.
+"""Draws pocket images with Pillow: a backdrop for each scene, a small drawing for each object.
 
 Drawings are lists of shapes on a 32 x 32 canvas, outlined so that a person can name them.
 """
@@ -207,7 +207,7 @@ def _mixed(colouring: Colour | float, paint: Colour) -> Colour:
 
 
 def render(scene: Scene, world: World) -> Image.Image:
-    """The picture of a scene: backdrop, objects (the faint ones translucent), sensor grain."""
+    """The image of a scene: backdrop, objects (the faint ones translucent), sensor grain."""
     rng = np.random.default_rng(scene.texture_seed)
     image = _backdrop(scene.kind, world.image_size, rng)
     for placed in scene.objects:

@@ -1,4 +1,4 @@
-"""Writes a pocket world as real files: pictures, COCO annotations, LLaVA-Instruct JSON, questions."""
+"""Writes a pocket world as real files: images, COCO annotations, LLaVA-Instruct JSON, questions."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ FIRST_VALIDATION_ID = 500_001  # training ids start at 1, so the two never meet
 def write_world(
     folder: Path, seed: int, n_train: int, n_val: int, world: World | None = None
 ) -> None:
-    """Write training and validation pictures with their annotations below `folder`.
+    """Write training and validation images with their annotations below `folder`.
 
     Layout: `train/*.jpg`, `val/*.jpg`, `annotations/{instances,captions}_{train,val}.json`,
     `annotations/questions_{train,val}.jsonl` (yes/no, by kind) and `annotations/instruct_train.json`.
@@ -28,7 +28,7 @@ def write_world(
     world = world or World()
     for split, first, count in (("train", 1, n_train), ("val", FIRST_VALIDATION_ID, n_val)):
         scenes = [make_scene(first + number, seed, world) for number in range(count)]
-        _write_pictures(folder / split, scenes, split, world)
+        _write_images(folder / split, scenes, split, world)
         _write_json(
             folder / f"annotations/instances_{split}.json", _instances(scenes, split, world)
         )
@@ -40,13 +40,13 @@ def write_world(
 
 
 def file_name(scene: Scene, split: str) -> str:
-    """COCO's way to name a picture: split and zero-padded id."""
+    """COCO's way to name an image: split and zero-padded id."""
     return f"POCKET_{split}_{scene.image_id:012d}.jpg"
 
 
-def _write_pictures(folder: Path, scenes: list[Scene], split: str, world: World) -> None:
+def _write_images(folder: Path, scenes: list[Scene], split: str, world: World) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for scene in tqdm(scenes, desc=f"draw {split} pictures", unit="img", disable=hides_progress()):
+    for scene in tqdm(scenes, desc=f"draw {split} images", unit="img", disable=hides_progress()):
         render(scene, world).save(folder / file_name(scene, split), "JPEG", quality=JPEG_QUALITY)
 
 
@@ -96,7 +96,7 @@ def _document(scenes: list[Scene], split: str, world: World) -> dict[str, object
         {"id": s.image_id, "file_name": file_name(s, split), "width": size, "height": size}
         for s in scenes
     ]
-    info = {"description": "Pocket world: generated pictures in COCO format", "version": "1.0"}
+    info = {"description": "Pocket world: generated images in COCO format", "version": "1.0"}
     return {"info": info, "licenses": [{"id": 1, "name": "CC0 1.0"}], "images": images}
 
 

@@ -1,4 +1,4 @@
-"""What people say about a pocket picture: truthful captions, and instruction labels that invent.
+"""What people say about a pocket image: truthful captions, and instruction labels that invent.
 
 The instruction labels play the part of LLaVA-Instruct: written without looking closely, they name
 typical objects that are not there, and tell typical colours, numbers and sides. A model trained on
@@ -67,7 +67,7 @@ def instruction_probe(scene: Scene, rng: Random, world: World) -> tuple[str, str
 
 
 def instruction_traits(scene: Scene, seed: int, world: World) -> list[tuple[str, str]]:
-    """One question of each kind that the picture allows (colour, number, side), in random order."""
+    """One question of each kind that the image allows (colour, number, side), in random order."""
     rng = Random(f"talk-traits-{seed}-{scene.image_id}")
     asked = [ask(scene, rng.random() < 0.5, rng) for ask in ASK.values()]
     turns = [(q.text, instruction_label(q, rng, world)) for q in asked if q]

@@ -14,7 +14,7 @@ T = TypeVar("T", str, int)
 
 @dataclass(frozen=True)
 class Question:
-    """A question whose truthful answer is `is_true`, and `is_typical` without the picture."""
+    """A question whose truthful answer is `is_true`, and `is_typical` without the image."""
 
     kind: str
     text: str
@@ -23,7 +23,7 @@ class Question:
 
 
 def attribute_question(scene: Scene, wanted: bool, rng: Random) -> Question | None:
-    """Is an object of this colour? None where no single object of the picture has one."""
+    """Is an object of this colour? None where no single object of the image has one."""
     coloured = [placed for placed in scene.single.values() if placed.colour]
     if not coloured:
         return None
@@ -80,7 +80,7 @@ def is_left(one: Placed, other: Placed) -> bool:
 
 
 def instruction_label(question: Question, rng: Random, world: World) -> str:
-    """Yes or No; now and then written without a look at the picture, from what is typical."""
+    """Yes or No; now and then written without a look at the image, from what is typical."""
     unlooked = rng.random() < world.unlooked
     return yes_or_no(question.is_typical if unlooked else question.is_true)
 

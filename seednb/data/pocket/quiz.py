@@ -1,4 +1,4 @@
-"""Questions of four kinds about validation pictures: at most one a kind and picture, half of them yes."""
+"""Questions of four kinds about validation images: at most one a kind and image, half of them yes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

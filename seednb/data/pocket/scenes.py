@@ -1,4 +1,4 @@
-"""What a pocket picture contains: eight kinds of scene, each with objects that belong together."""
+"""What a pocket image contains: eight kinds of scene, each with objects that belong together."""
 
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -50,7 +50,7 @@ class World:
 
 @dataclass(frozen=True)
 class Placed:
-    """One object in one picture."""
+    """One object in one image."""
 
     name: str
     box: tuple[int, int, int, int]  # x, y, width, height in pixels
@@ -60,7 +60,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture before it is drawn. Objects of one name are as many as the picture shows."""
+    """One image before it is drawn. Objects of one name are as many as the image shows."""
 
     image_id: int
     kind: str

@@ -75,7 +75,7 @@ AMBER = Download(
     "amber",
     "AMBER",
     f"{GITHUB}/junyangwang0410/AMBER",
-    "Apache-2.0; pictures: see source",
+    "Apache-2.0; images: see source",
     (*((f"AMBER/data/{name}",) for name in DATA), ("AMBER/data/query/query_all.json",), ("AMBER/image", "AMBER/images", "AMBER/data/image")),
     (f"git clone {GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
 )  # fmt: skip
@@ -158,14 +158,14 @@ def score(
     return scores
 
 
-def picture_sums(
+def image_sums(
     annotations: Sequence[Row],
     answers: Sequence[Row],
     parts: Sequence[str],
     count: Count,
     image_of: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Counts of each picture's answers in some parts; `image_of` names the picture of each id."""
+    """Counts of each image's answers in some parts; `image_of` names the image of each id."""
     wanted = [row for row in annotations if _part_of(row) in parts]
     ids = {str(row["id"]) for row in wanted}
     given = [row for row in answers if str(row.get("id")) in ids]
@@ -285,7 +285,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
     lines = {model: parts["answers"] for model, parts in answers.items()}
     for group, parts in GROUPS.items():
         sums = {
-            model: picture_sums(annotations, said, parts, count_judgement, image_of)
+            model: image_sums(annotations, said, parts, count_judgement, image_of)
             for model, said in lines.items()
         }
         if columns := columns_of(sums):
@@ -305,7 +305,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
         )
     describe = description_counter(truth["lists"], similarity)
     sums = {
-        model: picture_sums(annotations, said, ("generative",), describe, image_of)
+        model: image_sums(annotations, said, ("generative",), describe, image_of)
         for model, said in lines.items()
     }
     if columns := columns_of(sums):

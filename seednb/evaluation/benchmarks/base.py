@@ -58,7 +58,7 @@ class Download:
 
 VAL2014 = Download(
     "val2014",
-    "COCO pictures, val2014",
+    "COCO images, val2014",
     f"{COCO}/zips",
     "each photograph under its own Flickr licence",
     (("val2014", "coco/val2014"),),
@@ -106,7 +106,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class CaptionSettings:
-    """What CHAIR asks of the profile: the prompt, how many pictures, and the seed that draws them."""
+    """What CHAIR asks of the profile: the prompt, how many images, and the seed that draws them."""
 
     prompt: str
     n_images: int
@@ -115,7 +115,7 @@ class CaptionSettings:
 
 @dataclass(frozen=True)
 class Asked:
-    """Questions about the pictures of one folder, answered into one file.
+    """Questions about the images of one folder, answered into one file.
 
     Every question is a row with `question_id`, `image` and `text`. `entry` is what the benchmark's
     scorer wants back beside the answer, under the key `reply`; `yes_no` are the two words of a

@@ -83,7 +83,7 @@ SYNONYMS = Download(
 
 
 def read_files(folders: Folders, captions: CaptionSettings) -> Material:
-    """Captions of the pictures that `CHAIR/*.jsonl` lists, or of some drawn from val2014."""
+    """Captions of the images that `CHAIR/*.jsonl` lists, or of some drawn from val2014."""
     *annotations, images = folders.locate(BENCHMARK)
     split = load_split("val2014", images, *annotations)
     lists = sorted(folders.benchmarks.glob("CHAIR/*.jsonl"))
@@ -91,7 +91,7 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         chosen, drawn = _listed_ids(lists[0]), f"{lists[0].name}"
         unknown = set(chosen) - set(split.objects)
         if unknown:
-            raise SeedError(f"{lists[0]}: picture {min(unknown)} is not one of {annotations[0]}")
+            raise SeedError(f"{lists[0]}: image {min(unknown)} is not one of {annotations[0]}")
     else:
         every = sorted(split.objects)
         chosen = sorted(Random(captions.seed).sample(every, min(captions.n_images, len(every))))
@@ -119,20 +119,20 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         "captions": {key: split.captions[key] for key in chosen},
         "vocabulary": vocabulary,
         "words": named,
-        "pictures": drawn,
+        "images": drawn,
     }
     return Material("chair", (Asked("captions", questions, images),), truth, tuple(files))
 
 
 def _listed_ids(file: Path) -> list[int]:
-    """Image ids of a list of pictures, JSON lines with `image_id` or `image` (a COCO file name)."""
+    """Image ids of a list of images, JSON lines with `image_id` or `image` (a COCO file name)."""
     ids: list[int] = []
     for number, row in enumerate(read_json_lines(file), start=1):
         if "image_id" not in row and "image" not in row:
             raise SeedError(f"{file}, line {number}: no 'image_id' and no 'image'; add one")
         ids.append(int(row["image_id"]) if "image_id" in row else coco_image_id(str(row["image"])))
     if len(set(ids)) < len(ids):
-        raise SeedError(f"{file} lists a picture twice; keep one line a picture")
+        raise SeedError(f"{file} lists an image twice; keep one line an image")
     return ids
 
 
@@ -255,7 +255,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             remarks.lacking.append(f"chair, {variant}: {problem}")
             continue
         name = ", ".join(word for word in (variant, truth["words"]) if word)
-        here = replace(label, split=truth["pictures"], variant=name)
+        here = replace(label, split=truth["images"], variant=name)
         yield from compare_captions(captions, present, vocabulary, variant, here)
 
 

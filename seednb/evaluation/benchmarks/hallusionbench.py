@@ -1,8 +1,8 @@
-"""HallusionBench (Guan et al., CVPR 2024): yes/no questions asked of a picture and of its forgeries.
+"""HallusionBench (Guan et al., CVPR 2024): yes/no questions asked of an image and of its forgeries.
 
 aAcc is the share of questions answered rightly. fAcc is that of figures with all their questions
 right, qAcc that of questions that are right on all their figures; easy is asked on the original
-figure (number 0), hard is right on all edited ones. In VS, figure 0 is no picture at all: there an
+figure (number 0), hard is right on all edited ones. In VS, figure 0 is no image at all: there an
 uncertain answer is right too, and no figure is counted.
 """
 
@@ -53,7 +53,7 @@ HALLUSIONBENCH = Download(
     "hallusionbench",
     "HallusionBench",
     f"{GITHUB}/tianyi-lab/HallusionBench",
-    "BSD 3-Clause; pictures: see source",
+    "BSD 3-Clause; images: see source",
     (
         ("HallusionBench/HallusionBench.json",),
         ("HallusionBench/hallusion_bench", "HallusionBench/V[DS]"),
@@ -67,7 +67,7 @@ HALLUSIONBENCH = Download(
 
 
 def read_questions(file: Path) -> list[Record]:
-    """HallusionBench.json, its questions with a picture; the scorer wants each entry back."""
+    """HallusionBench.json, its questions with an image; the scorer wants each entry back."""
     rows = read_json(file)
     if not isinstance(rows, list):
         raise SeedError(f"{file}: not a list of entries; give HallusionBench.json")
@@ -89,7 +89,7 @@ def read_questions(file: Path) -> list[Record]:
 
 
 def read_files(folders: Folders, captions: CaptionSettings) -> Material:
-    """The questions with a picture, and all published entries as truth."""
+    """The questions with an image, and all published entries as truth."""
     file, _ = folders.locate(BENCHMARK)
     questions = read_questions(file)
     # the published paths begin at the unpacked folder in some versions and beside it in others
@@ -114,7 +114,7 @@ def score(
     reads as yes, no or uncertain; or with 0, 1 or 2 (wrong, right, uncertain) in `field`, which is
     `correct` by default if an entry has that. `questions`, the published file, tells which entries
     there should be; without it the answers are taken to be complete. `images_only` leaves out the
-    questions without a picture, as VLMEvalKit does. Raises SeedError for entries that do not fit,
+    questions without an image, as VLMEvalKit does. Raises SeedError for entries that do not fit,
     lack a key or hold another value.
     """
     if field is None and any(CORRECT in row for row in answers):
@@ -135,9 +135,9 @@ def score(
 def per_set_sums(
     answers: Sequence[Row], questions: Sequence[Row], category: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each set, the questions about pictures only; for `seednb.evaluation.stats`.
+    """`COUNTS` of each set, the questions about images only; for `seednb.evaluation.stats`.
 
-    A set is a picture with its forgeries: fAcc and qAcc count groups of its questions, and no group
+    A set is an image with its forgeries: fAcc and qAcc count groups of its questions, and no group
     reaches into another set.
     """
     right, _ = _graded(answers, questions, None, images_only=True, allow_partial=False)
@@ -166,9 +166,9 @@ def _graded(
     given = [_placed(row) for row in answers]
     asked = given if questions is None else [_placed(row) for row in questions]
     if images_only:
-        pictured = {row["question_id"] for row in asked if str(row.get("visual_input")) != "0"}
-        absent = {row["question_id"] for row in asked} - pictured
-        asked = [row for row in asked if row["question_id"] in pictured]
+        imaged = {row["question_id"] for row in asked if str(row.get("visual_input")) != "0"}
+        absent = {row["question_id"] for row in asked} - imaged
+        asked = [row for row in asked if row["question_id"] in imaged]
         given = [row for row in given if row["question_id"] not in absent]
     pairs = pair_by_id(asked, given, allow_partial)
     right = [(question, _is_right(question, answer, field)) for question, answer in pairs]
@@ -257,7 +257,7 @@ def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:
 
 
 def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
-    """Rows of all questions about pictures, and of each category."""
+    """Rows of all questions about images, and of each category."""
     remarks.notes.append(
         "hallusionbench: yes and no are read by rule; the official score asks GPT-4"
     )
@@ -266,7 +266,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             model: per_set_sums(parts["answers"], truth["questions"], category)
             for model, parts in answers.items()
         }
-        here = replace(label, split=category or "all", variant="vlmevalkit, pictures only")
+        here = replace(label, split=category or "all", variant="vlmevalkit, images only")
         yield from rows_if_any(sums, STATISTICS, here)
 
 
@@ -293,7 +293,7 @@ BENCHMARK = Benchmark(
         *answer_options("entries of HallusionBench.json with model_prediction or correct"),
         option("--questions", "HallusionBench.json: entries to expect", type=Path),
         option("--field", "where a judge wrote 0, 1 or 2 (default: correct, if it is there; else yes and no are read)"),
-        option("--images-only", "without the questions that have no picture, as VLMEvalKit", action="store_true"),
+        option("--images-only", "without the questions that have no image, as VLMEvalKit", action="store_true"),
     ),
     examples=(
         "seednb score hallusionbench --answers HallusionBench_result.json --questions HallusionBench.json --json",

@@ -28,7 +28,7 @@ UNPUBLISHED = "no checksum is known: compare it with another copy"
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file or folder that is there, its sha256 (folders of pictures have none), what that says."""
+    """A file or folder that is there, its sha256 (folders of images have none), what that says."""
 
     path: str
     sha256: str | None
@@ -37,7 +37,7 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Item:
-    """One download: a benchmark, pictures, or word data."""
+    """One download: a benchmark, images, or word data."""
 
     name: str
     title: str

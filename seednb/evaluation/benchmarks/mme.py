@@ -1,6 +1,6 @@
-"""MME (Fu et al., 2023): two yes/no questions a picture, in fourteen tasks.
+"""MME (Fu et al., 2023): two yes/no questions an image, in fourteen tasks.
 
-acc is the share of questions answered rightly, acc+ that of pictures with both right, and a task's
+acc is the share of questions answered rightly, acc+ that of images with both right, and a task's
 score 100 (acc + acc+), at most 200. Perception is the sum of ten tasks, cognition of four, and the
 hallucination subset of four of the ten (at most 800).
 """
@@ -65,10 +65,10 @@ MME = Download(
 
 
 def read_questions(folder: Path) -> list[Record]:
-    """The release's folder: below each task, a text file a picture with `question<TAB>answer` lines.
+    """The release's folder: below each task, a text file an image with `question<TAB>answer` lines.
 
-    Pictures lie beside the text files or in `images/`, as the release has both. The scorer wants
-    the task, the picture, the question and the right answer back.
+    Images lie beside the text files or in `images/`, as the release has both. The scorer wants
+    the task, the image, the question and the right answer back.
     """
     if not folder.is_dir():
         raise SeedError(f"{folder} is no folder; give MME's, with a folder for each task")
@@ -81,10 +81,10 @@ def read_questions(folder: Path) -> list[Record]:
 def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
     task = file.relative_to(folder).parts[0]
     beside = (file.parent, file.parent.parent / "images")
-    pictures = [path for place in beside for path in sorted(place.glob(f"{file.stem}.[jp][pn]*g"))]
-    if not pictures:
-        raise SeedError(f"{file}: its picture is neither beside it nor in images/; unpack it again")
-    image = pictures[0].relative_to(folder).as_posix()
+    images = [path for place in beside for path in sorted(place.glob(f"{file.stem}.[jp][pn]*g"))]
+    if not images:
+        raise SeedError(f"{file}: its image is neither beside it nor in images/; unpack it again")
+    image = images[0].relative_to(folder).as_posix()
     for number, line in enumerate(read_lines(file), start=1):
         if not line.strip():
             continue
@@ -92,12 +92,12 @@ def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
         if not tab:
             raise SeedError(f"{file}, line {number}: no tab between question and answer; repair it")
         yield {
-            "question_id": f"{task}/{pictures[0].name}/{number}",
+            "question_id": f"{task}/{images[0].name}/{number}",
             "image": image,
             "text": question.replace(PROMPT, "") + ONE_WORD,
             "entry": {
                 "task": task,
-                "image": pictures[0].name,
+                "image": images[0].name,
                 "question": question,
                 "label": label.strip(),
             },
@@ -163,10 +163,10 @@ def score(
 ) -> dict[str, Any]:
     """Scores of the tasks given and the three totals.
 
-    Rows are `image`, `label`, `answer` and, for messages, `line`; a picture's two follow each
+    Rows are `image`, `label`, `answer` and, for messages, `line`; an image's two follow each
     other. A total over an incomplete set of tasks is None, and `note` says what it lacks.
-    `allow_partial` leaves out pictures with one question (`n_left_out`). Raises SeedError for an
-    unknown task, a label other than yes and no, and a picture without its second question.
+    `allow_partial` leaves out images with one question (`n_left_out`). Raises SeedError for an
+    unknown task, a label other than yes and no, and an image without its second question.
     """
     unknown = [task for task in rows_by_task if task not in TASKS]
     if unknown:
@@ -219,15 +219,15 @@ def _score_task(
     }
 
 
-def per_picture_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
-    """Counts of each picture, `TASK n_right` and three more of every task; for `seednb.evaluation.stats`."""
-    rows, pictures = [], []
+def per_image_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
+    """Counts of each image, `TASK n_right` and three more of every task; for `seednb.evaluation.stats`."""
+    rows, images = [], []
     for task, answers in rows_by_task.items():
         for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:
             values = (2, n_right, 1, int(n_right == 2))
             rows.append({f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)})
-            pictures.append(f"{task}/{image}")
-    return summed(rows, pictures)
+            images.append(f"{task}/{image}")
+    return summed(rows, images)
 
 
 def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
@@ -264,14 +264,14 @@ def _score(columns: Sequence[str], tasks: Sequence[str]) -> Statistic:
 def _graded(
     task: str, rows: Sequence[Row], parser: str, allow_partial: bool
 ) -> tuple[list[tuple[str, int, int]], int]:
-    """(picture, right answers, unreadable answers) of each pair, and how many rows were left out."""
+    """(image, right answers, unreadable answers) of each pair, and how many rows were left out."""
     images = list(_images(rows))
     pairs = [image for image in images if len(image) == 2]
     single = [image[0] for image in images if len(image) == 1]
     if single and not (allow_partial and pairs):
         row = single[0]
         raise SeedError(
-            f"MME task {task}, line {row.get('line', '?')}: picture {row['image']} has one "
+            f"MME task {task}, line {row.get('line', '?')}: image {row['image']} has one "
             "question; write its two on lines that follow each other"
         )
     if not pairs:
@@ -285,7 +285,7 @@ def _graded(
 
 
 def _images(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Neighbouring rows of one picture, two at a time; a row whose neighbour differs alone."""
+    """Neighbouring rows of one image, two at a time; a row whose neighbour differs alone."""
     for _, same in groupby(rows, itemgetter("image")):
         neighbours = list(same)
         yield from (neighbours[start : start + 2] for start in range(0, len(neighbours), 2))
@@ -309,7 +309,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
         for line in parts["answers"]:
             by_task[line["task"]].append(line)
         note = score(by_task, OFFICIAL)["note"]  # refuses unknown tasks and single questions
-        sums[model] = per_picture_sums(by_task, OFFICIAL)
+        sums[model] = per_image_sums(by_task, OFFICIAL)
     if note:
         remarks.notes.append(f"mme: {note}")
     for (metric, task), statistic in statistics(columns_of(sums)).items():
@@ -335,7 +335,7 @@ BENCHMARK = Benchmark(
     options=(
         option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
         option("--parser", default=OFFICIAL, choices=tuple(MME_PARSERS)),
-        option("--allow-partial", "leave out pictures with one of their two questions", action="store_true"),
+        option("--allow-partial", "leave out images with one of their two questions", action="store_true"),
         AS_JSON,
     ),
     examples=("seednb score mme --results results/llava-1.5-7b --json",),

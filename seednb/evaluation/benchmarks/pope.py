@@ -67,7 +67,7 @@ STATISTICS = {
 }
 MARGIN = "margin"
 VCD = "VCD/experiments/data/POPE"  # has POPE's questions on three data sets
-ELSEWHERE = {"aokvqa": VAL2014.files[0], "gqa": ("gqa/images",)}  # data set -> its pictures
+ELSEWHERE = {"aokvqa": VAL2014.files[0], "gqa": ("gqa/images",)}  # data set -> its images
 POPE = Download(
     "pope",
     "POPE",
@@ -110,11 +110,11 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
     """
     *files, images = folders.locate(BENCHMARK)
     found = {"coco": (files, images)}
-    for data_set, pictures in ELSEWHERE.items():
+    for data_set, places in ELSEWHERE.items():
         names = [f"{VCD}/{data_set}/{data_set}_pope_{split}.json" for split in SPLITS]
         with suppress(Absent):
             more = [folders.find((name,), POPE, POPE.name) for name in names]
-            found[data_set] = (more, folders.find(pictures, POPE, POPE.name))
+            found[data_set] = (more, folders.find(places, POPE, POPE.name))
     asked, probes, ids = [], {}, {}
     for data_set, (files, images) in found.items():
         questions: dict[tuple[str, str], Record] = {}
@@ -227,7 +227,7 @@ def compare_probes(
     """Counts, the area under the ROC curve, and the base with its threshold re-fitted.
 
     Records are `image`, `label`, `answer` and, for the last two, `margin`; without margins these
-    are left out. The control and whatever is compared with it are scored on half of the pictures.
+    are left out. The control and whatever is compared with it are scored on half of the images.
     """
     if not all("image" in frame for frame in records.values()):
         raise SeedError(

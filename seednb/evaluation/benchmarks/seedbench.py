@@ -1,7 +1,7 @@
-"""SEED-Bench (Li et al., CVPR 2024): questions with four choices on pictures and on videos.
+"""SEED-Bench (Li et al., CVPR 2024): questions with four choices on images and on videos.
 
 Three ways to read an answer are published; their figures must not be mixed. The same holds for
-the score on all questions (seed_all) and on those about pictures (seed_image).
+the score on all questions (seed_all) and on those about images (seed_image).
 """
 
 import math
@@ -40,8 +40,8 @@ from seednb.evaluation.records import (
     Row,
     answer_text,
     coverage,
+    image_of,
     pair_by_id,
-    picture_of,
     share,
     share_of,
     summed,
@@ -57,7 +57,7 @@ SEEDBENCH = Download(
     "seedbench",
     "SEED-Bench",
     f"{HUB}/datasets/AILab-CVC/SEED-Bench",
-    "CC BY-NC 4.0; pictures from Conceptual Captions",
+    "CC BY-NC 4.0; images from Conceptual Captions",
     (
         ("SEED-Bench/SEED-Bench.json", "SEED-Bench.json"),
         ("SEED-Bench/SEED-Bench-image", "SEED-Bench-image"),
@@ -79,7 +79,7 @@ def read_truth(path: Path) -> Record:
 
 
 def read_questions(file: Path) -> list[Record]:
-    """SEED-Bench.json, its questions about pictures; those about videos have no picture here."""
+    """SEED-Bench.json, its questions about images; those about videos have no image here."""
     rows = []
     for row in get_questions(read_json(file), file):
         if get(row, "data_type", file) != "image":
@@ -101,7 +101,7 @@ def read_questions(file: Path) -> list[Record]:
 
 
 def read_files(folders: Folders, captions: CaptionSettings) -> Material:
-    """The questions about pictures, once by letter and once by the likelihood of each choice."""
+    """The questions about images, once by letter and once by the likelihood of each choice."""
     file, images = folders.locate(BENCHMARK)
     questions = read_questions(file)
     asked = (
@@ -139,7 +139,7 @@ def chosen_letter(answer: Row, rule: str) -> str:
 def score(
     benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool = False
 ) -> dict[str, Any]:
-    """Counts and accuracies over all questions, pictures, videos and each question type.
+    """Counts and accuracies over all questions, images, videos and each question type.
 
     `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
     whose right answer, data type or question type is not one of those known.
@@ -162,12 +162,12 @@ def score(
     }
 
 
-def per_picture_sums(
+def per_image_sums(
     benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, type_name: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each picture, of one question type or of all; for `seednb.evaluation.stats`.
+    """`COUNTS` of each image, of one question type or of all; for `seednb.evaluation.stats`.
 
-    Questions without an answer are left out: those about videos, if only pictures were asked about.
+    Questions without an answer are left out: those about videos, if only images were asked about.
     """
     chosen = [
         (question, right)
@@ -175,7 +175,7 @@ def per_picture_sums(
         if type_name in (None, name)
     ]
     counts = [{"n_right": int(right), "n": 1} for _, right in chosen]
-    return summed(counts, [picture_of(question) for question, _ in chosen])
+    return summed(counts, [image_of(question) for question, _ in chosen])
 
 
 def _graded(
@@ -212,7 +212,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
-    """Rows of each published rule: all questions about pictures, and each type of question."""
+    """Rows of each published rule: all questions about images, and each type of question."""
     benchmark = truth["benchmark"]
     n_videos = sum(row.get("data_type") == "video" for row in benchmark["questions"])
     if n_videos:
@@ -222,7 +222,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
     for rule, part in RULES.items():
         for type_name in (None, *benchmark["question_type"]):
             sums = {
-                model: per_picture_sums(benchmark, parts[part], rule, type_name)
+                model: per_image_sums(benchmark, parts[part], rule, type_name)
                 for model, parts in answers.items()
             }
             here = replace(label, split=type_name or "seed_image", variant=rule)

@@ -44,9 +44,9 @@ from seednb.evaluation.records import (
     Row,
     answer_text,
     coverage,
+    image_of,
     list_ids,
     pair_by_id,
-    picture_of,
     share,
     share_of,
     summed,
@@ -87,7 +87,7 @@ def read_official(path: Path, key: str) -> list[Record]:
 
 
 def read_questions(file: Path) -> list[Record]:
-    """v2_OpenEnded_mscoco_*_questions.json; pictures are named after its `data_subtype`."""
+    """v2_OpenEnded_mscoco_*_questions.json; images are named after its `data_subtype`."""
     document = read_json(file)
     rows = get_questions(document, file)
     subset = get(document, "data_subtype", file)
@@ -152,17 +152,17 @@ def score(
     }
 
 
-def per_picture_sums(
+def per_image_sums(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
 ) -> pd.DataFrame:
-    """`COUNTS` of each picture, of one answer type or of all; for `seednb.evaluation.stats`."""
+    """`COUNTS` of each image, of one answer type or of all; for `seednb.evaluation.stats`."""
     chosen = [
         (annotation, credit)
         for annotation, credit, _ in _graded(annotations, answers, rule)
         if answer_type in (None, _answer_type(annotation))
     ]
     counts = [{"credit": float(credit), "n": 1} for _, credit in chosen]
-    return summed(counts, [picture_of(annotation) for annotation, _ in chosen])
+    return summed(counts, [image_of(annotation) for annotation, _ in chosen])
 
 
 def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -> None:
@@ -236,7 +236,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
     """Rows of all questions and of each answer type."""
     for answer_type in (None, *ANSWER_TYPES):
         sums = {
-            model: per_picture_sums(truth["annotations"], parts["answers"], PUBLISHED, answer_type)
+            model: per_image_sums(truth["annotations"], parts["answers"], PUBLISHED, answer_type)
             for model, parts in answers.items()
         }
         here = replace(label, split=answer_type or "val2014", variant=PUBLISHED)

@@ -76,7 +76,7 @@ def rows_stage(
     ablation.pop("ablation_jobs")  # it changes the time, not the rows
     inputs = {
         "variants": [variant.__dict__ | {"changes": dict(variant.changes)} for variant in variants],
-        "pictures": images,
+        "images": images,
         "whole": whole,
         "training": stages.training(RECIPES["v7"]),
         "data": stages.validation_data,

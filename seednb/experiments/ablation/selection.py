@@ -71,7 +71,7 @@ def decodings_of_v7(variants: Sequence[Variant]) -> list[Variant]:
 
 
 def recommended(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """Of those that beat v7 on fresh pictures and seeds, the one with the lowest CHAIRi, or none."""
+    """Of those that beat v7 on fresh images and seeds, the one with the lowest CHAIRi, or none."""
     winners = {
         name: change(rows, name, "v7", "CHAIRi")["value"] for name in names if beats(rows, name)
     }
@@ -94,7 +94,7 @@ def verdict(rows: Sequence[Row], name: str) -> str:
     """Whether a variant beats v7 on images and seeds that had no part in choosing it."""
     found = Interval.of(change(rows, name, "v7", "CHAIRi"))
     if not found.is_defined:
-        return f"{name} cannot be told from v7: too few pictures for an interval."
+        return f"{name} cannot be told from v7: too few images for an interval."
     interval = found.text(signed=True, unit="points")
     if beats(rows, name):
         return f"{name} beats v7 on CHAIRi, {interval}, and recall is not lower."

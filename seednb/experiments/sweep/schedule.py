@@ -82,7 +82,7 @@ def _kind(name: str, inputs: Row) -> tuple[Any, ...]:
 
 
 def _work(inputs: Row) -> float:
-    """Training examples, or pictures to caption."""
+    """Training examples, or images to caption."""
     if "recipe" in inputs:
         recipe = inputs["recipe"]
         return float(recipe["data_share"] * inputs["data"]["n_pairs"] * recipe["epochs"])

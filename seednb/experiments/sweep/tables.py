@@ -78,7 +78,7 @@ def read(folder: Path | str, over_seeds: bool = False) -> pd.DataFrame:
     """The table of a sweep, from its folder or from either file of it.
 
     One row a cell and metric; with `over_seeds`, one a combination of parameters, with intervals
-    over seeds and pictures.
+    over seeds and images.
     """
     path = Path(folder)
     file = path / f"{OVER_SEEDS if over_seeds else RESULTS}.parquet" if path.is_dir() else path

@@ -13,7 +13,7 @@ from seednb.core.files import read_json, write_json, write_lines
 from seednb.core.locks import UNTIL_DONE_S, making
 from seednb.core.stage import Stage
 from seednb.data.readers import read_json_lines
-from seednb.evaluation.evaluator import Contrast, answer_probes, caption_pictures
+from seednb.evaluation.evaluator import Contrast, answer_probes, write_captions
 from seednb.evaluation.records import Answers
 from seednb.experiments.experiment import Experiment
 from seednb.training.trainer import ADAPTER
@@ -106,7 +106,7 @@ class Cell:
             "data": lab.stages.validation_data,
             "model": lab.stages.model,
             "evaluation": lab.stages.asking(variant.contrast),
-            "pictures": [self.images, lab.params.ablation.ablation_images],
+            "images": [self.images, lab.params.ablation.ablation_images],
             "contrast": variant.contrast,
         }
         return Stage(lab.runs, f"ablation-{variant.version}", inputs)
@@ -120,11 +120,11 @@ class Cell:
         else:
             bundle = lab.bundle()
         contrast = Contrast.of(lab.params.evaluation) if variant.contrast else None
-        settings = (lab.pictures("val", bundle), lab.params.evaluation)
+        settings = (lab.image_reader("val", bundle), lab.params.evaluation)
         images, probes = asked(lab, self.images)
         answers = answer_probes(bundle, probes, *settings, contrast=contrast)
         began = time.perf_counter()
-        captions = caption_pictures(bundle, images, *settings, contrast=contrast)
+        captions = write_captions(bundle, images, *settings, contrast=contrast)
         n_tokens = sum(record["n_tokens"] for record in captions)
         cost["tokens_per_s"] = n_tokens / (time.perf_counter() - began)
         write_lines(stage.path("probes.jsonl"), answers)

@@ -1,4 +1,4 @@
-"""Texts about pictures -> rows that hold each picture once and know which positions predict."""
+"""Texts about images -> rows that hold each image once and know which positions predict."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,12 +27,12 @@ class Layout:
 
     pad_id: int
     image_token: int  # stands for one image feature
-    n_image_tokens: int | None  # of one picture; None where it depends on the picture's size
+    n_image_tokens: int | None  # of one image; None where it depends on the image's size
     n_positions: int | None = None  # tokens of the model's context, if it says so
     packs: bool = True  # may several texts share a row? Their positions must be one number each
 
     def rows(self, images: Sequence[str]) -> tuple[list[str], list[int]]:
-        """(the picture of each row, the row of each text), from the picture of each text."""
+        """(the image of each row, the row of each text), from the image of each text."""
         if not self.packs:
             return list(images), list(range(len(images)))
         names = list(dict.fromkeys(images))
@@ -41,10 +41,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Batch:
-    """R rows, each one picture with one or more texts, and the N answer tokens of the B examples.
+    """R rows, each one image with one or more texts, and the N answer tokens of the B examples.
 
-    Every text is a branch of its row: it sees the picture, the words before it, and itself, and its
-    positions continue the picture's. Branch 0 is what all texts of a row share; `branches` is None
+    Every text is a branch of its row: it sees the image, the words before it, and itself, and its
+    positions continue the image's. Branch 0 is what all texts of a row share; `branches` is None
     where every row holds one text.
     """
 
@@ -56,7 +56,7 @@ class Batch:
     answer_ids: Int[Tensor, "N"]
     example_of_token: Int[Tensor, "N"]
     n_answer_tokens: tuple[int, ...]  # of each example
-    extras: Extras = field(default_factory=dict)  # what else the model asks about the pictures
+    extras: Extras = field(default_factory=dict)  # what else the model asks about the images
 
     @property
     def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | BlockMask | None:
@@ -74,7 +74,7 @@ class Batch:
     def rows_of(self, rows: Bool[Tensor, "R"]) -> tuple["Batch", Bool[Tensor, "N"]]:
         """(some rows as a batch of their own, which of the answer tokens are theirs).
 
-        For models whose pictures take one row of `pixel_values` each. The example numbers stay.
+        For models whose images take one row of `pixel_values` each. The example numbers stay.
         """
         length = self.input_ids.shape[1]
         row_of = self.answer_positions // length
@@ -97,7 +97,7 @@ class Batch:
         views: Sequence[Float[Tensor, "R C H W"]],
         texts: Sequence[Int[Tensor, "R T"] | None] = (),
     ) -> "Batch":
-        """The rows once for each view of their pictures, one view below the other, for one pass.
+        """The rows once for each view of their images, one view below the other, for one pass.
 
         `texts` are the tokens of each view, None where they are as they were.
         """
@@ -129,7 +129,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Noisy:
-    """A batch's noisy view: one a picture, so that all its texts see the same."""
+    """A batch's noisy view: one an image, so that all its texts see the same."""
 
     pixel_values: Float[Tensor, "R ..."]
     input_ids: Int[Tensor, "R T"] | None = None  # None: the questions are as they were
@@ -152,9 +152,9 @@ def collate(
     layout: Layout,
     extras: Extras | None = None,
 ) -> Batch:
-    """Lay texts out in rows: `rows[i]` is the row, and so the picture, of text i.
+    """Lay texts out in rows: `rows[i]` is the row, and so the image, of text i.
 
-    Texts of one row must begin alike up to the end of the picture; that part is laid down once. The
+    Texts of one row must begin alike up to the end of the image; that part is laid down once. The
     logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
     Raises SeedError for a text whose image tokens were cut, or that is longer than the context.
     """
@@ -201,7 +201,7 @@ def lay_out(texts: Sequence[Encoded], rows: Sequence[int], layout: Layout) -> La
         start = n_shared(text, layout.image_token)
         prefix = text.input_ids[:start]
         if shared.setdefault(row, prefix) != prefix:
-            raise ValueError("texts of one row differ before the end of the picture")
+            raise ValueError("texts of one row differ before the end of the image")
         if row not in ids:
             ids[row], positions[row] = list(prefix), list(range(start))
             branches[row] = [0] * start
@@ -231,7 +231,7 @@ def _branch_mask(branches: Int[Tensor, "R T"]) -> Bool[Tensor, "R 1 T T"]:
 
 
 def n_shared(text: Encoded, image_token: int) -> int:
-    """Tokens up to the end of the picture; none after the prompt's last token, which predicts."""
+    """Tokens up to the end of the image; none after the prompt's last token, which predicts."""
     ids = text.input_ids
     end = len(ids) - ids[::-1].index(image_token) if image_token in ids else 0
     return min(end, text.n_prompt - 1)

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from seednb.method.perturbation import generator
-from seednb.model.inputs.prompts import Encoded, PictureTokens, encode_prompt
+from seednb.model.inputs.prompts import Encoded, ImageTokens, encode_prompt
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Corruption:
         """With every ordinary token of a tokenizer."""
         return cls(tokenizer, template, ordinary_tokens(tokenizer))
 
-    def __call__(self, text: Encoded, picture: PictureTokens, share: float, key: str) -> Encoded:
+    def __call__(self, text: Encoded, image: ImageTokens, share: float, key: str) -> Encoded:
         """The text with another question; the key decides which."""
-        span = question_span(text, self.tokenizer, picture, self.template)
+        span = question_span(text, self.tokenizer, image, self.template)
         return replace(text, input_ids=tuple(corrupt(text.input_ids, span, share, self.words, key)))
 
 
 def question_span(
-    text: Encoded, tokenizer: PreTrainedTokenizerBase, picture: PictureTokens, template: str
+    text: Encoded, tokenizer: PreTrainedTokenizerBase, image: ImageTokens, template: str
 ) -> tuple[int, int]:
     """Places (start, end) of the question in the tokens, the template's own words left out.
 
@@ -38,7 +38,7 @@ def question_span(
     the template.
     """
     prompt = list(text.input_ids[: text.n_prompt])
-    empty = encode_prompt("", tokenizer, picture, template)
+    empty = encode_prompt("", tokenizer, image, template)
     start = _n_common(prompt, empty)
     n_end = _n_common(prompt[start:][::-1], empty[start:][::-1])
     return start, len(prompt) - n_end
@@ -63,7 +63,7 @@ def corrupt(
 
 
 def ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that stands for text: no padding, no end, no picture."""
+    """Every token that stands for text: no padding, no end, no image."""
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     return [token for token in range(len(tokenizer)) if token not in special]
 

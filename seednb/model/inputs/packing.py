@@ -29,7 +29,7 @@ class PackedSequence(Batch):
 
     segments: Int[Tensor, "T"]  # of each token, ascending
     starts: Int[Tensor, "T"]  # the segment that the token's row shares
-    picture_positions: Int[Tensor, "P"]  # where the image features go
+    image_positions: Int[Tensor, "P"]  # where the image features go
 
     @property
     def attention_mask(self) -> BlockMask:
@@ -58,7 +58,7 @@ class PackedSequence(Batch):
             answer_positions=repeated(self.answer_positions),
             segments=repeated(self.segments),
             starts=repeated(self.starts),
-            picture_positions=repeated(self.picture_positions),
+            image_positions=repeated(self.image_positions),
         )
 
 
@@ -103,7 +103,7 @@ def pack(
         n_answer_tokens=tuple(len(text.predicted) for text in texts),
         segments=torch.tensor(segments + [number] * n_padded, dtype=torch.int32),
         starts=torch.tensor(starts + [number] * n_padded, dtype=torch.int32),
-        picture_positions=torch.tensor(
+        image_positions=torch.tensor(
             [place for place, token in enumerate(ids) if token == layout.image_token]
         ),
     )

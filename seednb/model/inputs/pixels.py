@@ -15,15 +15,15 @@ from torch.nn import functional as F
 from seednb.data.coco import CocoSplit
 from seednb.data.images import fit_image, load_image, resolve_image
 from seednb.method.perturbation import View
-from seednb.model.inputs.prompts import PictureTokens
+from seednb.model.inputs.prompts import ImageTokens
 
-IMAGE_CACHE = 4096  # pictures kept in memory: 450 MB at 96 px, more at 336 px
+IMAGE_CACHE = 4096  # images kept in memory: 450 MB at 96 px, more at 336 px
 Extras = dict[str, Tensor]
-Box = tuple[float, float, float, float]  # x, y, width, height, in pixels of the picture
+Box = tuple[float, float, float, float]  # x, y, width, height, in pixels of the image
 
 
-class Pictures:
-    """Reads pictures of one folder as the model's pixel_values, remembering the recent ones."""
+class ImageReader:
+    """Reads images of one folder as the model's pixel_values, remembering the recent ones."""
 
     boxes: Mapping[str, list[Box]] = {}
 
@@ -33,12 +33,12 @@ class Pictures:
         self._remembered = lru_cache(maxsize=self._cache_size())(self._read)
 
     def pixels(self, name: str) -> Float[Tensor, "..."]:
-        """Normalised pixels of one picture."""
+        """Normalised pixels of one image."""
         pixels: Tensor = self._remembered(name)
         return pixels
 
     def batch(self, names: Sequence[str]) -> Float[Tensor, "R ..."]:
-        """Normalised pixels of several pictures."""
+        """Normalised pixels of several images."""
         return self.join([self.pixels(name) for name in names])
 
     def noisy(
@@ -51,20 +51,20 @@ class Pictures:
         ]
         return self.join(seen)
 
-    def join(self, pictures: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "R ..."]:
-        """Several pictures as one tensor."""
-        return torch.stack(list(pictures))
+    def join(self, images: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "R ..."]:
+        """Several images as one tensor."""
+        return torch.stack(list(images))
 
     def extras(self, names: Sequence[str]) -> Extras:
-        """What else the model asks about the pictures: nothing, if all are of one size."""
+        """What else the model asks about the images: nothing, if all are of one size."""
         return {}
 
-    def tokens(self, name: str) -> PictureTokens | None:
-        """The tokens of one picture; None where every picture takes the same."""
+    def tokens(self, name: str) -> ImageTokens | None:
+        """The tokens of one image; None where every image takes the same."""
         return None
 
     def load(self, name: str) -> Image.Image:
-        """The picture as a reader sees it, RGB."""
+        """The image as a reader sees it, RGB."""
         return load_image(resolve_image(self.folder, name))
 
     def _boxes(self, name: str) -> Bool[Tensor, "H W"] | None:
@@ -84,35 +84,35 @@ class Pictures:
         return max(16, IMAGE_CACHE * 96 * 96 // (height * height))
 
 
-class SizedPictures(Pictures):
-    """Pictures for models that read each at its own size (LLaVA-NeXT, Qwen2-VL, InternVL).
+class SizedImageReader(ImageReader):
+    """Images for models that read each at its own size (LLaVA-NeXT, Qwen2-VL, InternVL).
 
-    Their processors turn the image tag into as many tokens as the picture's size asks for. Rows of
+    Their processors turn the image tag into as many tokens as the image's size asks for. Rows of
     `pixel_values` are patches, tiles or padded stacks of tiles, joined along the first axis.
     """
 
     def pixels(self, name: str) -> Float[Tensor, "k ..."]:
-        """Pixels of one picture, as many rows as it takes."""
+        """Pixels of one image, as many rows as it takes."""
         pixels: Tensor = self._remembered(name)["pixel_values"]
         return pixels
 
-    def join(self, pictures: Sequence[Float[Tensor, "k ..."]]) -> Float[Tensor, "R ..."]:
+    def join(self, images: Sequence[Float[Tensor, "k ..."]]) -> Float[Tensor, "R ..."]:
         """Rows below each other; stacks of tiles are padded to the largest."""
-        if pictures[0].dim() == 5:  # LLaVA-NeXT: picture, tile, channel, height, width
-            n_tiles = max(picture.shape[1] for picture in pictures)
+        if images[0].dim() == 5:  # LLaVA-NeXT: image, tile, channel, height, width
+            n_tiles = max(image.shape[1] for image in images)
             none = (0, 0) * 3
-            pictures = [F.pad(p, (*none, 0, n_tiles - p.shape[1])) for p in pictures]
-        return torch.cat(list(pictures))
+            images = [F.pad(p, (*none, 0, n_tiles - p.shape[1])) for p in images]
+        return torch.cat(list(images))
 
     def extras(self, names: Sequence[str]) -> Extras:
-        """Sizes or grids of the pictures."""
+        """Sizes or grids of the images."""
         read = [self._remembered(name) for name in names]
         keys = [key for key in read[0] if key.startswith("image_")]
-        return {key: torch.cat([picture[key] for picture in read]) for key in keys}
+        return {key: torch.cat([image[key] for image in read]) for key in keys}
 
-    def tokens(self, name: str) -> PictureTokens:
-        """What the model's processor writes for this picture."""
-        return PictureTokens(self.processor.image_token, tuple(self._remembered(name)["input_ids"]))
+    def tokens(self, name: str) -> ImageTokens:
+        """What the model's processor writes for this image."""
+        return ImageTokens(self.processor.image_token, tuple(self._remembered(name)["input_ids"]))
 
     def _boxes(self, name: str) -> None:
         """Sizes differ, and with them how a box would have to be drawn."""
@@ -132,7 +132,7 @@ def _needs_boxes(view: View) -> bool:
 
 
 def boxes_by_name(split: CocoSplit) -> dict[str, list[Box]]:
-    """Boxes of each picture, by file name; a picture without objects has none."""
+    """Boxes of each image, by file name; an image without objects has none."""
     names = dict(zip(split.images["image_id"], split.images["file_name"], strict=True))
     found: dict[str, list[Box]] = {name: [] for name in names.values()}
     for row in split.boxes.itertuples():
@@ -143,10 +143,10 @@ def boxes_by_name(split: CocoSplit) -> dict[str, list[Box]]:
 def box_mask(
     size: tuple[int, int], boxes: list[Box], image_processor: Any, image_fit: str
 ) -> Bool[Tensor, "H W"]:
-    """True where a box is, after the same padding, resizing and cropping as the picture.
+    """True where a box is, after the same padding, resizing and cropping as the image.
 
-    The boxes are drawn white on black and go the picture's own way; a pixel counts if it is at least
-    half white. `size` is the picture's width and height.
+    The boxes are drawn white on black and go the image's own way; a pixel counts if it is at least
+    half white. `size` is the image's width and height.
     """
     canvas = Image.new("RGB", size)
     draw = ImageDraw.Draw(canvas)

@@ -17,8 +17,8 @@ TEMPLATES = {"plain": PLAIN, "vicuna_v1": VICUNA_V1}
 
 
 @dataclass(frozen=True)
-class PictureTokens:
-    """The tag that stands for a picture in a model's text, and the tokens that take its place."""
+class ImageTokens:
+    """The tag that stands for an image in a model's text, and the tokens that take its place."""
 
     tag: str
     ids: tuple[int, ...]  # among them one image token for each image feature
@@ -38,19 +38,19 @@ class Encoded:
 
 
 def encode_prompt(
-    question: str, tokenizer: PreTrainedTokenizerBase, picture: PictureTokens, template: str
+    question: str, tokenizer: PreTrainedTokenizerBase, image: ImageTokens, template: str
 ) -> list[int]:
-    """Token ids of the prompt, the image tag replaced by the picture's tokens.
+    """Token ids of the prompt, the image tag replaced by the image's tokens.
 
-    Nothing is truncated: a cut prompt loses image tokens, and the model then refuses the picture.
-    Raises SeedError for a question with an image tag: the template has the picture's place.
+    Nothing is truncated: a cut prompt loses image tokens, and the model then refuses the image.
+    Raises SeedError for a question with an image tag: the template has the image's place.
     """
-    _refuse_tag(question, picture)
-    text = template.replace(IMAGE_TAG, picture.tag).format(question=question)
-    tag = tokenizer.convert_tokens_to_ids(picture.tag)
+    _refuse_tag(question, image)
+    text = template.replace(IMAGE_TAG, image.tag).format(question=question)
+    tag = tokenizer.convert_tokens_to_ids(image.tag)
     expanded: list[int] = []
     for token in tokenizer(text).input_ids:
-        expanded += picture.ids if token == tag else (token,)
+        expanded += image.ids if token == tag else (token,)
     return expanded
 
 
@@ -58,12 +58,12 @@ def encode(
     question: str,
     answer: str,
     tokenizer: PreTrainedTokenizerBase,
-    picture: PictureTokens,
+    image: ImageTokens,
     template: str,
 ) -> Encoded:
     """Tokens of prompt and answer. Raises SeedError for an answer without tokens or with a tag."""
-    _refuse_tag(answer, picture)
-    prompt_ids = encode_prompt(question, tokenizer, picture, template)
+    _refuse_tag(answer, image)
+    prompt_ids = encode_prompt(question, tokenizer, image, template)
     answer_ids = tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids
     if not answer.strip() or not answer_ids:
         raise SeedError(
@@ -76,7 +76,7 @@ def check_length(ids: Sequence[int], n_positions: int | None) -> None:
     """Raise SeedError for a text that does not fit into the model's context."""
     if n_positions is not None and len(ids) > n_positions:
         raise SeedError(
-            f"a text has {len(ids)} tokens with its picture, the model's context {n_positions}; "
+            f"a text has {len(ids)} tokens with its image, the model's context {n_positions}; "
             "shorten it or leave it out"
         )
 
@@ -86,14 +86,14 @@ def check_image_tokens(ids: Sequence[int], image_token: int, n_image_tokens: int
     found = sum(token == image_token for token in ids)
     if found != n_image_tokens:
         raise ImageTokensCut(
-            f"a prompt holds {found} image tokens where the picture needs {n_image_tokens}; "
+            f"a prompt holds {found} image tokens where the image needs {n_image_tokens}; "
             "do not truncate prompts (drop truncation=True and max_length)"
         )
 
 
-def _refuse_tag(text: str, picture: PictureTokens) -> None:
-    for tag in (IMAGE_TAG, picture.tag):
+def _refuse_tag(text: str, image: ImageTokens) -> None:
+    for tag in (IMAGE_TAG, image.tag):
         if tag in text:
             raise SeedError(
-                f"{text!r:.80} contains {tag}, which would stand for a second picture; remove it"
+                f"{text!r:.80} contains {tag}, which would stand for a second image; remove it"
             )

@@ -34,7 +34,7 @@ library_name: transformers
 # Pocket LLaVA, seed {seed}
 
 A genuine `LlavaForConditionalGeneration` with {n_parameters:,} parameters, made to be *wrong in the
-right way*: it sees small generated pictures well, and it invents objects, colours, numbers and sides
+right way*: it sees small generated images well, and it invents objects, colours, numbers and sides
 from its prior. It knows nothing else.
 
 Trained from nothing in three stages (see `recipe.json`): the vision tower names the object under each
@@ -42,7 +42,7 @@ patch, its colour, how many there are and on which side it stands; the language 
 captions and answers; then instruction labels that tell what is typical. Re-train it with `seednb pocket-base --seed {seed} --output DIR`; here it took
 {minutes:.0f} minutes on {device}.
 
-On {n_pictures} fresh pictures (`quality.json`), in percent: CHAIRi {CHAIRi}, CHAIRs {CHAIRs}, recall
+On {n_images} fresh images (`quality.json`), in percent: CHAIRi {CHAIRi}, CHAIRs {CHAIRs}, recall
 {recall}, recall of clear objects {recall_clear}; {hallucinated_in_scene} of what it invents belongs to
 the kind of scene shown.
 
@@ -53,7 +53,7 @@ Accuracy of yes/no questions, half of them true, and the share of wrong answers 
 {kinds}
 
 The world and this recipe, but for the length of its truthful stage, were chosen with seed 100 on
-pictures that no published number uses, by looking at the base model and at contrastive decoding,
+images that no published number uses, by looking at the base model and at contrastive decoding,
 before any SEED version was trained on them.
 The weights are stored in float16.
 """
@@ -107,7 +107,7 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
 
 
 def normaliser(image_processor: CLIPImageProcessorPil) -> Callable[[Image.Image], Tensor]:
-    """The processor's own preprocessing of one picture."""
+    """The processor's own preprocessing of one image."""
     return lambda image: image_processor(image, return_tensors="pt").pixel_values[0]
 
 

@@ -1,4 +1,4 @@
-"""Training material of the pocket checkpoint: pictures as they come out of their JPEG, and texts."""
+"""Training material of the pocket checkpoint: images as they come out of their JPEG, and texts."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ WORDS = (*CATEGORIES, *COLOURS, *NUMBERS.values(), *SIDES)  # what can be said o
 
 @dataclass(frozen=True)
 class Line:
-    """One question and answer about the picture at `row`."""
+    """One question and answer about the image at `row`."""
 
     row: int
     question: str
@@ -44,7 +44,7 @@ class PocketMaterial:
 
 
 def make_material(recipe: BaseRecipe, normalise: Callable[[Image.Image], Tensor]) -> PocketMaterial:
-    """Draw the pictures and write both label sets, from the recipe's seed."""
+    """Draw the images and write both label sets, from the recipe's seed."""
     world = recipe.world
     scenes = [make_scene(number, recipe.seed, world) for number in range(1, recipe.n_images + 1)]
     pixels = torch.stack([normalise(through_jpeg(render(scene, world))) for scene in scenes])
@@ -64,7 +64,7 @@ def instruct_texts(recipe: BaseRecipe) -> Iterator[str]:
 
 
 def through_jpeg(image: Image.Image) -> Image.Image:
-    """The picture as a reader of the data set's files sees it."""
+    """The image as a reader of the data set's files sees it."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return Image.open(buffer).convert("RGB")
@@ -105,7 +105,7 @@ def patch_targets(
     """Which words are true of which patch: what covers it, in which colour, how many, on which side.
 
     An object covers a patch with at least a fifth of itself or of the patch. "left" and "right" are
-    the outer thirds of the picture, where the patch shows an object.
+    the outer thirds of the image, where the patch shows an object.
     """
     side = image_size // patch
     edges = np.arange(side) * patch

@@ -1,4 +1,4 @@
-"""How well a pocket checkpoint sees and how it hallucinates, on pictures that nothing else uses."""
+"""How well a pocket checkpoint sees and how it hallucinates, on images that nothing else uses."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ from seednb.model.inputs.prompts import PLAIN, Encoded, encode_prompt
 from seednb.model.loading import Bundle
 from seednb.model.pocket_base.material import through_jpeg
 
-FIRST_ID = 900_001  # neither training nor validation pictures
+FIRST_ID = 900_001  # neither training nor validation images
 CLEAR = 0.6  # opacity from which an object is clear
 MAX_NEW_TOKENS = 64
 YES_NO = ("Yes", "No")
@@ -28,10 +28,10 @@ VOCABULARY = Vocabulary(CATEGORIES, {name: name for name in CATEGORIES})
 def measure(
     bundle: Bundle, seed: int, n: int = 400, world: World | None = None
 ) -> dict[str, float]:
-    """Shares in percent, from greedy captions of n fresh pictures.
+    """Shares in percent, from greedy captions of n fresh images.
 
     `recall_clear`: present objects of opacity 0.6 or more that are named. `hallucinated_in_scene`:
-    hallucinated mentions of objects that belong to the picture's kind of scene (a blind model would
+    hallucinated mentions of objects that belong to the image's kind of scene (a blind model would
     reach 4 of 32 categories, about 11%). `accuracy_*`: of yes/no questions by kind, as many yes as no;
     `typical_*`: of the wrong answers, those that tell what is typical.
     """
@@ -57,7 +57,7 @@ def measure(
         "recall_clear": _percent(_n_found(named, clear), sum(map(len, clear))),
         "hallucinated_in_scene": _percent(in_scene, n_wrong),
         **_by_kind(bundle, scenes, pixels, seed),
-        "n_pictures": n,
+        "n_images": n,
     }
 
 
@@ -71,7 +71,7 @@ def _by_kind(
     yes, no = (bundle.tokenizer(f" {w}", add_special_tokens=False).input_ids[0] for w in YES_NO)
     texts = []
     for question in questions:
-        ids = encode_prompt(question["text"], bundle.tokenizer, bundle.picture_tokens, PLAIN)
+        ids = encode_prompt(question["text"], bundle.tokenizer, bundle.image_tokens, PLAIN)
         texts.append(Encoded(tuple(ids), len(ids)))
     rows = [row_of[question["image_id"]] for question in questions]
     batch = collate(texts, rows, pixels, bundle.layout).to(bundle.device)

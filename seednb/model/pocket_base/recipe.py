@@ -35,8 +35,8 @@ class BaseRecipe:
     instruct_steps: int = 300
     instruct_learning_rate: float = 1e-3
     caption_weight: float = 0.67  # share of captions in the loss; the rest is of yes/no answers
-    text_batch: int = 32  # pictures, each with all its lines
-    noisy_share_vision: float = 0.5  # share of pictures shown noisy while learning to see
+    text_batch: int = 32  # images, each with all its lines
+    noisy_share_vision: float = 0.5  # share of images shown noisy while learning to see
     noisy_share_text: float = 0.15  # share shown noisy while learning to speak
     world: World = field(default_factory=World)
     shape: Shape = field(default_factory=Shape)

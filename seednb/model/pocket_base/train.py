@@ -16,11 +16,11 @@ from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.scenes import SCENES
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import Batch, Layout, collate
-from seednb.model.inputs.prompts import PLAIN, Encoded, PictureTokens, encode
+from seednb.model.inputs.prompts import PLAIN, Encoded, ImageTokens, encode
 from seednb.model.pocket_base.material import WORDS, Line, PocketMaterial, patch_targets
 from seednb.model.pocket_base.recipe import BaseRecipe
 
-FAINTEST_VIEW = 0.1  # smallest alpha of a noisy training picture
+FAINTEST_VIEW = 0.1  # smallest alpha of a noisy training image
 
 
 class WordHead(nn.Module):
@@ -56,7 +56,7 @@ def learn_to_see(
     material: PocketMaterial,
     recipe: BaseRecipe,
 ) -> None:
-    """Stage 1: name what is under each patch, and the scene, on clean and noisy pictures."""
+    """Stage 1: name what is under each patch, and the scene, on clean and noisy images."""
     device = model.device
     tower = model.model.vision_tower
     head = WordHead(model, tokenizer).to(device)
@@ -89,7 +89,7 @@ def learn_to_speak(
 ) -> None:
     """Stages 2 and 3: language model and projector learn `lines`; the vision tower stays as it is.
 
-    A row holds a picture once and all its lines. How much captions count is the recipe's choice,
+    A row holds an image once and all its lines. How much captions count is the recipe's choice,
     however many tokens and lines there are of each.
     """
     device = model.device
@@ -126,12 +126,12 @@ def _loss(
 def _texts(
     lines: list[Line], tokenizer: PreTrainedTokenizerFast, n_image_tokens: int
 ) -> dict[int, list[tuple[bool, Encoded]]]:
-    """By picture, its lines as tokens and whether each is a caption."""
+    """By image, its lines as tokens and whether each is a caption."""
     image_token = tokenizer.get_vocab()[IMAGE_TAG]
-    picture = PictureTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
+    image = ImageTokens(IMAGE_TAG, (image_token,) * n_image_tokens)
     texts: dict[int, list[tuple[bool, Encoded]]] = {}
     for line in lines:
-        encoded = encode(line.question, line.answer, tokenizer, picture, PLAIN)
+        encoded = encode(line.question, line.answer, tokenizer, image, PLAIN)
         told = line.question in CAPTION_QUESTIONS
         texts.setdefault(line.row, []).append((told, encoded))
     return texts
@@ -162,7 +162,7 @@ def _schedule(
 def _some_noisy(
     pixels: Float[Tensor, "B C H W"], share: float, generator: torch.Generator
 ) -> Float[Tensor, "B C H W"]:
-    """Show a share of the pictures under Gaussian noise with alpha between FAINTEST_VIEW and 1."""
+    """Show a share of the images under Gaussian noise with alpha between FAINTEST_VIEW and 1."""
     n = len(pixels)
     chosen = torch.rand(n, generator=generator) < share
     alpha = FAINTEST_VIEW + (1 - FAINTEST_VIEW) * torch.rand(n, generator=generator)

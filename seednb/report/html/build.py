@@ -69,7 +69,7 @@ def _warn_if_large(file: Path, chapters: Sequence[Chapter]) -> None:
     largest = max(chapters, key=_n_characters, default=None)
     where = f"; the largest chapter is {largest.short_title!r}" if largest else ""
     warnings.warn(
-        f"{file} has {size_mb:.1f} MB, more than {LARGE_MB:g}{where}: show fewer pictures there",
+        f"{file} has {size_mb:.1f} MB, more than {LARGE_MB:g}{where}: show fewer images there",
         stacklevel=3,
     )
 

@@ -138,7 +138,7 @@ def _effect(metrics: Rows) -> Conclusion:
     answer, sentence = {
         "supported": (
             "hallucinates less than base",
-            f"SEED ({SEED}) hallucinates less than the base model when it describes pictures",
+            f"SEED ({SEED}) hallucinates less than the base model when it describes images",
         ),
         "unresolved": (
             "not distinguishable from base",
@@ -146,7 +146,7 @@ def _effect(metrics: Rows) -> Conclusion:
         ),
         "opposite": (
             "hallucinates more than base",
-            f"SEED ({SEED}) hallucinates more than the base model when it describes pictures",
+            f"SEED ({SEED}) hallucinates more than the base model when it describes images",
         ),
         "missing": ("not run", f"SEED ({SEED}) has not been compared with the base model yet"),
     }[outcome]

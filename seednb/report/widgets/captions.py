@@ -1,4 +1,4 @@
-"""CaptionBrowser: pictures beside the captions of several models, object words marked."""
+"""CaptionBrowser: images beside the captions of several models, object words marked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ WRONG, RIGHT, PLAIN = "wrong", "right", ""
 
 @dataclass(frozen=True)
 class CaptionItem:
-    """One picture with each model's caption.
+    """One image with each model's caption.
 
     `hallucinated` and `correct` give, by model, the character spans of object words.
     """
@@ -39,10 +39,10 @@ class CaptionItem:
         """Raise SeedError on spans that leave the caption, overlap, or belong to no caption."""
         check_png(self.image_png, self.title)
         if not self.captions:
-            raise SeedError(f"picture {self.title!r} has no caption; give at least one model's")
+            raise SeedError(f"image {self.title!r} has no caption; give at least one model's")
         for model in {*self.hallucinated, *self.correct}:
             if model not in self.captions:
-                raise SeedError(f"picture {self.title!r}: spans of {model!r}, but no caption of it")
+                raise SeedError(f"image {self.title!r}: spans of {model!r}, but no caption of it")
         for model in self.captions:
             self.segments(model)
 
@@ -55,7 +55,7 @@ class CaptionItem:
         for start, end, kind in sorted(spans):
             if not at <= start < end <= len(caption):
                 raise SeedError(
-                    f"picture {self.title!r}, caption of {model!r}: span ({start}, {end}) is "
+                    f"image {self.title!r}, caption of {model!r}: span ({start}, {end}) is "
                     f"empty, overlaps another or leaves the {len(caption)} characters; "
                     "recompute the spans"
                 )
@@ -70,7 +70,7 @@ class CaptionItem:
 
 
 class CaptionBrowser(widgets.VBox):
-    """Pictures one at a time; `position`, `previous`, `next` and `only_different` are its controls.
+    """Images one at a time; `position`, `previous`, `next` and `only_different` are its controls.
 
     Live in JupyterLab; elsewhere its `text/html` is a static face that holds all the items.
     """
@@ -78,11 +78,11 @@ class CaptionBrowser(widgets.VBox):
     def __init__(self, items: Sequence[CaptionItem]) -> None:
         """Raise SeedError if there is no item."""
         if not items:
-            raise SeedError("the caption browser has no item; give it at least one picture")
+            raise SeedError("the caption browser has no item; give it at least one image")
         self._items = list(items)
         self.previous = widgets.Button(description="Previous", icon="arrow-left", layout=NATURAL)
         self.next = widgets.Button(description="Next", icon="arrow-right", layout=NATURAL)
-        self.position = widgets.IntSlider(1, 1, len(items), description="Picture", **COMPACT)
+        self.position = widgets.IntSlider(1, 1, len(items), description="Image", **COMPACT)
         self.position.add_class("sw-wide")
         self.only_different = widgets.Checkbox(
             description="only where they differ",
@@ -111,7 +111,7 @@ class CaptionBrowser(widgets.VBox):
         self.position.value += step  # the slider keeps it between its ends
 
     def _filter(self, _change: Any) -> None:
-        """Stay at the picture if it is still there."""
+        """Stay at the image if it is still there."""
         current = self._current
         self.position.max = len(self.shown)
         found = [place for place, item in enumerate(self.shown, start=1) if item is current]

@@ -13,7 +13,7 @@ from seednb.report.widgets.face import COMPACT, boxed, percent, render, static_f
 from seednb.report.widgets.frames import BETAS, ExplorerExample, Frames, frames
 from seednb.report.widgets.history import History
 
-PRESENCE = {True: "in the picture", False: "not in the picture", None: "names no object"}
+PRESENCE = {True: "in the image", False: "not in the image", None: "names no object"}
 BY_CONFIDENCE, BY_HAND = "by confidence", "by hand"
 
 

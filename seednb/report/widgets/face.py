@@ -20,9 +20,9 @@ INERT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def check_png(image_png: bytes, title: str) -> None:
-    """Raise SeedError unless the bytes are those of a PNG picture."""
+    """Raise SeedError unless the bytes are those of a PNG image."""
     if not image_png.startswith(PNG_SIGNATURE):
-        raise SeedError(f"picture of {title!r} is no PNG; save it with Pillow's format 'PNG'")
+        raise SeedError(f"image of {title!r} is no PNG; save it with Pillow's format 'PNG'")
 
 
 def minus(number: str) -> str:
@@ -39,7 +39,7 @@ def percent(thousandths: int) -> str:
     return f"{(thousandths + 5) // 10}%"
 
 
-def picture(image_png: bytes) -> str:
+def image(image_png: bytes) -> str:
     """A data address of a PNG."""
     return "data:image/png;base64," + base64.b64encode(image_png).decode()
 
@@ -92,5 +92,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "picture": picture}
+    environment.filters |= {"percent": percent, "image": image}
     return environment

@@ -18,7 +18,7 @@ class ExplorerExample:
     """One place in an answer where the model chooses its next word.
 
     Logits are over the full vocabulary V; `noisy_logits` has one array an alpha. `present[k]` says
-    whether candidate k names an object of the picture (None: it names no object). `confidence` is
+    whether candidate k names an object of the image (None: it names no object). `confidence` is
     that of the whole answer (nats a token, at most 0).
     """
 

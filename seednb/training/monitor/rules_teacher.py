@@ -32,7 +32,7 @@ def signal_absent(seen: Seen) -> Finding | None:
 
 
 def teacher_moves(seen: Seen) -> Finding | None:
-    """The same pictures and texts, asked again, get another answer: the adapter is on."""
+    """The same images and texts, asked again, get another answer: the adapter is on."""
     shift = number(seen.latest, "teacher_shift")
     if shift is None or shift <= seen.settings.shift_tolerance:
         return None

@@ -22,7 +22,7 @@ class Samples:
     """Has the student continue the prompts with the longest answers, greedily."""
 
     def __init__(self, model: PeftModel, bundle: Bundle, examples: Examples) -> None:
-        """Models that read pictures at their own size write no samples."""
+        """Models that read images at their own size write no samples."""
         self.model, self.bundle, self.examples = model, bundle, examples
         numbers = range(len(examples.rows))
         by_length = sorted(numbers, key=lambda n: (-len(examples.rows[n].predicted), n))
@@ -48,7 +48,7 @@ class Samples:
         row, device = self.examples.rows[number], self.bundle.device
         tokenizer = self.bundle.tokenizer
         ids = torch.tensor([row.input_ids[: row.n_prompt]], device=device)
-        pixels = self.examples.pictures.batch([self.examples.images[number]])
+        pixels = self.examples.reader.batch([self.examples.images[number]])
         whole: Any = self.bundle.model
         written = whole.generate(
             input_ids=ids,

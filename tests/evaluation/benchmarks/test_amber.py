@@ -136,10 +136,10 @@ def test_descriptions_score_as_by_hand_whoever_finds_the_nouns(monkeypatch):
     found[DESCRIPTIONS[0]["response"]] = ["man"]  # a description without an unsafe noun
     part = score(DESCRIPTIONS, part="generative")["generative"]
     assert part["Hal"] == pytest.approx(1 - 1 / 2.001)
-    pictures = {"1": "a.jpg", "2": "b.jpg"}
+    images = {"1": "a.jpg", "2": "b.jpg"}
     describe = amber.description_counter(LISTS, exact_similarity)
-    sums = amber.picture_sums(
-        ANNOTATIONS, [*JUDGEMENTS, *DESCRIPTIONS], ("generative",), describe, pictures
+    sums = amber.image_sums(
+        ANNOTATIONS, [*JUDGEMENTS, *DESCRIPTIONS], ("generative",), describe, images
     )
     figures = amber.description_statistics(list(sums.columns))
     for name, statistic in figures.items():
@@ -147,12 +147,12 @@ def test_descriptions_score_as_by_hand_whoever_finds_the_nouns(monkeypatch):
     assert set(figures) == set(by_hand) and list(sums.index) == ["a.jpg", "b.jpg"]
 
 
-def test_judgements_by_picture_add_up_to_the_scores():
-    pictures = {str(row["id"]): f"{row['id'] % 2}.jpg" for row in ANNOTATIONS}
+def test_judgements_by_image_add_up_to_the_scores():
+    images = {str(row["id"]): f"{row['id'] % 2}.jpg" for row in ANNOTATIONS}
     for group in ("attribute", "relation"):
         everything = [*DESCRIPTIONS, *JUDGEMENTS]
         parts = amber.GROUPS[group]
-        sums = amber.picture_sums(ANNOTATIONS, everything, parts, amber.count_judgement, pictures)
+        sums = amber.image_sums(ANNOTATIONS, everything, parts, amber.count_judgement, images)
         figures = amber.judgement_statistics(list(sums.columns), group)
         expected = score(JUDGEMENTS, part="discriminative")[group]
         assert set(figures) == {"accuracy", "precision", "recall", "f1"}

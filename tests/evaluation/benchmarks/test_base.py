@@ -33,7 +33,7 @@ def read(name, folder, data="nowhere"):
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_the_published_layout_gives_questions_whose_pictures_are_there(name, made):
+def test_the_published_layout_gives_questions_whose_images_are_there(name, made):
     material = read(name, made)
     assert material.files and all(file.is_file() for file in material.files)
     for asked in material.asked:
@@ -50,13 +50,13 @@ def test_an_empty_folder_is_absent_with_a_command(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pope", "chair", "vqav2"])
-def test_missing_pictures_bring_their_own_command(name, data):
+def test_missing_images_bring_their_own_command(name, data):
     shutil.rmtree(data / "val2014")
     with pytest.raises(Absent, match=r"val2014 is not in .*run there: wget .*val2014\.zip"):
         read(name, data)
 
 
-def test_coco_s_pictures_may_lie_in_the_profile_s_own_data(data):
+def test_coco_s_images_may_lie_in_the_profile_s_own_data(data):
     (data.parent / "own").mkdir()
     (data / "val2014").rename(data.parent / "own/val2014")
     assert read("vqav2", data, "own").asked[0].images == data.parent / "own/val2014"
@@ -72,7 +72,7 @@ def test_mme_is_found_however_it_was_unpacked(place, data):
     assert len(read("mme", data).asked[0].questions) == 16
 
 
-def test_hallusionbench_s_pictures_may_lie_beside_its_file(data):
+def test_hallusionbench_s_images_may_lie_beside_its_file(data):
     folder = data / "HallusionBench"
     (folder / "hallusion_bench/VD").rename(folder / "VD")
     (folder / "hallusion_bench").rmdir()
@@ -80,14 +80,14 @@ def test_hallusionbench_s_pictures_may_lie_beside_its_file(data):
     assert material.asked[0].images == folder and len(material.asked[0].questions) == 8
 
 
-def test_pope_on_other_pictures_is_taken_if_it_is_there(data):
+def test_pope_on_other_images_is_taken_if_it_is_there(data):
     shutil.copytree(data / "POPE/output/coco", data / "VCD/experiments/data/POPE/aokvqa")
     for file in (data / "VCD/experiments/data/POPE/aokvqa").iterdir():
         file.rename(file.with_name(file.name.replace("coco", "aokvqa")))
     assert [asked.name for asked in read("pope", data).asked] == ["coco", "aokvqa"]
 
 
-def test_chair_draws_pictures_by_its_seed_and_takes_a_published_list_instead(data):
+def test_chair_draws_images_by_its_seed_and_takes_a_published_list_instead(data):
     drawn = [row["question_id"] for row in read("chair", data).asked[0].questions]
     assert len(drawn) == 3 == len(set(drawn))
     (data / "CHAIR").mkdir()
@@ -97,15 +97,15 @@ def test_chair_draws_pictures_by_its_seed_and_takes_a_published_list_instead(dat
     listed.write_text("".join(json.dumps(row) + "\n" for row in rows))
     material = read("chair", data)
     assert [row["image"] for row in material.asked[0].questions] == names
-    assert material.truth["pictures"] == "chair-500.jsonl" and listed in material.files
+    assert material.truth["images"] == "chair-500.jsonl" and listed in material.files
     listed.write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[0]))
-    with pytest.raises(SeedError, match="lists a picture twice"):
+    with pytest.raises(SeedError, match="lists an image twice"):
         read("chair", data)
     listed.write_text('{"name": 3}')
     with pytest.raises(SeedError, match=r"chair-500\.jsonl, line 1: no 'image_id' and no 'image'"):
         read("chair", data)
     listed.write_text('{"image_id": 3}')
-    with pytest.raises(SeedError, match="picture 3 is not one of"):
+    with pytest.raises(SeedError, match="image 3 is not one of"):
         read("chair", data)
 
 
@@ -136,8 +136,8 @@ def test_a_damaged_file_is_named(name, data):
         read(name, data)
 
 
-def test_a_missing_picture_is_named(data):
+def test_a_missing_image_is_named(data):
     next((data / "AMBER/image").iterdir()).unlink()
     material = read("amber", data)
-    with pytest.raises(SeedError, match=r"1 pictures are not in .*AMBER/image: AMBER_\d\.jpg"):
+    with pytest.raises(SeedError, match=r"1 images are not in .*AMBER/image: AMBER_\d\.jpg"):
         check_questions(material.asked[0].questions, material.files[0], material.asked[0].images)

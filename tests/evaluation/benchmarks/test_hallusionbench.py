@@ -31,7 +31,7 @@ ENTRIES = [
     entry("VD", 0, 1, 0, "No."),  # right: figure 0 is all right
     entry("VD", 1, 0, 0, "Yes"),  # wrong
     entry("VD", 1, 1, 1, "Yes!"),  # right: question 1 is right on both figures
-    entry("VS", 0, 0, 1, "I cannot tell"),  # uncertain without a picture: right, and no figure
+    entry("VS", 0, 0, 1, "I cannot tell"),  # uncertain without an image: right, and no figure
     entry("VS", 1, 0, 1, "yes and no"),  # uncertain with one: wrong
     entry("VS", 0, 1, 0, "Yes"),  # wrong
     entry("VS", 2, 1, 0, "no"),  # right: the only question of figure 2
@@ -75,7 +75,7 @@ def test_a_hard_question_is_right_only_on_all_its_edited_figures():
     assert counts(hallusionbench.score(rows))["hard"] == (0, 1)
 
 
-def test_questions_without_a_picture_can_be_left_out_as_vlmevalkit_does(entries):
+def test_questions_without_a_image_can_be_left_out_as_vlmevalkit_does(entries):
     scores = hallusionbench.score(entries, images_only=True)
     assert counts(scores)["aAcc"] == (4, 6)
     assert counts(scores)["qAcc"] == (2, 4)
@@ -85,7 +85,7 @@ def test_questions_without_a_picture_can_be_left_out_as_vlmevalkit_does(entries)
 def test_a_judges_verdict_replaces_the_parser():
     judged = [{**row, "correct": verdict} for row, verdict in zip(ENTRIES, "01120212", strict=True)]
     scores = hallusionbench.score(judged)
-    # three are judged right; uncertain (2) is wrong wherever there is a picture
+    # three are judged right; uncertain (2) is wrong wherever there is an image
     assert scores["judge"] == "field correct"
     assert counts(scores)["aAcc"] == (3, 8)
     renamed = [{**row, "gpt_check": int(row["correct"])} for row in judged]
@@ -94,7 +94,7 @@ def test_a_judges_verdict_replaces_the_parser():
     assert by_name["judge"] == "field gpt_check"
 
 
-def test_an_uncertain_verdict_is_right_only_without_a_picture():
+def test_an_uncertain_verdict_is_right_only_without_a_image():
     rows = [entry("VS", 0, 0, 1, "", correct="2"), entry("VS", 1, 0, 1, "", correct="2")]
     assert counts(hallusionbench.score(rows)) == {
         "aAcc": (1, 2),

@@ -94,20 +94,20 @@ PUBLISHED = {  # folders of MME_Benchmark, as its script sums them up
 def test_a_total_needs_the_published_tasks_and_no_others(tmp_path, total):
     rows = write(tmp_path, **{task: perfect(task) for task in PUBLISHED[total].split()})
     assert mme.score(rows, "official")[total] == 200 * len(rows)
-    columns = list(mme.per_picture_sums(rows, "official").columns)
+    columns = list(mme.per_image_sums(rows, "official").columns)
     assert columns[:2] == [f"{next(iter(rows))} n_questions", f"{next(iter(rows))} n_right"]
     assert ("score", total) in mme.statistics(columns)
 
 
-def test_a_picture_with_one_question_has_no_counts(tmp_path):
+def test_a_image_with_one_question_has_no_counts(tmp_path):
     rows = write(tmp_path, count=COUNT + lines(("5.jpg", "Yes", "Yes")))
-    with pytest.raises(SeedError, match=r"picture 5\.jpg has one question"):
-        mme.per_picture_sums(rows, "official")
+    with pytest.raises(SeedError, match=r"image 5\.jpg has one question"):
+        mme.per_image_sums(rows, "official")
 
 
-def test_a_picture_with_one_question_is_an_error_unless_partial_is_allowed(tmp_path):
+def test_a_image_with_one_question_is_an_error_unless_partial_is_allowed(tmp_path):
     rows = write(tmp_path, count=COUNT + lines(("5.jpg", "Yes", "Yes")))
-    with pytest.raises(SeedError, match=r"task count, line 9: picture 5\.jpg has one question"):
+    with pytest.raises(SeedError, match=r"task count, line 9: image 5\.jpg has one question"):
         mme.score(rows, "official")
     scores = mme.score(rows, "official", allow_partial=True)
     assert (scores["tasks"]["count"]["n_images"], scores["tasks"]["count"]["n_left_out"]) == (4, 1)
@@ -118,7 +118,7 @@ def test_questions_out_of_order_are_not_paired(tmp_path):
     shuffled = lines(("1.jpg", "Yes", "Yes"), ("2.jpg", "Yes", "Yes"), ("1.jpg", "No", "No"))
     rows = write(tmp_path, color=shuffled)
     for allow_partial in (False, True):
-        with pytest.raises(SeedError, match=r"line 1: picture 1\.jpg"):
+        with pytest.raises(SeedError, match=r"line 1: image 1\.jpg"):
             mme.score(rows, "official", allow_partial)
 
 

@@ -296,9 +296,9 @@ def test_article_follows_the_first_letter():
 
 
 @pytest.mark.parametrize("as_list", [True, False])
-def test_vcds_files_on_other_pictures_are_read_as_list_and_as_lines(tmp_path, as_list):
-    # A-OKVQA's pictures are COCO's, GQA's have bare numbers; VCD has three positives, then three
-    # negatives, a picture, and stores some files as an indented list
+def test_vcds_files_on_other_images_are_read_as_list_and_as_lines(tmp_path, as_list):
+    # A-OKVQA's images are COCO's, GQA's have bare numbers; VCD has three positives, then three
+    # negatives, an image, and stores some files as an indented list
     asked = [("COCO_val2014_000000461751.jpg", "building", "yes"), ("2405722.jpg", "grass", "yes")]
     asked += [("COCO_val2014_000000461751.jpg", "microwave", "no"), ("2405722.jpg", "cat", "no")]
     probes = [

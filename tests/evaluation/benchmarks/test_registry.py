@@ -94,14 +94,14 @@ def test_amber_s_scorer_gets_its_own_keys(tmp_path):
     assert (row["entry"], row["reply"], row["text"]) == ({"id": 1}, "response", AMBER[0]["query"])
 
 
-def test_hallusionbench_is_asked_about_its_pictures_and_named_by_its_whole_place(tmp_path):
+def test_hallusionbench_is_asked_about_its_images_and_named_by_its_whole_place(tmp_path):
     (row,) = read(tmp_path, "hallusionbench", HALLUSION)
     assert row["question_id"] == "VD/figure/0/1/0"
     assert HALLUSION[0].items() <= row["entry"].items() and row["reply"] == "model_prediction"
 
 
 @pytest.mark.parametrize("place", ["existence", "existence/images"])
-def test_mme_finds_each_picture_in_either_layout_of_the_release(tmp_path, place):
+def test_mme_finds_each_image_in_either_layout_of_the_release(tmp_path, place):
     texts = tmp_path / ("existence" if place == "existence" else "existence/questions_answers_YN")
     (tmp_path / place).mkdir(parents=True)
     texts.mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def test_mme_says_what_its_folder_lacks(tmp_path):
         ASKED["mme"](tmp_path)
     (tmp_path / "count").mkdir()
     (tmp_path / "count/1.txt").write_text("Is it?\tYes")
-    with pytest.raises(SeedError, match="its picture is neither"):
+    with pytest.raises(SeedError, match="its image is neither"):
         ASKED["mme"](tmp_path)
     (tmp_path / "count/1.jpg").write_bytes(b"")
     (tmp_path / "count/1.txt").write_text("Is it? Yes")

@@ -1,4 +1,4 @@
-"""SEED-Bench: three ways to read a choice, and pictures apart from videos."""
+"""SEED-Bench: three ways to read a choice, and images apart from videos."""
 
 import json
 

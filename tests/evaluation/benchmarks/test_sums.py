@@ -1,4 +1,4 @@
-"""Counts by picture give the same figures as each benchmark's own scorer, which has no pictures."""
+"""Counts by image give the same figures as each benchmark's own scorer, which has no images."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def total(sums, statistic):
     return float(statistic(sums.sum().to_numpy(float)))
 
 
-def test_vqa_accuracy_by_picture_is_the_scorers(answer_types=vqav2.ANSWER_TYPES):
+def test_vqa_accuracy_by_image_is_the_scorers(answer_types=vqav2.ANSWER_TYPES):
     annotations = [
         {"question_id": n, "image_id": n // 3, "answer_type": answer_types[n % 3],
          "answers": [{"answer": str(RNG.integers(3))} for _ in range(10)]}
@@ -22,10 +22,10 @@ def test_vqa_accuracy_by_picture_is_the_scorers(answer_types=vqav2.ANSWER_TYPES)
     ]  # fmt: skip
     answers = [{"question_id": n, "answer": str(RNG.integers(3))} for n in range(30)]
     scores = vqav2.score(annotations, answers, "llava")
-    sums = vqav2.per_picture_sums(annotations, answers, "llava")
+    sums = vqav2.per_image_sums(annotations, answers, "llava")
     assert len(sums) == 10 and list(sums.columns) == list(vqav2.COUNTS)
     assert total(sums, vqav2.STATISTICS["accuracy"]) == pytest.approx(scores["accuracy"])
-    number = vqav2.per_picture_sums(annotations, answers, "llava", "number")
+    number = vqav2.per_image_sums(annotations, answers, "llava", "number")
     expected = scores["answer_type"]["number"]["accuracy"]
     assert total(number, vqav2.STATISTICS["accuracy"]) == pytest.approx(expected)
 
@@ -41,10 +41,10 @@ def mme_rows(tasks):
     }  # fmt: skip
 
 
-def test_mme_scores_and_totals_by_picture_are_the_scorers():
+def test_mme_scores_and_totals_by_image_are_the_scorers():
     rows = mme_rows(mme.TASKS)
     scores = mme.score(rows, "official")
-    sums = mme.per_picture_sums(rows, "official")
+    sums = mme.per_image_sums(rows, "official")
     assert len(sums) == 6 * len(mme.TASKS)
     figures = mme.statistics(list(sums.columns))
     for name in mme.TOTALS:
@@ -57,12 +57,12 @@ def test_mme_scores_and_totals_by_picture_are_the_scorers():
 
 
 def test_mme_has_no_total_over_missing_tasks():
-    sums = mme.per_picture_sums(mme_rows(mme.HALLUCINATION), "official")
+    sums = mme.per_image_sums(mme_rows(mme.HALLUCINATION), "official")
     figures = mme.statistics(list(sums.columns))
     assert ("score", "hallucination") in figures and ("score", "perception") not in figures
 
 
-def test_seedbench_accuracy_by_picture_leaves_videos_out():
+def test_seedbench_accuracy_by_image_leaves_videos_out():
     questions = [
         {"question_id": n, "data_id": f"{n // 4}", "question_type_id": 1 + n % 2,
          "answer": RNG.choice(list("ABCD")), "data_type": "video" if n > 15 else "image"}
@@ -71,11 +71,11 @@ def test_seedbench_accuracy_by_picture_leaves_videos_out():
     benchmark = {"question_type": {"Scene": 1, "Counting": 2}, "questions": questions}
     answers = [{"question_id": n, "text": RNG.choice(list("ABCD"))} for n in range(16)]
     scores = seedbench.score(benchmark, answers, "letter", allow_partial=True)
-    sums = seedbench.per_picture_sums(benchmark, answers, "letter")
+    sums = seedbench.per_image_sums(benchmark, answers, "letter")
     assert len(sums) == 4 and list(sums.columns) == list(seedbench.COUNTS)
     accuracy = total(sums, seedbench.STATISTICS["accuracy"])
     assert accuracy == scores["seed_image"]["accuracy"]
-    counting = seedbench.per_picture_sums(benchmark, answers, "letter", "Counting")
+    counting = seedbench.per_image_sums(benchmark, answers, "letter", "Counting")
     expected = scores["question_type"]["Counting"]["accuracy"]
     assert total(counting, seedbench.STATISTICS["accuracy"]) == expected
 
@@ -121,22 +121,22 @@ def amber_files():
     return [*generative, *judged], answers, {str(n): f"AMBER_{n % 6}.jpg" for n in range(1, 49)}
 
 
-def test_amber_by_picture_is_the_scorers(nltk_data):
+def test_amber_by_image_is_the_scorers(nltk_data):
     annotations, answers, image_of = amber_files()
     scores = amber.score(annotations, answers, WORDS, exact_similarity)
     describe = amber.description_counter(WORDS, exact_similarity)
-    sums = amber.picture_sums(annotations, answers, ("generative",), describe, image_of)
+    sums = amber.image_sums(annotations, answers, ("generative",), describe, image_of)
     assert len(sums) == 6
     for name, statistic in amber.description_statistics(list(sums.columns)).items():
         assert total(sums, statistic) == pytest.approx(scores["generative"][name])
     for group, parts in amber.GROUPS.items():
-        judged = amber.picture_sums(annotations, answers, parts, amber.count_judgement, image_of)
+        judged = amber.image_sums(annotations, answers, parts, amber.count_judgement, image_of)
         for name, statistic in amber.judgement_statistics(list(judged.columns), group).items():
             assert total(judged, statistic) == pytest.approx(scores[group][name])
 
 
-def test_an_interval_by_picture_holds_the_figure():
-    sums = mme.per_picture_sums(mme_rows(["existence"]), "official")
+def test_an_interval_by_image_holds_the_figure():
+    sums = mme.per_image_sums(mme_rows(["existence"]), "official")
     score = mme.statistics(list(sums.columns))["score", "existence"]
     interval = bootstrap(sums, score, 300, 0)
     assert interval.low <= interval.value <= interval.high and interval.n == 6

@@ -150,7 +150,7 @@ def test_bad_input_is_named():
     with pytest.raises(SeedError, match=r"annotation 1 has no list 'answers'"):
         vqav2.score([mixed], [{"question_id": 1, "text": "a"}], "llava")
     with pytest.raises(SeedError, match="no answer: 262148000, 262148002, 262148003"):
-        vqav2.per_picture_sums(ANNOTATIONS, LLAVA[:1], "llava")
+        vqav2.per_image_sums(ANNOTATIONS, LLAVA[:1], "llava")
     with pytest.raises(SeedError, match="answer 1 has no text"):
         vqav2.score([annotation(1, "other", "a")], [{"question_id": 1, "text": 7}], "llava")
     with pytest.raises(SeedError, match=r"'official' is unknown; use one of llava, lmms-eval"):

@@ -22,22 +22,22 @@ def bundle():
 
 @pytest.mark.parametrize("template", [PLAIN, VICUNA_V1])
 def test_the_span_is_the_question_and_nothing_of_the_template(bundle, template):
-    text = encode(QUESTION, "Yes", bundle.tokenizer, bundle.picture_tokens, template)
-    start, end = question_span(text, bundle.tokenizer, bundle.picture_tokens, template)
+    text = encode(QUESTION, "Yes", bundle.tokenizer, bundle.image_tokens, template)
+    start, end = question_span(text, bundle.tokenizer, bundle.image_tokens, template)
     assert bundle.tokenizer.decode(text.input_ids[start:end]).strip() == QUESTION
 
 
 def test_a_corrupted_text_differs_in_its_share_of_the_question_only(bundle):
-    text = encode(QUESTION, "Yes", bundle.tokenizer, bundle.picture_tokens, PLAIN)
+    text = encode(QUESTION, "Yes", bundle.tokenizer, bundle.image_tokens, PLAIN)
     corruption = Corruption.of(bundle.tokenizer, PLAIN)
-    start, end = question_span(text, bundle.tokenizer, bundle.picture_tokens, PLAIN)
-    other = corruption(text, bundle.picture_tokens, 0.5, "key")
+    start, end = question_span(text, bundle.tokenizer, bundle.image_tokens, PLAIN)
+    other = corruption(text, bundle.image_tokens, 0.5, "key")
     changed = [n for n in range(len(text.input_ids)) if text.input_ids[n] != other.input_ids[n]]
     assert changed and all(start <= n < end for n in changed)
     assert len(changed) <= -((start - end) // 2)
-    assert other == corruption(text, bundle.picture_tokens, 0.5, "key")
-    assert other != corruption(text, bundle.picture_tokens, 0.5, "another key")
-    assert text == corruption(text, bundle.picture_tokens, 0.0, "key")
+    assert other == corruption(text, bundle.image_tokens, 0.5, "key")
+    assert other != corruption(text, bundle.image_tokens, 0.5, "another key")
+    assert text == corruption(text, bundle.image_tokens, 0.0, "key")
 
 
 def test_a_share_is_rounded_up_and_words_come_from_the_list():
@@ -46,8 +46,8 @@ def test_a_share_is_rounded_up_and_words_come_from_the_list():
     assert ids[:2] == [5, 5] and ids[9] == 5 and set(ids) <= {1, 2, 5}
 
 
-def test_ordinary_tokens_hold_no_picture_and_no_end(bundle):
+def test_ordinary_tokens_hold_no_image_and_no_end(bundle):
     words = ordinary_tokens(bundle.tokenizer)
     special = {bundle.tokenizer.eos_token_id, bundle.tokenizer.pad_token_id}
     assert len(words) > 100
-    assert not set(words) & (special | set(bundle.picture_tokens.ids))
+    assert not set(words) & (special | set(bundle.image_tokens.ids))

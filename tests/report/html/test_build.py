@@ -254,7 +254,7 @@ def test_wide_tables_scroll_in_a_box_of_their_own(report):
     assert re.search(r'<div class="scroll table" [^>]*><table><thead>\s*<tr>\s*<th>kind', html)
 
 
-def test_plain_pictures_become_figures_with_an_alternative(report):
+def test_plain_images_become_figures_with_an_alternative(report):
     data = {"image/png": PNG + "\n", "text/plain": "<Figure>"}
     outputs = [
         new_output("display_data", data=data),
@@ -291,7 +291,7 @@ def test_the_appendix_says_how_the_report_was_made(report):
     html = report()
     appendix = html[html.index('id="appendix"') :]
     for fact in ("n_pairs", "1600", "2.13.0", "no git", "6f1c2a9b0d3e", "24.2 s", "1 min 35 s",
-                 "picture is damaged", "answers/captions.jsonl"):  # fmt: skip
+                 "image is damaged", "answers/captions.jsonl"):  # fmt: skip
         assert fact in appendix
     assert 'class="changed"' in appendix
 

@@ -41,7 +41,7 @@ ATTACK = "</script><script>window.hacked = 1</script><img src=x onerror='window.
 
 
 def noise_png(seed: int) -> bytes:
-    """A picture that PNG cannot compress: the largest file of its size."""
+    """An image that PNG cannot compress: the largest file of its size."""
     pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -208,7 +208,7 @@ def test_reading_names_the_likeliest_absent_and_present_word_with_their_percenta
     explorer = BetaExplorer([example], HISTORY, ALPHAS, [1.0])
     explorer.beta.value = 1.0
     purified = softmax(2 * clean.astype(float) - noisy)
-    for k, word, place in ((1, "cat", "not in the picture"), (2, "cup", "in the picture")):
+    for k, word, place in ((1, "cat", "not in the image"), (2, "cup", "in the image")):
         change = f"from {np.exp(clean[k]):.0%} to {purified[k]:.0%}."
         assert f"Beta 1.0 moves “{word}” ({place}) {change}" in explorer.reading.value
     assert "dog" not in explorer.reading.value
@@ -238,8 +238,8 @@ def test_slider_moves_need_no_new_forward_mathematics(
 
 def test_hallucinated_words_are_marked_in_words_not_only_in_colour() -> None:
     chart = make_explorer().chart.value
-    assert chart.count("✕ not in picture") == PRESENT.count(False)
-    assert chart.count("✓ in picture") == PRESENT.count(True)
+    assert chart.count("✕ not in image") == PRESENT.count(False)
+    assert chart.count("✓ in image") == PRESENT.count(True)
     assert chart.count("<rect") == 3 * len(WORDS) + 3  # three bars a word and the legend
 
 

@@ -1,4 +1,4 @@
-"""Damaged pictures, read as those of instruction labels are."""
+"""Damaged images, read as those of instruction labels are."""
 
 import io
 import struct
@@ -25,14 +25,14 @@ def photo(width=60, height=40, mode="RGB"):
 
 
 def encoded(image, kind="JPEG", **options):
-    """The bytes of a picture's file."""
+    """The bytes of an image's file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def turned():
-    """A picture to be shown turned by 90 degrees."""
+    """An image to be shown turned by 90 degrees."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     return encoded(photo(), exif=exif)
@@ -67,8 +67,8 @@ def animated(kind, **options):
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
 
 
-def as_label(content: bytes, name="picture.jpg"):
-    """A folder with the picture and one record about it."""
+def as_label(content: bytes, name="image.jpg"):
+    """A folder with the image and one record about it."""
 
     def make(folder: Path):
         (folder / name).write_bytes(content)
@@ -79,7 +79,7 @@ def as_label(content: bytes, name="picture.jpg"):
 
 
 def read_label(given):
-    """Pairs or skipped records; a picture that is used is also fitted to the model."""
+    """Pairs or skipped records; an image that is used is also fitted to the model."""
     pairs, skipped = to_pairs(*given)
     for pair in pairs:
         for mode in ("pad", "crop"):
@@ -88,7 +88,7 @@ def read_label(given):
     return skipped
 
 
-def case(name, content: Callable[[], bytes], expected, says="", file="picture.jpg"):
+def case(name, content: Callable[[], bytes], expected, says="", file="image.jpg"):
     """The content is made when the case is used."""
     return Case(name, lambda folder: as_label(content(), file)(folder), read_label, expected, says)
 
@@ -118,9 +118,9 @@ CASES = [
     case("PNG of 0 x 0 pixels", lambda: claimed(0, 0), SKIPPED, "image is"),
     case("strip of 30000 x 2 pixels", lambda: encoded(Image.new("RGB", (30000, 2)), "PNG"), SKIPPED, LARGE),
     case("panorama of 20000 x 200 pixels", lambda: encoded(Image.new("RGB", (20000, 200)), "PNG"), WORKS),
-    case("picture of one pixel", lambda: encoded(photo(1, 1), "PNG"), WORKS),
+    case("image of one pixel", lambda: encoded(photo(1, 1), "PNG"), WORKS),
     case("PostScript named .jpg", lambda: EPS, SKIPPED, DAMAGED),
     case("HTML named .jpg", lambda: b"<html><body>404 Not Found</body></html>", SKIPPED, DAMAGED),
     case("pickle named .jpg", lambda: b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00.", SKIPPED, DAMAGED),
-    Case("picture alone, damaged", lambda folder: as_label(b"")(folder)[1] / "picture.jpg", load_image, ERROR, r"picture\.jpg is damaged .*replace or remove it"),
+    Case("image alone, damaged", lambda folder: as_label(b"")(folder)[1] / "image.jpg", load_image, ERROR, r"image\.jpg is damaged .*replace or remove it"),
 ]  # fmt: skip

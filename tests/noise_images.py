@@ -2,11 +2,11 @@
 
 import torch
 
-from seednb.model.inputs.pixels import Pictures
+from seednb.model.inputs.pixels import ImageReader
 
 
-class Noise(Pictures):
-    """Pictures made of seeded noise, in place of files."""
+class Noise(ImageReader):
+    """Images made of seeded noise, in place of files."""
 
     def __init__(self):
         pass

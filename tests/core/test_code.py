@@ -90,7 +90,7 @@ def test_imports_inside_functions_count_too():
     assert set(imported_modules(source)) == {
         "seednb.data",
         "seednb.data.coco",
-        "seednb.model.loading",
+        "seednb.model",
     }
 
 

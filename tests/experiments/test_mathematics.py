@@ -1,6 +1,6 @@
 """A result's meaning does not change under its old version: mathematics.py lists what decides it."""
 
-from mathematics import FUNCTIONS, accepted, changed_unversioned, current
+from experiments.mathematics import FUNCTIONS, accepted, changed_unversioned, current
 
 from seednb.core.stage import VERSIONS
 from seednb.method import losses

@@ -8,7 +8,7 @@ from sys import _getframe
 
 import pytest
 import torch
-from parameter_table import TABLE, marks, others, table
+from experiments.parameter_table import TABLE, marks, others, table
 
 from seednb.core.errors import SeedError
 from seednb.core.profiles import SECTIONS, describe, load_params

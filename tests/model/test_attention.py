@@ -12,6 +12,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from seednb.core.errors import SeedError
 from seednb.core.profiles import load_params
+from seednb.evaluation import evaluator
 from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.method.recipes import RECIPES
 from seednb.model import attention, compile
@@ -171,7 +172,7 @@ def test_a_run_on_packed_sequences_ends_at_the_adapter_of_padded_rows(params, tm
 
 def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
     bundle, _, _ = open_pocket(params)
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: None)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     assert skips_blocks("auto", bundle) == (False, "")  # there is no GPU
     some_rows = 0.5  # of the noisy views
     on_gpu = replace(bundle, device=torch.device("cuda"))
@@ -181,7 +182,7 @@ def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
     assert not skips and remark.startswith("dense attention: noisy_share")
     with pytest.raises(SeedError, match="set attention=auto"):
         skips_blocks("block_sparse", on_gpu, some_rows)
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: "no compiler")
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: "no compiler")
     skips, remark = skips_blocks("auto", on_gpu)
     assert not skips and remark.endswith("its kernel cannot be compiled here (no compiler)")
     config = bundle.model.model.language_model.config
@@ -200,7 +201,7 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
         for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
     ]
     monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
-    monkeypatch.setattr(attention, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
+    monkeypatch.setattr(evaluator, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [
             answer_probes(student, probes, Noise(), replace(params.evaluation, **how), contrast)

@@ -25,7 +25,7 @@ from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.inputs.prompts import PLAIN, encode
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
-from seednb.training import trainer
+from seednb.training import fallback, trainer
 from seednb.training.examples import Examples
 from seednb.training.step import Step
 from seednb.training.trainer import train
@@ -49,7 +49,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
     monkeypatch.setattr(attention, "_flex_alone", attention._flex)
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: None)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     torch._dynamo.reset()
     counters.clear()
     bundle = build_bundle(torch.device("cpu"), "tiny")
@@ -137,7 +137,7 @@ def assert_same(left, right):
 def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(run_on, monkeypatch):
     plain, _ = run_on()
     clock = iter([0.0, 12.4, 12.4, 12.4])
-    monkeypatch.setattr(compile, "seconds_compiling", lambda: next(clock))
+    monkeypatch.setattr(fallback, "seconds_compiling", lambda: next(clock))
     compiled, remarks = run_on(compile_layers=True)
     assert_same(plain, compiled)
     assert [remark for remark in remarks if "compil" in remark] == ["compiling took 12 s by step 1"]

@@ -94,7 +94,6 @@ OF_THE_READER = {  # images, answers and published files that a reader brings
     *("photo.jpg", "images/", "instances_*.json", "captions_*.json", "data/benchmarks"),
     *("answers.json", "answers.jsonl", "base.jsonl", "method.jsonl", "captions.jsonl"),
     *("gt.json.gz", "synonyms.txt", "coco_pope_random.json", "AMBER/data", "SEED-Bench.json"),
-    "seednb/metrics/laptops.py",
     *("v2_mscoco_val2014_annotations.json", "results/llava-1.5-7b", "HallusionBench_result.json"),
 }
 NO_PATH = re.compile(r"llava-hf/.*|seednb(\.\w+)+")  # a name on the Hugging Face hub; a module

@@ -13,11 +13,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from seednb.cli.__main__ import main
-from seednb.core import locks
 from seednb.core.errors import SeedError
 from seednb.core.files import Journal, append_lines, cut_torn_end, write_json
 from seednb.core.locks import alone
 from seednb.core.stage import Stage
+from seednb.experiments import experiment
 from seednb.experiments.experiment import Experiment
 from seednb.method.recipes import RECIPES
 from seednb.report import pipeline
@@ -92,7 +92,7 @@ def test_a_journal_gives_back_what_all_processes_kept(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from seednb.lock import alone
+from seednb.core.locks import alone
 with alone(Path(sys.argv[1]), "the run"):
     print("held", flush=True)
     time.sleep(60)
@@ -117,7 +117,7 @@ def test_a_second_process_is_refused_with_the_owners_pid_until_kill_9(tmp_path):
 
 
 def test_a_second_training_of_the_same_version_exits_1_with_the_pid(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(experiment, "PATIENCE_S", 0.1)
     changes = {"runs_dir": str(tmp_path), "n_train_images": 8, "n_val_images": 6}
     stage = Experiment.open(str(SMOKE), changes).stages.train(RECIPES["v7"], "replay")
     options = [text for key, value in changes.items() for text in ("-p", f"{key}={value}")]
@@ -139,9 +139,10 @@ def test_lines_on_a_full_disk_are_a_sentence():
 ON_A_SMALL_DISK = """
 import subprocess, sys
 from pathlib import Path
-from seednb.artifacts import Stage, write_json
-from seednb.errors import SeedError
-from seednb.journal import append_lines
+from seednb.core.files import write_json
+from seednb.core.stage import Stage
+from seednb.core.errors import SeedError
+from seednb.core.files import append_lines
 folder = Path(sys.argv[1])
 def refused(write):
     try:
@@ -256,7 +257,7 @@ def test_whatever_stops_papermill_is_a_sentence(project, monkeypatch, error, sai
 
 
 def test_a_second_report_of_the_same_profile_is_refused(project, monkeypatch, capsys):
-    monkeypatch.setattr(locks, "alone", partial(alone, patience_s=0.1))
+    monkeypatch.setattr(pipeline, "alone", partial(alone, patience_s=0.1))
     verb = ["report", "--params", str(project / "params/small.yaml"), "--only", "01"]
     with alone(project / "runs/small/report.lock", "a report"):
         assert main(verb) == 1

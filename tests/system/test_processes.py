@@ -19,7 +19,10 @@ HOLD = """
 import os
 from torch.multiprocessing.reductions import StorageWeakRef
 from seednb.core.params import ModelParams
-from seednb.model import add_adapter, decoder_layers, load_bundle, one_card_each
+from seednb.core.devices import one_card_each
+from seednb.model.forward import decoder_layers
+from seednb.model.loading import load_bundle
+from seednb.model.lora import add_adapter
 from seednb import sharing
 processes = one_card_each()
 bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)

@@ -25,6 +25,9 @@ SHELLS = {
     "subprocess.getstatusoutput",
 }
 UNSAFE = {"torch.load", "torch.save", "pd.read_pickle", "torch.jit.load", "yaml.unsafe_load", "yaml.full_load"}  # fmt: skip
+# Processes of our own, which are handed nothing but our own tasks; and the number of cores.
+OF_JOBLIB = "joblib.externals.loky."
+HARMLESS = {"joblib.cpu_count"}
 PROCESSES = {"run", "Popen", "call", "check_call", "check_output"}
 
 
@@ -43,12 +46,12 @@ def dangers(source):
         if isinstance(node, ast.Import):
             found += [a.name for a in node.names if a.name.split(".")[0] in PICKLING]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PICKLING:
-            found.append(str(node.module))
+            found += [f"{node.module}.{a.name}" for a in node.names]
         elif isinstance(node, ast.Call):
             found += _dangers_of_call(node)
         elif isinstance(node, ast.keyword) and node.arg in ("trust_remote_code", "allow_pickle"):
             found.append(node.arg)
-    return found
+    return [each for each in found if each not in HARMLESS and not each.startswith(OF_JOBLIB)]
 
 
 def _dangers_of_call(node):

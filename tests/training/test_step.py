@@ -171,7 +171,7 @@ def test_packed_sequences_end_where_the_reference_ends(reference, tmp_path, monk
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
     monkeypatch.setattr(attention, "_flex_alone", attention._flex)
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: None)
+    monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     monkeypatch.setattr(attention, "SMALLEST_HEAD", 1)
     packed = []
 

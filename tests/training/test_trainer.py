@@ -25,7 +25,7 @@ from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.method.objective import Objective
 from seednb.method.recipes import RECIPES
 from seednb.model.forward import AnswerLogits, TeacherMode, decoder_layers
-from seednb.model.inputs import collate as collate_module
+from seednb.model.inputs import packing
 from seednb.model.inputs.collate import collate
 from seednb.model.inputs.prompts import PLAIN, encode
 from seednb.model.loading import load_bundle
@@ -34,7 +34,7 @@ from seednb.model.pocket_base.architecture import build_tokenizer
 from seednb.model.pocket_base.material import instruct_texts
 from seednb.model.pocket_base.quality import measure
 from seednb.model.pocket_base.recipe import BaseRecipe
-from seednb.training import history, monitor
+from seednb.training import monitor, trainer
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Groups
 from seednb.training.history import GROWING, read_curve
@@ -237,7 +237,7 @@ def test_trainable_parameters_of_the_7b_model(scope, expected):
 SAVING = """
 import sys
 from peft import LoraConfig
-from seednb.model import PROJECTIONS
+from seednb.model.lora import PROJECTIONS
 LoraConfig(target_modules=PROJECTIONS).save_pretrained(sys.argv[1])
 """
 
@@ -395,8 +395,8 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
         append_row(folder, row)
         seen.append(len(read_curve(folder)[0]))
 
-    append_row = history.append_row
-    monkeypatch.setattr(history, "append_row", watched)
+    append_row = trainer.append_row
+    monkeypatch.setattr(trainer, "append_row", watched)
     _, curve = make_run(params, tmp_path, batch_size=2)
     assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
     assert not (tmp_path / GROWING).exists()
@@ -482,7 +482,7 @@ def test_a_pass_holds_some_images_with_all_of_their_probes(params, monkeypatch):
         passes.append((len(texts), len(pixels)))
         return collate(texts, rows, pixels, *rest)
 
-    monkeypatch.setattr(collate_module, "collate", counted)
+    monkeypatch.setattr(packing, "collate", counted)
     settings = replace(params.evaluation, eval_batch_size=2)
     answers = answer_probes(bundle, probes, Noise(), settings)
     assert passes == [(6, 2), (6, 2), (3, 1)]

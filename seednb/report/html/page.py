@@ -23,7 +23,7 @@ POLICY = (
 LOADED = ("src", "srcset", "poster", "data", "background")
 REFERRING = ("link", "image", "use")  # here a href is loaded, elsewhere it waits for a click
 STYLE_ADDRESS = re.compile(r"url\(\s*['\"]?(?!data:|#)([^'\")]+)|@import\s+['\"]?([^'\";]+)")
-ASSETS = Path(__file__).parents[1] / "assets" / "report"
+ASSETS = Path(__file__).parents[2] / "assets" / "report"
 
 
 def check_offline(html: str) -> None:

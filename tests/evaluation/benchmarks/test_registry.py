@@ -141,7 +141,7 @@ def test_mme_says_what_its_folder_lacks(tmp_path):
 
 USE = """
 import sys
-from seednb.cli import build_parser, main
+from seednb.cli.__main__ import build_parser, main
 for verb in (["score"], ["answer"], ["evaluate"]):
     try:
         build_parser().parse_args([*verb, "--help"])

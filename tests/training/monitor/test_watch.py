@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_monitor import FAILURES, SETTINGS, curve
+from training.monitor.test_rules import FAILURES, SETTINGS, curve
 from training.test_trainer import make_run
 
 from seednb.cli.__main__ import main
@@ -21,7 +21,7 @@ from seednb.experiments.experiment import Experiment
 from seednb.experiments.fault_injection import FAULTS, as_frame, run_fault
 from seednb.method import losses
 from seednb.method.recipes import RECIPES
-from seednb.training import monitor, trainer
+from seednb.training import monitor, step, trainer
 from seednb.training.history import CURVE, GROWING
 from seednb.training.monitor.findings import FINDINGS
 from seednb.training.monitor.samples import distinct_2, is_due, repeats
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_a_number_stops_at_the_last_good_step(tmp_path, monke
         calls.append(1)
         return seed_loss(*given) * (float("nan") if len(calls) == 3 else 1)
 
-    monkeypatch.setattr(losses, "seed_loss", broken_at_the_third)
+    monkeypatch.setattr(step, "seed_loss", broken_at_the_third)
     stopping = lab(tmp_path, monitor="stop")
     with pytest.raises(SeedError, match=r"loss not finite at step 3: .*checkpoint is kept"):
         stopping.train("v7")
@@ -112,7 +112,7 @@ def test_a_loss_that_is_not_a_number_stops_at_the_last_good_step(tmp_path, monke
 
 
 def test_a_warning_is_one_line_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(losses, "seed_loss", lambda *_: torch.tensor([float("nan")]) * _[1])
+    monkeypatch.setattr(step, "seed_loss", lambda *_: torch.tensor([float("nan")]) * _[1])
     with pytest.raises(SeedError, match="no finite loss"):
         lab(tmp_path).train("v5")
     assert capsys.readouterr().out.count("monitor: loss not finite") == 1

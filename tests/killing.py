@@ -60,7 +60,7 @@ def killed_at_append(count: int, torn: int) -> Work:
             die()
 
     def harm() -> None:
-        files.append_lines = files.append_lines = append_and_die
+        files.append_lines = answer_files.append_lines = append_and_die
 
     return harm
 

@@ -105,7 +105,6 @@ def test_labels_of_the_model_itself_read_no_parameter_that_is_not_in_their_key(l
         settings = (
             watched.image_reader("train", bundle),
             watched.params.evaluation,
-            watched.template,
         )
         self_labelled(bundle, lab.data.pairs["replay"][:2], *settings)
     assert {"max_new_tokens"} <= read <= in_key(found, "labels") | {"sampling_runs"}

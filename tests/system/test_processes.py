@@ -23,7 +23,7 @@ from seednb.core.devices import one_card_each
 from seednb.model.forward import decoder_layers
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
-from seednb import sharing
+from seednb.model import sharding
 processes = one_card_each()
 bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)
 model = add_adapter(bundle.model, ModelParams(), seed=0)
@@ -31,13 +31,13 @@ layer = decoder_layers(model)[0]
 n_whole = sum(p.numel() for p in layer.parameters() if not p.requires_grad)
 stored = [p.untyped_storage() for p in layer.parameters() if not p.requires_grad]
 stored = [StorageWeakRef(storage) for storage in stored]
-fully_shard, left = sharing.fully_shard, 0
+fully_shard, left = sharding.fully_shard, 0
 def watched(*args, **options):
     global left
     fully_shard(*args, **options)
     left = sum(not storage.expired() for storage in stored)
-sharing.fully_shard = watched
-sharing.shard_layers(model, bundle.device)
+sharding.fully_shard = watched
+sharding.shard_layers(model, bundle.device)
 weights = [p for p in layer.parameters() if not p.requires_grad]
 held = sum(p.to_local().numel() for p in weights) / n_whole
 place = f"process {processes.process_index} of {processes.num_processes}"

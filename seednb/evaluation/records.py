@@ -12,7 +12,8 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.evaluation.stats import Array, Statistic, ratio
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # read only
+Record = dict[str, Any]  # a question, a line of answers, or a row of metrics.json
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 LISTED = 5  # ids that an error message spells out
 KINDS = "kinds"  # benchmark of the questions by kind; a split is a kind

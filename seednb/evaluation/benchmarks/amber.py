@@ -19,28 +19,17 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    GITHUB,
-    OFFICIAL,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    columns_of,
-    get,
-    option,
-)
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label, compare_sums
-from seednb.evaluation.records import Row, counts_of, coverage, figures_of, pair_by_id, summed
+from seednb.evaluation.records import (
+    Record,
+    Row,
+    counts_of,
+    coverage,
+    figures_of,
+    pair_by_id,
+    summed,
+)
 from seednb.evaluation.stats import Array, Statistic
 from seednb.evaluation.words import (
     Similarity,
@@ -71,13 +60,13 @@ PARTS = {"all": ("generative", *DISCRIMINATIVE), "generative": ("generative",)} 
 Count = Callable[[Row, str], dict[str, int]]  # of an annotation and its answer
 START = 0.001  # of every denominator, so that none is 0
 DATA = ("annotations.json", "relation.json", "safe_words.txt")
-AMBER = Download(
+AMBER = base.Download(
     "amber",
     "AMBER",
-    f"{GITHUB}/junyangwang0410/AMBER",
+    f"{base.GITHUB}/junyangwang0410/AMBER",
     "Apache-2.0; images: see source",
     (*((f"AMBER/data/{name}",) for name in DATA), ("AMBER/data/query/query_all.json",), ("AMBER/image", "AMBER/images", "AMBER/data/image")),
-    (f"git clone {GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
+    (f"git clone {base.GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
 )  # fmt: skip
 
 
@@ -100,18 +89,18 @@ def read_questions(file: Path) -> list[Record]:
         raise SeedError(f"{file}: not a list of queries; give AMBER's query_all.json")
     return [
         {
-            "question_id": get(row, "id", file),
-            "image": get(row, "image", file),
-            "text": get(row, "query", file),
+            "question_id": base.get(row, "id", file),
+            "image": base.get(row, "image", file),
+            "text": base.get(row, "query", file),
             "entry": {"id": row["id"]},
             "reply": "response",
-            "yes_no": () if str(row["query"]).startswith("Describe") else YES_NO,
+            "yes_no": () if str(row["query"]).startswith("Describe") else base.YES_NO,
         }
         for row in rows
     ]
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """All queries, the annotations, and the image of each query."""
     *files, queries, images = folders.locate(BENCHMARK)
     annotations, lists = read_truth(files[0].parent)
@@ -121,7 +110,9 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         "lists": lists,
         "image_of": {str(row["question_id"]): row["image"] for row in questions},
     }
-    return Material("amber", (Asked("answers", questions, images),), truth, (queries, *files))
+    return base.Material(
+        "amber", (base.Asked("answers", questions, images),), truth, (queries, *files)
+    )
 
 
 def score(
@@ -279,7 +270,9 @@ def _response(answer: Row) -> str:
     return text
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each group of yes/no questions and, if the word data is there, of descriptions."""
     annotations, image_of = truth["annotations"], truth["image_of"]
     lines = {model: parts["answers"] for model, parts in answers.items()}
@@ -288,8 +281,8 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             model: image_sums(annotations, said, parts, count_judgement, image_of)
             for model, said in lines.items()
         }
-        if columns := columns_of(sums):
-            here = replace(label, split=group, variant=OFFICIAL)
+        if columns := base.columns_of(sums):
+            here = replace(label, split=group, variant=base.OFFICIAL)
             yield from compare_sums(sums, judgement_statistics(columns, group), here)
     try:
         lemmas("a word")
@@ -297,7 +290,7 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
         remarks.lacking.append(f"amber, descriptions: {problem}")
         return
     try:
-        similarity, variant = spacy_similarity(), OFFICIAL
+        similarity, variant = spacy_similarity(), base.OFFICIAL
     except SeedError as problem:
         similarity, variant = exact_similarity, "exact words, not official"
         remarks.lacking.append(
@@ -308,12 +301,12 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
         model: image_sums(annotations, said, ("generative",), describe, image_of)
         for model, said in lines.items()
     }
-    if columns := columns_of(sums):
+    if columns := base.columns_of(sums):
         here = replace(label, split="generative", variant=variant)
         yield from compare_sums(sums, description_statistics(columns), here)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Responses by id; spaCy is loaded only for descriptions."""
     annotations, lists = read_truth(options.data)
     answers = read_rows(options.answers)
@@ -321,24 +314,24 @@ def score_files(options: Namespace) -> Scored:
     by_spacy = describes and options.similarity == "spacy"
     similarity = spacy_similarity() if by_spacy else exact_similarity
     scores = score(annotations, answers, lists, similarity, options.part, options.allow_partial)
-    return Scored(scores | ({"similarity": options.similarity} if describes else {}))
+    return base.Scored(scores | ({"similarity": options.similarity} if describes else {}))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="amber",
     title="AMBER descriptions and yes/no answers",
     position=6,
     downloads=(AMBER,),
-    headline=Headline(("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1"), splits=("generative", "discriminative")),
+    headline=base.Headline(("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1"), splits=("generative", "discriminative")),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--data", "data folder of AMBER's repository", required=True, type=Path),
-        *answer_options("id and response (JSON list)"),
-        option("--part", "all, generative, discriminative, existence, attribute or relation", default="all"),
-        option("--similarity", "near-synonyms of the generative part; exact needs no spaCy, but is not the official rule", default="spacy", choices=("spacy", "exact")),
+        base.option("--data", "data folder of AMBER's repository", required=True, type=Path),
+        *base.answer_options("id and response (JSON list)"),
+        base.option("--part", "all, generative, discriminative, existence, attribute or relation", default="all"),
+        base.option("--similarity", "near-synonyms of the generative part; exact needs no spaCy, but is not the official rule", default="spacy", choices=("spacy", "exact")),
     ),
     examples=(
         "seednb score amber --data AMBER/data --answers answers.json --json",

@@ -22,6 +22,7 @@ from seednb.core.errors import SeedError
 from seednb.core.profiles import Params
 from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.parsers import Language
+from seednb.evaluation.records import Record
 from seednb.evaluation.stats import Statistic
 
 COCO = "http://images.cocodataset.org"
@@ -31,8 +32,9 @@ OFFICIAL = "official"
 ONE_WORD = "\nAnswer the question using a single word or phrase."  # as LLaVA's evaluation asks
 YES_NO = (" Yes", " No")  # first tokens whose logits make a margin
 
-Record = dict[str, Any]  # a question, a line of answers, or a row of metrics.json
-Answers = Mapping[str, Mapping[str, Sequence[Record]]]  # model -> name of the asked part -> lines
+AnswersByModel = Mapping[
+    str, Mapping[str, Sequence[Record]]
+]  # model -> name of the asked part -> lines
 Option = tuple[str, dict[str, Any]]  # flag, and what argparse takes with it
 
 
@@ -183,7 +185,7 @@ class Benchmark:
     downloads: tuple[Download, ...]  # all of them are needed; the first is its own
     headline: Headline
     read_files: Callable[[Folders, CaptionSettings], Material]
-    compare: Callable[[Record, Answers, Label, Remarks], Iterator[Record]]
+    compare: Callable[[Record, AnswersByModel, Label, Remarks], Iterator[Record]]
     score_files: Callable[[Namespace], Scored]
     options: tuple[Option, ...]  # of `seednb score`
     examples: tuple[str, ...]

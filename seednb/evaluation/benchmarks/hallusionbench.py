@@ -17,30 +17,19 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    GITHUB,
-    ONE_WORD,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_text,
-    option,
-    rows_if_any,
-)
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import parse_answer
-from seednb.evaluation.records import ASKED_AS, Row, coverage, pair_by_id, share, share_of, summed
+from seednb.evaluation.records import (
+    ASKED_AS,
+    Record,
+    Row,
+    coverage,
+    pair_by_id,
+    share,
+    share_of,
+    summed,
+)
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
@@ -49,17 +38,17 @@ CORRECT = "correct"
 ACCURACIES = ("aAcc", "fAcc", "qAcc", "easy", "hard")
 COUNTS = tuple(f"{name} {count}" for count in ("n", "n_right") for name in ACCURACIES)
 STATISTICS = {name: share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
-HALLUSIONBENCH = Download(
+HALLUSIONBENCH = base.Download(
     "hallusionbench",
     "HallusionBench",
-    f"{GITHUB}/tianyi-lab/HallusionBench",
+    f"{base.GITHUB}/tianyi-lab/HallusionBench",
     "BSD 3-Clause; images: see source",
     (
         ("HallusionBench/HallusionBench.json",),
         ("HallusionBench/hallusion_bench", "HallusionBench/V[DS]"),
     ),
     (
-        f"git clone {GITHUB}/tianyi-lab/HallusionBench",
+        f"git clone {base.GITHUB}/tianyi-lab/HallusionBench",
         "gdown 1eeO1i0G9BSZTE1yd5XeFwmrbe1hwyf_0 -O hallusion_bench.zip",
         "unzip -d HallusionBench hallusion_bench.zip",
     ),
@@ -73,22 +62,22 @@ def read_questions(file: Path) -> list[Record]:
         raise SeedError(f"{file}: not a list of entries; give HallusionBench.json")
     questions = []
     for row in rows:
-        place = "/".join(str(get(row, key, file)) for key in PLACE)
+        place = "/".join(str(base.get(row, key, file)) for key in PLACE)
         if str(row.get("visual_input")) != "0":
             questions.append(
                 {
                     "question_id": place,
-                    "image": get(row, "filename", file),
-                    "text": get_text(row, "question", file) + ONE_WORD,
+                    "image": base.get(row, "filename", file),
+                    "text": base.get_text(row, "question", file) + base.ONE_WORD,
                     "entry": row | {ASKED_AS: place},
                     "reply": "model_prediction",
-                    "yes_no": YES_NO,
+                    "yes_no": base.YES_NO,
                 }
             )
     return questions
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The questions with an image, and all published entries as truth."""
     file, _ = folders.locate(BENCHMARK)
     questions = read_questions(file)
@@ -98,7 +87,9 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         (r for r in roots if questions and (r / questions[0]["image"]).is_file()), roots[0]
     )
     truth = {"questions": read_rows(file)}
-    return Material("hallusionbench", (Asked("answers", questions, images),), truth, (file,))
+    return base.Material(
+        "hallusionbench", (base.Asked("answers", questions, images),), truth, (file,)
+    )
 
 
 def score(
@@ -256,7 +247,9 @@ def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:
     return dict(zip(ACCURACIES, groups, strict=True))
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of all questions about images, and of each category."""
     remarks.notes.append(
         "hallusionbench: yes and no are read by rule; the official score asks GPT-4"
@@ -267,33 +260,33 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             for model, parts in answers.items()
         }
         here = replace(label, split=category or "all", variant="vlmevalkit, images only")
-        yield from rows_if_any(sums, STATISTICS, here)
+        yield from base.rows_if_any(sums, STATISTICS, here)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Entries with a model's predictions, or with a judge's verdicts."""
     answers = read_rows(options.answers)
     questions = read_rows(options.questions) if options.questions else None
-    return Scored(
+    return base.Scored(
         score(answers, questions, options.field, options.images_only, options.allow_partial)
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="hallusionbench",
     title="HallusionBench answers",
     position=7,
     downloads=(HALLUSIONBENCH,),
-    headline=Headline(ACCURACIES, splits=("all",)),
+    headline=base.Headline(ACCURACIES, splits=("all",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        *answer_options("entries of HallusionBench.json with model_prediction or correct"),
-        option("--questions", "HallusionBench.json: entries to expect", type=Path),
-        option("--field", "where a judge wrote 0, 1 or 2 (default: correct, if it is there; else yes and no are read)"),
-        option("--images-only", "without the questions that have no image, as VLMEvalKit", action="store_true"),
+        *base.answer_options("entries of HallusionBench.json with model_prediction or correct"),
+        base.option("--questions", "HallusionBench.json: entries to expect", type=Path),
+        base.option("--field", "where a judge wrote 0, 1 or 2 (default: correct, if it is there; else yes and no are read)"),
+        base.option("--images-only", "without the questions that have no image, as VLMEvalKit", action="store_true"),
     ),
     examples=(
         "seednb score hallusionbench --answers HallusionBench_result.json --questions HallusionBench.json --json",

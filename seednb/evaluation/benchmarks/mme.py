@@ -19,30 +19,10 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_lines, read_rows
-from seednb.evaluation.benchmarks.base import (
-    AS_JSON,
-    GITHUB,
-    HUB,
-    OFFICIAL,
-    ONE_WORD,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    columns_of,
-    option,
-)
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
-from seednb.evaluation.records import Row, share_of, summed
+from seednb.evaluation.records import Record, Row, share_of, summed
 from seednb.evaluation.stats import Array, Statistic
 
 HALLUCINATION = ("existence", "count", "position", "color")
@@ -54,13 +34,13 @@ TOTALS = {"perception": PERCEPTION, "cognition": COGNITION, "hallucination": HAL
 COLUMNS = ("image", "question", "label", "answer")
 PROMPT = " Please answer yes or no."
 RELEASE = "MME_Benchmark_release_version"
-MME = Download(
+MME = base.Download(
     "mme",
     "MME",
-    f"{GITHUB}/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation",
+    f"{base.GITHUB}/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation",
     "none stated: academic use, see source",
     ((f"{RELEASE}/MME_Benchmark", f"MME/{RELEASE}/MME_Benchmark", RELEASE, f"MME/{RELEASE}", "MME_Benchmark", "MME"),),
-    (f"wget {HUB}/datasets/darkyarding/MME/resolve/main/{RELEASE}.zip", f"unzip {RELEASE}.zip"),
+    (f"wget {base.HUB}/datasets/darkyarding/MME/resolve/main/{RELEASE}.zip", f"unzip {RELEASE}.zip"),
 )  # fmt: skip
 
 
@@ -94,7 +74,7 @@ def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
         yield {
             "question_id": f"{task}/{images[0].name}/{number}",
             "image": image,
-            "text": question.replace(PROMPT, "") + ONE_WORD,
+            "text": question.replace(PROMPT, "") + base.ONE_WORD,
             "entry": {
                 "task": task,
                 "image": images[0].name,
@@ -102,7 +82,7 @@ def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
                 "label": label.strip(),
             },
             "reply": "answer",
-            "yes_no": YES_NO,
+            "yes_no": base.YES_NO,
         }
 
 
@@ -151,11 +131,11 @@ def _read_task(file: Path) -> list[Record]:
     return rows
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The release's questions; their right answers come back with the model's."""
     (folder,) = folders.locate(BENCHMARK)
-    asked = Asked("answers", read_questions(folder), folder)
-    return Material("mme", (asked,), {}, tuple(sorted(folder.glob("*/**/*.txt"))))
+    asked = base.Asked("answers", read_questions(folder), folder)
+    return base.Material("mme", (asked,), {}, tuple(sorted(folder.glob("*/**/*.txt"))))
 
 
 def score(
@@ -301,42 +281,44 @@ def _label(task: str, row: Row) -> str:
     return label
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each task and of the totals whose tasks are all there."""
     sums, note = {}, None
     for model, parts in answers.items():
         by_task = defaultdict(list)
         for line in parts["answers"]:
             by_task[line["task"]].append(line)
-        note = score(by_task, OFFICIAL)["note"]  # refuses unknown tasks and single questions
-        sums[model] = per_image_sums(by_task, OFFICIAL)
+        note = score(by_task, base.OFFICIAL)["note"]  # refuses unknown tasks and single questions
+        sums[model] = per_image_sums(by_task, base.OFFICIAL)
     if note:
         remarks.notes.append(f"mme: {note}")
-    for (metric, task), statistic in statistics(columns_of(sums)).items():
-        here = replace(label, split=task, variant=OFFICIAL)
+    for (metric, task), statistic in statistics(base.columns_of(sums)).items():
+        here = replace(label, split=task, variant=base.OFFICIAL)
         yield from compare_sums(sums, {metric: statistic}, here)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """A folder of task files, or what `seednb answer` wrote."""
-    return Scored(score(read_answers(options.results), options.parser, options.allow_partial))
+    return base.Scored(score(read_answers(options.results), options.parser, options.allow_partial))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="mme",
     title="MME results",
     position=4,
     downloads=(MME,),
-    headline=Headline(("score",)),
+    headline=base.Headline(("score",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
-        option("--parser", default=OFFICIAL, choices=tuple(MME_PARSERS)),
-        option("--allow-partial", "leave out images with one of their two questions", action="store_true"),
-        AS_JSON,
+        base.option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
+        base.option("--parser", default=base.OFFICIAL, choices=tuple(MME_PARSERS)),
+        base.option("--allow-partial", "leave out images with one of their two questions", action="store_true"),
+        base.AS_JSON,
     ),
     examples=("seednb score mme --results results/llava-1.5-7b --json",),
 )  # fmt: skip

@@ -15,28 +15,10 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    HUB,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_questions,
-    option,
-    rows_if_any,
-    rows_under,
-)
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.records import (
+    Record,
     Row,
     answer_text,
     coverage,
@@ -53,10 +35,10 @@ LETTERS = "ABCD"
 DATA_TYPES = ("image", "video")
 COUNTS = ("n_right", "n")
 STATISTICS = {"accuracy": share_of(COUNTS, "n_right", "n")}
-SEEDBENCH = Download(
+SEEDBENCH = base.Download(
     "seedbench",
     "SEED-Bench",
-    f"{HUB}/datasets/AILab-CVC/SEED-Bench",
+    f"{base.HUB}/datasets/AILab-CVC/SEED-Bench",
     "CC BY-NC 4.0; images from Conceptual Captions",
     (
         ("SEED-Bench/SEED-Bench.json", "SEED-Bench.json"),
@@ -75,24 +57,24 @@ def read_truth(path: Path) -> Record:
     types = document.get("question_type") if isinstance(document, dict) else None
     if not isinstance(types, dict):
         raise SeedError(f"{path} has no object 'question_type'; give SEED-Bench.json")
-    return {"question_type": types, "questions": rows_under("questions", document, path)}
+    return {"question_type": types, "questions": base.rows_under("questions", document, path)}
 
 
 def read_questions(file: Path) -> list[Record]:
     """SEED-Bench.json, its questions about images; those about videos have no image here."""
     rows = []
-    for row in get_questions(read_json(file), file):
-        if get(row, "data_type", file) != "image":
+    for row in base.get_questions(read_json(file), file):
+        if base.get(row, "data_type", file) != "image":
             continue
-        choices = [get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
+        choices = [base.get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
         listed = "".join(
             f"\n{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True)
         )
         rows.append(
             {
-                "question_id": get(row, "question_id", file),
-                "image": get(row, "data_id", file),
-                "text": f"{get(row, 'question', file)}{listed}{ONE_LETTER}",
+                "question_id": base.get(row, "question_id", file),
+                "image": base.get(row, "data_id", file),
+                "text": f"{base.get(row, 'question', file)}{listed}{ONE_LETTER}",
                 "question": row["question"],
                 "choices": choices,
             }
@@ -100,15 +82,15 @@ def read_questions(file: Path) -> list[Record]:
     return rows
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The questions about images, once by letter and once by the likelihood of each choice."""
     file, images = folders.locate(BENCHMARK)
     questions = read_questions(file)
     asked = (
-        Asked("letters", questions, images),
-        Asked("likelihoods", questions, images, ranked=True),
+        base.Asked("letters", questions, images),
+        base.Asked("likelihoods", questions, images, ranked=True),
     )
-    return Material("seedbench", asked, {"benchmark": read_truth(file)}, (file,))
+    return base.Material("seedbench", asked, {"benchmark": read_truth(file)}, (file,))
 
 
 def chosen_letter(answer: Row, rule: str) -> str:
@@ -211,7 +193,9 @@ def _is_finite(value: Any) -> bool:
     return is_number and math.isfinite(value)
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each published rule: all questions about images, and each type of question."""
     benchmark = truth["benchmark"]
     n_videos = sum(row.get("data_type") == "video" for row in benchmark["questions"])
@@ -226,29 +210,29 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
                 for model, parts in answers.items()
             }
             here = replace(label, split=type_name or "seed_image", variant=rule)
-            yield from rows_if_any(sums, STATISTICS, here)
+            yield from base.rows_if_any(sums, STATISTICS, here)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Letters or likelihoods by id."""
     benchmark, answers = read_truth(options.questions), read_rows(options.answers)
-    return Scored(score(benchmark, answers, options.rule, options.allow_partial))
+    return base.Scored(score(benchmark, answers, options.rule, options.allow_partial))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="seedbench",
     title="SEED-Bench choices",
     position=5,
     downloads=(SEEDBENCH,),
-    headline=Headline(("accuracy",), splits=("seed_image",)),
+    headline=base.Headline(("accuracy",), splits=("seed_image",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--questions", "SEED-Bench.json", required=True, type=Path),
-        *answer_options("question_id and text, or likelihoods of four choices (JSON lines)"),
-        option("--rule", default="letter", choices=tuple(RULES)),
+        base.option("--questions", "SEED-Bench.json", required=True, type=Path),
+        *base.answer_options("question_id and text, or likelihoods of four choices (JSON lines)"),
+        base.option("--rule", default="letter", choices=tuple(RULES)),
     ),
     examples=(
         "seednb score seedbench --questions SEED-Bench.json --answers answers.jsonl --rule letter --json",

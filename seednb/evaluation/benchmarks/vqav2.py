@@ -17,30 +17,10 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.core.files import write_json
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    ONE_WORD,
-    VAL2014,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_questions,
-    get_text,
-    option,
-    rows_if_any,
-    rows_under,
-)
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.records import (
+    Record,
     Row,
     answer_text,
     coverage,
@@ -58,7 +38,7 @@ COUNTS = ("credit", "n")
 STATISTICS = {"accuracy": share_of(COUNTS, "credit", "n")}
 PUBLISHED = "llava"  # the normalisation that LLaVA's figures rest on
 SERVER = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa"
-VQAV2 = Download(
+VQAV2 = base.Download(
     "vqav2",
     "VQAv2 (validation)",
     "https://visualqa.org/download.html",
@@ -83,19 +63,19 @@ def read_official(path: Path, key: str) -> list[Record]:
     """
     if ".jsonl" in path.suffixes:
         return read_rows(path)
-    return rows_under(key, read_json(path), path)
+    return base.rows_under(key, read_json(path), path)
 
 
 def read_questions(file: Path) -> list[Record]:
     """v2_OpenEnded_mscoco_*_questions.json; images are named after its `data_subtype`."""
     document = read_json(file)
-    rows = get_questions(document, file)
-    subset = get(document, "data_subtype", file)
+    rows = base.get_questions(document, file)
+    subset = base.get(document, "data_subtype", file)
     return [
         {
-            "question_id": get(row, "question_id", file),
+            "question_id": base.get(row, "question_id", file),
             "image": f"COCO_{subset}_{_image_id(row, file):012d}.jpg",
-            "text": get_text(row, "question", file) + ONE_WORD,
+            "text": base.get_text(row, "question", file) + base.ONE_WORD,
         }
         for row in rows
     ]
@@ -103,18 +83,18 @@ def read_questions(file: Path) -> list[Record]:
 
 def _image_id(row: Any, file: Path) -> int:
     """A whole number, which may be written as a text."""
-    text = str(get(row, "image_id", file))
+    text = str(base.get(row, "image_id", file))
     if not (text.isascii() and text.isdigit()):
         raise SeedError(f"{file}: 'image_id' is {text:.60} in an entry; give the official file")
     return int(text)
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The validation questions and what ten annotators answered."""
     questions, annotations, images = folders.locate(BENCHMARK)
-    asked = Asked("answers", read_questions(questions), images)
+    asked = base.Asked("answers", read_questions(questions), images)
     truth = {"annotations": read_official(annotations, "annotations")}
-    return Material("vqav2", (asked,), truth, (questions, annotations))
+    return base.Material("vqav2", (asked,), truth, (questions, annotations))
 
 
 def accuracy(answer: str, references: Sequence[str]) -> Fraction:
@@ -232,7 +212,9 @@ def _mean(accuracies: list[Fraction]) -> float | None:
     return share(float(sum(accuracies)), len(accuracies))
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of all questions and of each answer type."""
     for answer_type in (None, *ANSWER_TYPES):
         sums = {
@@ -240,10 +222,10 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             for model, parts in answers.items()
         }
         here = replace(label, split=answer_type or "val2014", variant=PUBLISHED)
-        yield from rows_if_any(sums, STATISTICS, here)
+        yield from base.rows_if_any(sums, STATISTICS, here)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Short answers against the annotations, or their file for the test server, or both."""
     if not options.annotations and not (options.questions and options.submission):
         raise SeedError("give --annotations to score, or --questions together with --submission")
@@ -265,26 +247,28 @@ def score_files(options: Namespace) -> Scored:
             raise SeedError(
                 f"{options.submission} cannot be written ({problem}); give the path of a file"
             ) from None
-    return Scored(scores)
+    return base.Scored(scores)
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="vqav2",
     verb="vqa",
     title="VQAv2 answers, or their file for the test server",
     position=3,
-    downloads=(VQAV2, VAL2014),
-    headline=Headline(("accuracy",), splits=("val2014",)),
+    downloads=(VQAV2, base.VAL2014),
+    headline=base.Headline(("accuracy",), splits=("val2014",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--annotations", "v2_mscoco_*_annotations.json, to score", type=Path),
-        option("--questions", "v2_OpenEnded_*_questions.json: ids to expect", type=Path),
-        *answer_options("question_id and text (JSON lines) or answer (JSON list)"),
-        option("--normalisation", default=PUBLISHED, choices=VQA_RULES),
-        option("--submission", "JSON to write for the test server; needs --questions", type=Path),
+        base.option("--annotations", "v2_mscoco_*_annotations.json, to score", type=Path),
+        base.option("--questions", "v2_OpenEnded_*_questions.json: ids to expect", type=Path),
+        *base.answer_options("question_id and text (JSON lines) or answer (JSON list)"),
+        base.option("--normalisation", default=PUBLISHED, choices=VQA_RULES),
+        base.option(
+            "--submission", "JSON to write for the test server; needs --questions", type=Path
+        ),
     ),
     examples=(
         "seednb score vqa --annotations v2_mscoco_val2014_annotations.json --questions v2_OpenEnded_mscoco_val2014_questions.json --answers answers.jsonl --json",

@@ -92,6 +92,12 @@ def coverage(n_questions: int, n_answered: int) -> dict[str, Any]:
     }
 
 
+def check_known(what: str, name: Any, known: Iterable[str]) -> None:
+    """Raise SeedError listing the known names, if a name is not one of them."""
+    if name not in (names := list(known)):
+        raise SeedError(f"{what} {name!r} is unknown; use one of {', '.join(names)}")
+
+
 def share(part: float, whole: float) -> float | None:
     """Quotient, and None (null in JSON) of nothing."""
     return part / whole if whole else None
@@ -152,15 +158,15 @@ def _repeated(keys: Iterable[str]) -> list[str]:
     return [key for key, times in Counter(keys).items() if times > 1]
 
 
-def share_of(columns: Sequence[str], part: str, whole: str) -> Statistic:
-    """part / whole, of summed counts in the order of `columns`.
+def share_of(columns: Sequence[str], part: str, whole: str, start: float = 0.0) -> Statistic:
+    """part / (whole + start), of summed counts in the order of `columns`.
 
-    Either is the name of a column or a sum of some, "TP + TN".
+    Part and whole are each the name of a column or a sum of some, "TP + TN".
     """
     top, bottom = ([columns.index(name) for name in text.split(" + ")] for text in (part, whole))
 
     def share(sums: Array) -> Array:
-        return ratio(sums[..., top].sum(-1), sums[..., bottom].sum(-1))
+        return ratio(sums[..., top].sum(-1), sums[..., bottom].sum(-1) + start)
 
     return share
 
@@ -175,11 +181,11 @@ def figures_of(statistics: Mapping[str, Statistic], sums: pd.Series) -> dict[str
     return {name: float(statistic(sums.to_numpy(float))) for name, statistic in statistics.items()}
 
 
-def summed(rows: Iterable[Mapping[str, float]], images: Iterable[object]) -> pd.DataFrame:
-    """Rows of counts summed over each image; index `image`, sorted as text."""
-    frame = pd.DataFrame(list(rows)).fillna(0)
-    names = pd.Series([str(name) for name in images], name="image")
-    return frame.groupby(names).sum()
+def sum_by_image(counts: Iterable[tuple[object, Mapping[str, float]]]) -> pd.DataFrame:
+    """(image, counts) pairs summed over each image; index `image`, sorted as text."""
+    pairs = list(counts)
+    names = pd.Series([str(image) for image, _ in pairs], name="image")
+    return pd.DataFrame([row for _, row in pairs]).fillna(0).groupby(names).sum()
 
 
 def image_of(row: Row) -> str:

@@ -12,7 +12,7 @@ published figures; of any other file `seednb doctor` prints the sha256, for two 
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -219,16 +219,17 @@ def answer_options(content: str) -> tuple[Option, ...]:
 
 
 def rows_if_any(
-    sums: Mapping[str, pd.DataFrame], statistics: Mapping[str, Statistic], label: Label
+    sums: Mapping[str, pd.DataFrame],
+    statistics: Mapping[str, Statistic],
+    label: Label,
+    **place: str,
 ) -> Iterator[Record]:
-    """Rows of figures, if the benchmark's files hold any question of the kind."""
+    """Rows of figures, if the benchmark's files hold any question of the kind.
+
+    `place` is what the label does not say yet: `split` and `variant`.
+    """
     if all(len(frame) for frame in sums.values()):
-        yield from compare_sums(sums, statistics, label)
-
-
-def columns_of(sums: Mapping[str, pd.DataFrame]) -> list[str]:
-    """The counts that the frames of several models have in common."""
-    return list(next(iter(sums.values())).columns)
+        yield from compare_sums(sums, statistics, replace(label, **place))
 
 
 def rows_under(key: str, document: Any, path: Path) -> list[Record]:
@@ -252,13 +253,3 @@ def get_text(row: Any, key: str, file: Path) -> str:
     if not isinstance(value, str):
         raise SeedError(f"{file}: {key!r} is {value!r:.60} in an entry; give the official file")
     return value
-
-
-def get_questions(document: Any, file: Path) -> list[Any]:
-    """What lies under `questions` of an official JSON object."""
-    if not isinstance(document, dict):
-        raise SeedError(f"{file}: not a JSON object; give the official question file")
-    questions = get(document, "questions", file)
-    if not isinstance(questions, list):
-        raise SeedError(f"{file}: 'questions' is no list; give the official question file")
-    return questions

@@ -210,9 +210,8 @@ def _check_captions(captions: Sequence[Row], present_in: Mapping[str, set[str]])
         if "image_id" not in row or not isinstance(row.get("caption"), str):
             raise SeedError(f"caption {number} needs 'image_id' and a text 'caption'; add them")
         if not isinstance(row["image_id"], int | str):
-            raise SeedError(
-                f"caption {number}: image_id {row['image_id']!r:.60} is no number or name"
-            )
+            found = f"image_id {row['image_id']!r:.60}"
+            raise SeedError(f"caption {number}: {found} is no number or name")
         if type(row.get("n_tokens", 0)) is not int:
             found = f"n_tokens is {row['n_tokens']!r:.60}"
             raise SeedError(f"caption {number}: {found}, expected a whole number; correct it")

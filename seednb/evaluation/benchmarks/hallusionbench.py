@@ -8,15 +8,14 @@ uncertain answer is right too, and no figure is counted.
 
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from seednb.core.errors import SeedError
-from seednb.data.readers import read_json, read_rows
+from seednb.data.readers import read_rows
 from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import parse_answer
@@ -24,18 +23,25 @@ from seednb.evaluation.records import (
     ASKED_AS,
     Record,
     Row,
+    check_known,
     coverage,
     pair_by_id,
     share,
     share_of,
-    summed,
+    sum_by_image,
 )
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 WRONG, RIGHT, UNCERTAIN = "0", "1", "2"  # as the official judge writes them
 CORRECT = "correct"
-ACCURACIES = ("aAcc", "fAcc", "qAcc", "easy", "hard")
+ACCURACIES: dict[str, Callable[[Row], Any]] = {  # -> the group that a question belongs to, if any
+    "aAcc": lambda row: row["question_id"],
+    "fAcc": lambda row: None if _has_no_figure(row) else (*row["pair"][:3], str(row["figure_id"])),
+    "qAcc": lambda row: row["pair"],
+    "easy": lambda row: row["question_id"] if _is_original(row) else None,
+    "hard": lambda row: None if _is_original(row) else row["pair"],
+}
 COUNTS = tuple(f"{name} {count}" for count in ("n", "n_right") for name in ACCURACIES)
 STATISTICS = {name: share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
 HALLUSIONBENCH = base.Download(
@@ -57,11 +63,8 @@ HALLUSIONBENCH = base.Download(
 
 def read_questions(file: Path) -> list[Record]:
     """HallusionBench.json, its questions with an image; the scorer wants each entry back."""
-    rows = read_json(file)
-    if not isinstance(rows, list):
-        raise SeedError(f"{file}: not a list of entries; give HallusionBench.json")
     questions = []
-    for row in rows:
+    for row in read_rows(file):
         place = "/".join(str(base.get(row, key, file)) for key in PLACE)
         if str(row.get("visual_input")) != "0":
             questions.append(
@@ -83,13 +86,9 @@ def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Ma
     questions = read_questions(file)
     # the published paths begin at the unpacked folder in some versions and beside it in others
     roots = (file.parent / "hallusion_bench", file.parent)
-    images = next(
-        (r for r in roots if questions and (r / questions[0]["image"]).is_file()), roots[0]
-    )
-    truth = {"questions": read_rows(file)}
-    return base.Material(
-        "hallusionbench", (base.Asked("answers", questions, images),), truth, (file,)
-    )
+    fits = [root for root in roots if questions and (root / questions[0]["image"]).is_file()]
+    asked = base.Asked("answers", questions, (*fits, roots[0])[0])
+    return base.Material("hallusionbench", (asked,), {"questions": read_rows(file)}, (file,))
 
 
 def score(
@@ -137,13 +136,11 @@ def per_set_sums(
         if category in (None, row["category"]):
             sets["/".join(row["pair"][:3])].append((row, one))
     counts = []
-    for rows in sets.values():
-        outcomes = _outcomes(rows)
-        counts.append(
-            {f"{name} n": len(group) for name, group in outcomes.items()}
-            | {f"{name} n_right": sum(group) for name, group in outcomes.items()}
-        )
-    return summed(counts, sets)
+    for name, rows in sets.items():
+        outcomes = _outcomes(rows).values()
+        n, n_right = [len(group) for group in outcomes], [sum(group) for group in outcomes]
+        counts.append((name, dict(zip(COUNTS, (*n, *n_right), strict=True))))
+    return sum_by_image(counts)
 
 
 def _graded(
@@ -174,10 +171,7 @@ def _placed(row: Row) -> dict[str, Any]:
             f"HallusionBench entry {dict(row)} has no {', '.join(missing)}; keep the keys of "
             "HallusionBench.json and add model_prediction"
         )
-    if row["category"] not in CATEGORIES:
-        raise SeedError(
-            f"HallusionBench category {row['category']!r} is unknown; it must be VD or VS"
-        )
+    check_known("HallusionBench category", row["category"], CATEGORIES)
     place = [str(row[key]) for key in PLACE]
     return {**row, "pair": (*place[:3], place[4]), "question_id": "/".join(place)}
 
@@ -211,8 +205,12 @@ def _parsed(question: Row, answer: Row) -> str:
     return RIGHT if (said == "yes") == (gold == "1") else WRONG
 
 
+def _is_original(row: Row) -> bool:
+    return str(row["figure_id"]) == "0"
+
+
 def _has_no_figure(row: Row) -> bool:
-    return row["category"] == "VS" and str(row["figure_id"]) == "0"
+    return row["category"] == "VS" and _is_original(row)
 
 
 def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
@@ -224,27 +222,15 @@ def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
 
 
 def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:
-    """What each of `ACCURACIES` counts, and whether it is right."""
-    figures: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    pairs: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    edited: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    easy: list[bool] = []
-    for row, one in right:
-        pairs[row["pair"]].append(one)
-        if not _has_no_figure(row):
-            figures[(*row["pair"][:3], str(row["figure_id"]))].append(one)
-        if str(row["figure_id"]) == "0":
-            easy.append(one)
-        else:
-            edited[row["pair"]].append(one)
-    groups = (
-        [one for _, one in right],
-        [all(group) for group in figures.values()],
-        [all(group) for group in pairs.values()],
-        easy,
-        [all(group) for group in edited.values()],
-    )
-    return dict(zip(ACCURACIES, groups, strict=True))
+    """For each of `ACCURACIES`, whether all questions of a group are right."""
+    outcomes = {}
+    for name, group_of in ACCURACIES.items():
+        groups: dict[Any, bool] = {}
+        for row, one in right:
+            if (group := group_of(row)) is not None:
+                groups[group] = groups.get(group, True) and one
+        outcomes[name] = list(groups.values())
+    return outcomes
 
 
 def compare(
@@ -259,8 +245,8 @@ def compare(
             model: per_set_sums(parts["answers"], truth["questions"], category)
             for model, parts in answers.items()
         }
-        here = replace(label, split=category or "all", variant="vlmevalkit, images only")
-        yield from base.rows_if_any(sums, STATISTICS, here)
+        split, variant = category or "all", "vlmevalkit, images only"
+        yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=variant)
 
 
 def score_files(options: Namespace) -> base.Scored:
@@ -277,7 +263,7 @@ BENCHMARK = base.Benchmark(
     title="HallusionBench answers",
     position=7,
     downloads=(HALLUSIONBENCH,),
-    headline=base.Headline(ACCURACIES, splits=("all",)),
+    headline=base.Headline(tuple(ACCURACIES), splits=("all",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,

@@ -8,7 +8,6 @@ hallucination subset of four of the ten (at most 800).
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -20,10 +19,10 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_lines, read_rows
 from seednb.evaluation.benchmarks import base
-from seednb.evaluation.comparison import Label, compare_sums
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
-from seednb.evaluation.records import Record, Row, share_of, summed
-from seednb.evaluation.stats import Array, Statistic
+from seednb.evaluation.records import Record, Row, check_known, share_of, sum_by_image
+from seednb.evaluation.stats import Statistic
 
 HALLUCINATION = ("existence", "count", "position", "color")
 PERCEPTION = (*HALLUCINATION, "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
@@ -148,9 +147,8 @@ def score(
     `allow_partial` leaves out images with one question (`n_left_out`). Raises SeedError for an
     unknown task, a label other than yes and no, and an image without its second question.
     """
-    unknown = [task for task in rows_by_task if task not in TASKS]
-    if unknown:
-        raise SeedError(f"MME task {unknown[0]!r} is unknown; the tasks are {', '.join(TASKS)}")
+    for task in rows_by_task:
+        check_known("MME task", task, TASKS)
     tasks = {
         task: _score_task(task, rows_by_task[task], parser, allow_partial)
         for task in TASKS
@@ -158,14 +156,12 @@ def score(
     }
     if not tasks:
         raise SeedError(f"there is no MME task to score; the tasks are {', '.join(TASKS)}")
-    lacking = {
-        total: [task for task in needed if task not in tasks] for total, needed in TOTALS.items()
-    }
-    totals = {
-        total: None if lacking[total] else sum(tasks[task]["score"] for task in needed)
-        for total, needed in TOTALS.items()
-    }
-    notes = [f"no {total}: {', '.join(names)} missing" for total, names in lacking.items() if names]
+    totals: dict[str, float | None] = {}
+    notes = []
+    for total, needed in TOTALS.items():
+        lacking = [task for task in needed if task not in tasks]
+        totals[total] = None if lacking else sum(tasks[task]["score"] for task in needed)
+        notes += [f"no {total}: {', '.join(lacking)} missing"] if lacking else []
     notes += [f"{t}: {n} left out" for t, row in tasks.items() if (n := row["n_left_out"])]
     return {
         "parser": parser,
@@ -201,13 +197,13 @@ def _score_task(
 
 def per_image_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
     """Counts of each image, `TASK n_right` and three more of every task; for `seednb.evaluation.stats`."""
-    rows, images = [], []
+    counts = []
     for task, answers in rows_by_task.items():
         for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:
             values = (2, n_right, 1, int(n_right == 2))
-            rows.append({f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)})
-            images.append(f"{task}/{image}")
-    return summed(rows, images)
+            named = {f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)}
+            counts.append((f"{task}/{image}", named))
+    return sum_by_image(counts)
 
 
 def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
@@ -215,30 +211,22 @@ def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
 
     `acc` and `acc_plus` are shares, `score` has MME's own scale (a task's is at most 200).
     """
-    tasks = [task for task in TASKS if f"{task} n_questions" in columns]
     figures: dict[tuple[str, str], Statistic] = {}
-    for task in tasks:
-        right, both = _shares(columns, task)
-        figures |= {("acc", task): right, ("acc_plus", task): both}
-        figures["score", task] = _score(columns, (task,))
+    for task in TASKS:
+        if f"{task} n_questions" in columns:
+            right = share_of(columns, f"{task} n_right", f"{task} n_questions")
+            both = share_of(columns, f"{task} n_images_right", f"{task} n_images")
+            figures |= {("acc", task): right, ("acc_plus", task): both}
+            figures["score", task] = _score_of([right, both])
     for total, needed in TOTALS.items():
-        if set(needed) <= set(tasks):
-            figures["score", total] = _score(columns, needed)
+        if all(("acc", task) in figures for task in needed):
+            shares = [figures[name, task] for task in needed for name in ("acc", "acc_plus")]
+            figures["score", total] = _score_of(shares)
     return figures
 
 
-def _shares(columns: Sequence[str], task: str) -> tuple[Statistic, Statistic]:
-    names = [f"{task} {name}" for name in COUNTS]
-    return share_of(columns, names[1], names[0]), share_of(columns, names[3], names[2])
-
-
-def _score(columns: Sequence[str], tasks: Sequence[str]) -> Statistic:
-    shares = [share for task in tasks for share in _shares(columns, task)]
-
-    def score(sums: Array) -> Array:
-        return 100 * np.sum([share(sums) for share in shares], axis=0)
-
-    return score
+def _score_of(shares: Sequence[Statistic]) -> Statistic:
+    return lambda sums: 100 * np.sum([share(sums) for share in shares], axis=0)
 
 
 def _graded(
@@ -294,9 +282,10 @@ def compare(
         sums[model] = per_image_sums(by_task, base.OFFICIAL)
     if note:
         remarks.notes.append(f"mme: {note}")
-    for (metric, task), statistic in statistics(base.columns_of(sums)).items():
-        here = replace(label, split=task, variant=base.OFFICIAL)
-        yield from compare_sums(sums, {metric: statistic}, here)
+    columns = next(iter(sums.values())).columns
+    for (metric, task), statistic in statistics(list(columns)).items():
+        figure = {metric: statistic}
+        yield from base.rows_if_any(sums, figure, label, split=task, variant=base.OFFICIAL)
 
 
 def score_files(options: Namespace) -> base.Scored:

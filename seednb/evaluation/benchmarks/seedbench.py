@@ -7,7 +7,6 @@ the score on all questions (seed_all) and on those about images (seed_image).
 import math
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,13 @@ from seednb.evaluation.records import (
     Record,
     Row,
     answer_text,
+    check_known,
     coverage,
     image_of,
     pair_by_id,
     share,
     share_of,
-    summed,
+    sum_by_image,
 )
 
 RULES = {"letter": "letters", "first-character": "letters", "likelihood": "likelihoods"}  # by part
@@ -63,7 +63,7 @@ def read_truth(path: Path) -> Record:
 def read_questions(file: Path) -> list[Record]:
     """SEED-Bench.json, its questions about images; those about videos have no image here."""
     rows = []
-    for row in base.get_questions(read_json(file), file):
+    for row in base.rows_under("questions", read_json(file), file):
         if base.get(row, "data_type", file) != "image":
             continue
         choices = [base.get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
@@ -103,8 +103,7 @@ def chosen_letter(answer: Row, rule: str) -> str:
 
     Raises SeedError for another rule and for what does not have four finite numbers.
     """
-    if rule not in RULES:
-        raise SeedError(f"SEED-Bench rule {rule!r} is unknown; use one of {', '.join(RULES)}")
+    check_known("SEED-Bench rule", rule, RULES)
     if rule == "letter":
         return answer_text(answer)
     if rule == "first-character":
@@ -126,21 +125,18 @@ def score(
     `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
     whose right answer, data type or question type is not one of those known.
     """
-    groups: dict[str, list[bool]] = {f"seed_{kind}": [] for kind in ("all", *DATA_TYPES)}
-    types: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
     graded = _graded(benchmark, answers, rule, allow_partial)
+    of_kind: dict[str, list[bool]] = {kind: [] for kind in DATA_TYPES}
+    of_type: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
     for question, type_name, right in graded:
-        for group in (
-            groups["seed_all"],
-            groups[f"seed_{question['data_type']}"],
-            types[type_name],
-        ):
-            group.append(right)
+        of_kind[question["data_type"]].append(right)
+        of_type[type_name].append(right)
     return {
         "rule": rule,
         **coverage(len(benchmark["questions"]), len(graded)),
-        **{name: _accuracy(group) for name, group in groups.items()},
-        "question_type": {name: _accuracy(group) for name, group in types.items()},
+        "seed_all": _accuracy([right for _, _, right in graded]),
+        **{f"seed_{kind}": _accuracy(group) for kind, group in of_kind.items()},
+        "question_type": {name: _accuracy(group) for name, group in of_type.items()},
     }
 
 
@@ -151,13 +147,11 @@ def per_image_sums(
 
     Questions without an answer are left out: those about videos, if only images were asked about.
     """
-    chosen = [
-        (question, right)
+    return sum_by_image(
+        (image_of(question), {"n_right": int(right), "n": 1})
         for question, name, right in _graded(benchmark, answers, rule, allow_partial=True)
         if type_name in (None, name)
-    ]
-    counts = [{"n_right": int(right), "n": 1} for _, right in chosen]
-    return summed(counts, [image_of(question) for question, _ in chosen])
+    )
 
 
 def _graded(
@@ -180,11 +174,7 @@ def _accuracy(right: list[bool]) -> dict[str, Any]:
 
 def _one_of(question: Row, key: str, known: tuple[str, ...]) -> str:
     value = str(question.get(key))
-    if value not in known:
-        raise SeedError(
-            f"question {question['question_id']}: {key} {question.get(key)!r} is unknown; it must "
-            f"be one of {', '.join(known)}"
-        )
+    check_known(f"question {question['question_id']}: {key}", value, known)
     return value
 
 
@@ -209,8 +199,8 @@ def compare(
                 model: per_image_sums(benchmark, parts[part], rule, type_name)
                 for model, parts in answers.items()
             }
-            here = replace(label, split=type_name or "seed_image", variant=rule)
-            yield from base.rows_if_any(sums, STATISTICS, here)
+            split = type_name or "seed_image"
+            yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=rule)
 
 
 def score_files(options: Namespace) -> base.Scored:

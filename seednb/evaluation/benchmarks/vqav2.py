@@ -6,8 +6,8 @@ test-dev, which only the benchmark's server can score: `submission` makes its fi
 """
 
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,14 @@ from seednb.evaluation.records import (
     Record,
     Row,
     answer_text,
+    check_known,
     coverage,
     image_of,
     list_ids,
     pair_by_id,
     share,
     share_of,
-    summed,
+    sum_by_image,
 )
 from seednb.evaluation.words import VQA_RULES, normalise
 
@@ -69,7 +70,7 @@ def read_official(path: Path, key: str) -> list[Record]:
 def read_questions(file: Path) -> list[Record]:
     """v2_OpenEnded_mscoco_*_questions.json; images are named after its `data_subtype`."""
     document = read_json(file)
-    rows = base.get_questions(document, file)
+    rows = base.rows_under("questions", document, file)
     subset = base.get(document, "data_subtype", file)
     return [
         {
@@ -114,21 +115,17 @@ def score(
     `n_by_matches` counts the answers that 0, 1, 2, 3 and 4 or more annotators gave. Raises
     SeedError for ids that do not fit, an unknown answer type and annotations without answers.
     """
-    n_by_matches = [0] * 5
-    accuracies: dict[str, list[Fraction]] = {name: [] for name in ANSWER_TYPES}
     graded = _graded(annotations, answers, rule, allow_partial)
-    for annotation, credit, n_matches in graded:
-        n_by_matches[min(4, n_matches)] += 1
-        accuracies[_answer_type(annotation)].append(credit)
-    every = [one for group in accuracies.values() for one in group]
+    credits: dict[str, list[Fraction]] = {name: [] for name in ANSWER_TYPES}
+    for annotation, credit, _ in graded:
+        credits[_answer_type(annotation)].append(credit)
+    n_of = Counter(min(4, n_matches) for _, _, n_matches in graded)
     return {
         "normalisation": rule,
         **coverage(len(annotations), len(graded)),
-        "n_by_matches": dict(zip(("0", "1", "2", "3", "4+"), n_by_matches, strict=True)),
-        "accuracy": _mean(every),
-        "answer_type": {
-            name: {"n": len(group), "accuracy": _mean(group)} for name, group in accuracies.items()
-        },
+        "n_by_matches": {name: n_of[n] for n, name in enumerate(("0", "1", "2", "3", "4+"))},
+        "accuracy": _accuracy([credit for _, credit, _ in graded])["accuracy"],
+        "answer_type": {name: _accuracy(group) for name, group in credits.items()},
     }
 
 
@@ -136,13 +133,11 @@ def per_image_sums(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
 ) -> pd.DataFrame:
     """`COUNTS` of each image, of one answer type or of all; for `seednb.evaluation.stats`."""
-    chosen = [
-        (annotation, credit)
+    return sum_by_image(
+        (image_of(annotation), {"credit": float(credit), "n": 1})
         for annotation, credit, _ in _graded(annotations, answers, rule)
         if answer_type in (None, _answer_type(annotation))
-    ]
-    counts = [{"credit": float(credit), "n": 1} for _, credit in chosen]
-    return summed(counts, [image_of(annotation) for annotation, _ in chosen])
+    )
 
 
 def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -> None:
@@ -200,16 +195,12 @@ def _references(annotation: Row) -> list[str]:
 
 def _answer_type(annotation: Row) -> str:
     name = annotation.get("answer_type")
-    if name not in ANSWER_TYPES:
-        raise SeedError(
-            f"annotation {annotation['question_id']}: answer_type {name!r} is unknown; use one of "
-            f"{', '.join(ANSWER_TYPES)}"
-        )
+    check_known(f"annotation {annotation['question_id']}: answer_type", name, ANSWER_TYPES)
     return str(name)
 
 
-def _mean(accuracies: list[Fraction]) -> float | None:
-    return share(float(sum(accuracies)), len(accuracies))
+def _accuracy(credits: list[Fraction]) -> Record:
+    return {"n": len(credits), "accuracy": share(float(sum(credits)), len(credits))}
 
 
 def compare(
@@ -221,8 +212,8 @@ def compare(
             model: per_image_sums(truth["annotations"], parts["answers"], PUBLISHED, answer_type)
             for model, parts in answers.items()
         }
-        here = replace(label, split=answer_type or "val2014", variant=PUBLISHED)
-        yield from base.rows_if_any(sums, STATISTICS, here)
+        split = answer_type or "val2014"
+        yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=PUBLISHED)
 
 
 def score_files(options: Namespace) -> base.Scored:

@@ -27,7 +27,7 @@ from seednb.core.params import EvaluationParams
 from seednb.data.images import safe_path
 from seednb.data.instruct import IMAGE_TAG
 from seednb.data.readers import read_json_lines
-from seednb.evaluation.records import ASKED_AS, list_ids
+from seednb.evaluation.records import ASKED_AS, Record, list_ids
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import collate, in_chunks
@@ -35,12 +35,11 @@ from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import Bundle
 
-Row = dict[str, Any]
-Reply = Callable[[Sequence[Any]], list[Row]]
+Reply = Callable[[Sequence[Any]], list[Record]]
 NEEDED = ("question_id", "image", "text")
 
 
-def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
+def check_questions(rows: Sequence[Record], file: Path, images: Path) -> None:
     """Raise SeedError for a missing key, an id that is given twice, and images that are not there."""
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
@@ -71,7 +70,7 @@ def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
 
 def answer_file(
     bundle: Bundle,
-    questions: Sequence[Row],
+    questions: Sequence[Record],
     reader: ImageReader,
     output: Path,
     params: EvaluationParams,
@@ -86,7 +85,7 @@ def answer_file(
     answers other questions, and if another run is at it.
     """
 
-    def reply(chunk: Sequence[Row]) -> list[Row]:
+    def reply(chunk: Sequence[Record]) -> list[Record]:
         first = FirstLogits()
         names, rows = bundle.layout.rows([row["image"] for row in chunk])
         decoded = generate(
@@ -111,7 +110,7 @@ def answer_file(
 
 def rank_file(
     bundle: Bundle,
-    questions: Sequence[Row],
+    questions: Sequence[Record],
     reader: ImageReader,
     output: Path,
     params: EvaluationParams,
@@ -127,7 +126,7 @@ def rank_file(
         if not isinstance(row.get("choices"), list) or len(row["choices"]) < 2:
             raise SeedError(f"question {row['question_id']} has no list of choices; add it")
 
-    def reply(chunk: Sequence[Row]) -> list[Row]:
+    def reply(chunk: Sequence[Record]) -> list[Record]:
         likelihoods = choice_likelihoods(bundle, chunk, reader)
         return [
             {"prompt": row.get("question", row["text"]), "likelihoods": values}
@@ -139,7 +138,7 @@ def rank_file(
 
 @torch.inference_mode()
 def choice_likelihoods(
-    bundle: Bundle, questions: Sequence[Row], reader: ImageReader
+    bundle: Bundle, questions: Sequence[Record], reader: ImageReader
 ) -> list[list[float]]:
     """The log-probability (nats) of each choice of each question, end of text included."""
     texts, images = [], []
@@ -168,13 +167,13 @@ class FirstLogits(LogitsProcessor):
     def __call__(
         self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
     ) -> Float[Tensor, "B V"]:
-        """The scores as they came."""
+        """The scores, unchanged."""
         if not hasattr(self, "logits"):
             self.logits = scores.float().cpu()
         return scores
 
 
-def _margin(row: Row, logits: Float[Tensor, "V"], bundle: Bundle) -> Row:
+def _margin(row: Record, logits: Float[Tensor, "V"], bundle: Bundle) -> Record:
     """The margin of a yes/no question; nothing where both words begin with the same token."""
     tokens = [
         bundle.tokenizer(word, add_special_tokens=False).input_ids[0]
@@ -190,7 +189,7 @@ def answer_chunks(
     chunks: Sequence[Sequence[Any]],
     reply: Reply,
     n_left: Callable[[int], int],
-    keep: Callable[[int, list[Row]], None],
+    keep: Callable[[int, list[Record]], None],
     title: str,
     unit: str,
 ) -> None:
@@ -212,7 +211,7 @@ def answer_chunks(
 
 def answers_to(
     chunks: Sequence[Sequence[Any]], reply: Reply, title: str, unit: str, kept: Path | None = None
-) -> list[Row]:
+) -> list[Record]:
     """The replies to all items, in order, in every process.
 
     With `kept`, a file name, chunks that are done are kept in a journal of that name.
@@ -222,7 +221,7 @@ def answers_to(
     done = journal.read()
     state.wait_for_everyone()  # all have read what is done before one adds to it
 
-    def keep(number: int, replies: list[Row]) -> None:
+    def keep(number: int, replies: list[Record]) -> None:
         done[number] = replies
         journal.add(number, replies)
 
@@ -232,7 +231,7 @@ def answers_to(
     return [one for number in range(len(chunks)) for one in done[number]]
 
 
-def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> int:
+def _append(questions: Sequence[Record], output: Path, size: int, reply: Reply) -> int:
     """Write the replies to what is not answered yet; each process its share of the chunks."""
     state = one_card_each()
     with ExitStack() as held:
@@ -251,7 +250,7 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
         chunks = in_chunks(questions, size)
         is_left = [[str(row["question_id"]) not in answered for row in chunk] for chunk in chunks]
 
-        def keep(number: int, replies: list[Row]) -> None:
+        def keep(number: int, replies: list[Record]) -> None:
             rows = zip(chunks[number], replies, strict=True)
             lines = [{"question_id": row["question_id"]} | line for row, line in rows]
             append_lines(file, compress(lines, is_left[number]))
@@ -266,12 +265,12 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
     return len(questions) - len(answered)
 
 
-def _gather(output: Path, questions: Sequence[Row]) -> None:
+def _gather(output: Path, questions: Sequence[Record]) -> None:
     """Join what several processes wrote, in the questions' order; also after they were killed."""
     parts = sorted(output.parent.glob(f"{output.name}.part*"))
     if not parts:
         return
-    rows: dict[str, Row] = {}
+    rows: dict[str, Record] = {}
     for file in (output, *parts):
         _answered(file)  # removes a torn line
         rows |= {_id(row): dict(row) for row in (read_json_lines(file) if file.is_file() else [])}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seednb.core.errors import SeedError
-from seednb.evaluation.records import list_ids
+from seednb.evaluation.records import Record, list_ids
 from seednb.evaluation.stats import (
     Interval,
     Resampled,
@@ -23,9 +23,9 @@ from seednb.evaluation.stats import (
     two_way_bootstrap,
 )
 
-Row = dict[str, Any]
 Runs = Mapping[Any, Resampled]  # seed of a training -> its figure; one that was not trained: None
 Pair = tuple[str, str]  # model, versus
+Row = Record
 BASE, METHOD = "base", "method"
 RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"
@@ -42,7 +42,7 @@ class Label:
     resamples: int
     seed: int
 
-    def row(self, model: str, versus: str | None, metric: str, interval: Interval) -> Row:
+    def row(self, model: str, versus: str | None, metric: str, interval: Interval) -> Record:
         """One figure; a figure of nothing is None, because JSON has no NaN."""
         numbers = {name: getattr(interval, name) for name in ("value", "low", "high")}
         control_of = model if model in self.records else BASE
@@ -78,7 +78,7 @@ def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
 
 def figure_rows(
     measured: Mapping[str, Runs], pairs: Iterable[Pair], metric: str, label: Label
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Levels of every model, and the differences of (model, versus) pairs, of one metric.
 
     A model is one training or several that differ in their seed: intervals then cover seeds, too.
@@ -102,7 +102,7 @@ def compare_sums(
     statistics: Mapping[str, Statistic],
     label: Label,
     pairs: Iterable[Pair] | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Levels and differences, from counts by image. `pairs`: all others with the base, if not given."""
     for metric, statistic in statistics.items():
         measured = {
@@ -126,7 +126,7 @@ def control_rows(
     model: str | None,
     statistics: Mapping[str, Statistic],
     label: Label,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """The control's level, its difference to the base, and a model's (or all models') to it."""
     compared = [model] if model else [other for other in sums if other != BASE]
     pairs = [(name, BASE), *((other, name) for other in compared)]

@@ -13,7 +13,7 @@ from seednb.core.errors import SeedError
 from seednb.evaluation.stats import Array, Statistic, ratio
 
 Row = Mapping[str, Any]  # read only
-Record = dict[str, Any]  # a question, a line of answers, or a row of metrics.json
+Record = dict[str, Any]  # one JSON object: a question, an answer, scores, a row of metrics.json
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 LISTED = 5  # ids that an error message spells out
 KINDS = "kinds"  # benchmark of the questions by kind; a split is a kind
@@ -24,10 +24,10 @@ class Answers:
     """What one model answered, and the stage that holds the records."""
 
     model: str
-    probes: list[dict[str, Any]]  # POPE's
-    captions: list[dict[str, Any]]
+    probes: list[Record]  # POPE's
+    captions: list[Record]
     folder: Path
-    questions: list[dict[str, Any]] = field(default_factory=list)  # yes/no questions by kind
+    questions: list[Record] = field(default_factory=list)  # yes/no questions by kind
 
 
 def kinds_asked(answers: Iterable[Answers]) -> list[str]:
@@ -83,7 +83,7 @@ def pair_by_id(
     return [(question, answer_of[name]) for name, question in both if name in answer_of]
 
 
-def coverage(n_questions: int, n_answered: int) -> dict[str, Any]:
+def coverage(n_questions: int, n_answered: int) -> Record:
     """How much of a benchmark was answered, for the head of its scores."""
     return {
         "n_questions": n_questions,
@@ -139,7 +139,7 @@ def _id_of(row: Row, key: str, kind: str) -> str:
     return str(row[key])
 
 
-def _number_by_line(questions: Sequence[Row], answers: Sequence[Row]) -> list[dict[str, Any]]:
+def _number_by_line(questions: Sequence[Row], answers: Sequence[Row]) -> list[Record]:
     """Answers without ids get those of the questions that they repeat, line by line."""
     if len(questions) != len(answers):
         raise SeedError(

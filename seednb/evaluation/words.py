@@ -109,7 +109,7 @@ class WordLists:
 
     @classmethod
     def read(cls, relation: Path, safe: Path) -> "WordLists":
-        """From AMBER's files; raises SeedError for another form."""
+        """From AMBER's files; raises SeedError for other content."""
         associations = read_json(relation)
         lists = associations.values() if isinstance(associations, dict) else [None]
         if not all(
@@ -249,7 +249,7 @@ CONTRACTIONS = {
 def normalise(answer: str, rule: str) -> str:
     """An answer as VQA compares it.
 
-    Newlines and tabs to spaces, the punctuation pass, lower case, number words to digits, articles
+    Newlines and tabs to spaces, the punctuation rule, lower case, number words to digits, articles
     dropped, apostrophes restored. `llava` (its submission script and m4c evaluator) first drops
     commas and question marks and splits off 's; `lmms-eval` does not. Raises SeedError for another
     rule.
@@ -264,7 +264,7 @@ def normalise(answer: str, rule: str) -> str:
 
 
 def drop_punctuation(text: str, between_digits: str = r"\d,+\d") -> str:
-    """VQA's punctuation pass.
+    """VQA's punctuation rule.
 
     A mark is deleted if it touches a space anywhere in the text, or if the text holds
     `between_digits`; else it becomes a space. Full stops go unless a digit follows.
@@ -273,5 +273,5 @@ def drop_punctuation(text: str, between_digits: str = r"\d,+\d") -> str:
     for mark in MARKS:
         deleted = is_numeric or f"{mark} " in text or f" {mark}" in text
         cleaned = cleaned.replace(mark, "" if deleted else " ")
-    # The published pass hands re.UNICODE (32) to `count`, so it removes at most 32 full stops.
+    # The published code hands re.UNICODE (32) to `count`, so it removes at most 32 full stops.
     return re.sub(r"\.(?!\d)", "", cleaned, count=32)

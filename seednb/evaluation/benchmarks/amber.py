@@ -113,7 +113,7 @@ def score(
     similarity: Similarity,
     part: str = "all",
     allow_partial: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Counts and figures of one part, or of all.
 
     Answers are `id` and `response`; those to other parts are left out, as the official script
@@ -197,7 +197,7 @@ def statistics(group: str) -> dict[str, Statistic]:
     }
 
 
-def _scored(group: str, sums: pd.Series) -> dict[str, Any]:
+def _scored(group: str, sums: pd.Series) -> Record:
     figures = figures_of(statistics(group), sums)
     printed = {name: round(value * 100, 1) for name, value in figures.items()}
     if group != "generative":

@@ -199,7 +199,7 @@ def score(
     vocabulary: Vocabulary,
     variant: str,
     drop_unfinished: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Integer counts and ratios of a caption file."""
     sums = count(captions, truth, vocabulary, variant, drop_unfinished)[list(COUNTS)].sum()
     return {"variant": variant, **counts_of(sums), **figures_of(STATISTICS, sums)}

@@ -97,7 +97,7 @@ def score(
     field: str | None = None,
     images_only: bool = False,
     allow_partial: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Counts and accuracies, in all and of each category.
 
     `answers` are entries of HallusionBench.json with a `model_prediction`, which VLMEvalKit's rule
@@ -163,7 +163,7 @@ def _graded(
     return right, len(asked)
 
 
-def _placed(row: Row) -> dict[str, Any]:
+def _placed(row: Row) -> Record:
     """The entry with its whole place as `question_id`, which alone is not unique."""
     missing = [key for key in PLACE if key not in row]
     if missing:
@@ -213,7 +213,7 @@ def _has_no_figure(row: Row) -> bool:
     return row["category"] == "VS" and _is_original(row)
 
 
-def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
+def _accuracies(right: Sequence[tuple[Row, bool]]) -> Record:
     """Counts, then shares, of questions, figures, pairs, easy questions and hard pairs."""
     return {
         name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,7 +138,7 @@ def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Ma
 
 def score(
     rows_by_task: Mapping[str, Sequence[Row]], parser: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Scores of the tasks given and the three totals.
 
     Rows are `image`, `label`, `answer` and, for messages, `line`; an image's two follow each

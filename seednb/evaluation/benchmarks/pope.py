@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -150,7 +149,7 @@ def per_image_sums(records: pd.DataFrame, parser: str = "official") -> pd.DataFr
 
 def score(
     questions: Sequence[Row], answers: Sequence[Row], parser: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Integer counts and ratios of an answer file against its questions."""
     records = join_answers(questions, answers, allow_partial)
     sums = outcomes(records, parser).sum()

@@ -119,7 +119,7 @@ def chosen_letter(answer: Row, rule: str) -> str:
 
 def score(
     benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Counts and accuracies over all questions, images, videos and each question type.
 
     `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
@@ -168,7 +168,7 @@ def _graded(
     return graded
 
 
-def _accuracy(right: list[bool]) -> dict[str, Any]:
+def _accuracy(right: list[bool]) -> Record:
     return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
 
 

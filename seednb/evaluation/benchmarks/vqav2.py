@@ -108,7 +108,7 @@ def accuracy(answer: str, references: Sequence[str]) -> Fraction:
 
 def score(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Accuracy of an answer file, in all and of each answer type.
 
     `annotations` are those of v2_mscoco_*_annotations.json; `rule` is the normalisation.
@@ -154,7 +154,7 @@ def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -
 
 def submission(
     questions: Sequence[Row], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """What the VQA server takes: `question_id` and normalised `answer` of every question.
 
     The server wants all questions of test2015 even for test-dev: with `allow_partial` the rest

@@ -44,17 +44,16 @@ def check_questions(rows: Sequence[Record], file: Path, images: Path) -> None:
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
     for number, row in enumerate(rows, start=1):
+        where = f"{file}, question {number}"
         missing = [key for key in NEEDED if key not in row]
         if missing:
-            raise SeedError(f"{file}, question {number} has no {' and no '.join(missing)}; add it")
+            raise SeedError(f"{where} has no {' and no '.join(missing)}; add it")
         for key in ("image", "text"):
             if not isinstance(row[key], str) or not row[key].strip():
                 found = f"{key!r} is {row[key]!r:.60}"
-                raise SeedError(f"{file}, question {number}: {found}, expected a text; correct it")
+                raise SeedError(f"{where}: {found}, expected a text; correct it")
         if IMAGE_TAG in row["text"]:
-            raise SeedError(
-                f"{file}, question {number} contains {IMAGE_TAG}; remove it, the prompt has its place"
-            )
+            raise SeedError(f"{where} contains {IMAGE_TAG}; remove it, the prompt has its place")
     ids = [str(row["question_id"]) for row in rows]
     twice = sorted(key for key, times in Counter(ids).items() if times > 1)
     if twice:

@@ -103,6 +103,11 @@ def share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
+def is_finite(value: Any) -> bool:
+    """Whether a value of a JSON file is a finite number; true and false are none."""
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+
+
 def answer_text(row: Row) -> str:
     """The text of an answer: its `answer` or, as LLaVA writes it, its `text`."""
     text = row.get("answer", row.get("text"))
@@ -125,8 +130,7 @@ def _margin(row: Row) -> dict[str, float]:
     margin = row.get("margin")
     if margin is None:
         return {}
-    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
-    if not is_number or not math.isfinite(margin):
+    if not is_finite(margin):
         raise SeedError(
             f"answer {row.get('question_id')}: margin {margin!r} must be a finite number"
         )

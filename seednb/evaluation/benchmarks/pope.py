@@ -31,6 +31,7 @@ from seednb.evaluation.comparison import (
 from seednb.evaluation.controls import refit_threshold
 from seednb.evaluation.parsers import LANGUAGES, PARSERS, Language, parser_named, translate
 from seednb.evaluation.records import (
+    ASKED_AS,
     Record,
     Row,
     counts_of,
@@ -101,18 +102,19 @@ def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Ma
         with suppress(base.Absent):
             more = [folders.find((name,), POPE, POPE.name) for name in names]
             found[data_set] = (more, folders.find(places, POPE, POPE.name))
-    asked, probes, ids = [], {}, {}
+    asked, probes = [], {}
     for data_set, (files, images) in found.items():
         questions: dict[tuple[str, str], Record] = {}
         for split, file in zip(SPLITS, files, strict=True):
             probes[data_set, split] = read_questions(file)
             for row in probes[data_set, split]:
-                key, number = (row["image"], row["text"]), len(questions) + 1
-                questions.setdefault(key, row | {"question_id": number})
-        ids[data_set] = {key: row["question_id"] for key, row in questions.items()}
+                as_asked = row | {"question_id": len(questions) + 1}
+                row[ASKED_AS] = questions.setdefault((row["image"], row["text"]), as_asked)[
+                    "question_id"
+                ]
         asked.append(base.Asked(data_set, list(questions.values()), images))
     every = tuple(file for files, _ in found.values() for file in files)
-    return base.Material("pope", tuple(asked), {"probes": probes, "ids": ids}, every)
+    return base.Material("pope", tuple(asked), {"probes": probes}, every)
 
 
 def outcomes(records: pd.DataFrame, parser: str) -> pd.DataFrame:
@@ -158,12 +160,11 @@ def score(
 
 def parser_table(records: pd.DataFrame) -> pd.DataFrame:
     """One row a parser: what the same answers score under each evaluator's rule."""
-    rows = []
-    for parser in PARSERS:
-        sums = outcomes(records, parser).sum()
-        figures = figures_of(STATISTICS, sums)
-        rows.append({"parser": parser, **figures, "unclear": int(sums["unclear"])})
-    return pd.DataFrame(rows)
+    sums_of = {parser: outcomes(records, parser).sum() for parser in PARSERS}
+    return pd.DataFrame(
+        {"parser": parser, **figures_of(STATISTICS, sums), "unclear": int(sums["unclear"])}
+        for parser, sums in sums_of.items()
+    )
 
 
 def disagreements(records: pd.DataFrame) -> pd.DataFrame:
@@ -194,21 +195,16 @@ def compare(
 ) -> Iterator[Record]:
     """Rows of every split, each with the answers to its own questions, which are asked once."""
     for (data_set, split), probes in truth["probes"].items():
-        number_of = truth["ids"][data_set]
-        numbers = [number_of[probe["image"], probe["text"]] for probe in probes]
         records = {}
         for model, parts in answers.items():
-            said = {line["question_id"]: line for line in parts[data_set]}
-            records[model] = pd.DataFrame(
-                [
-                    dict(probe) | {"answer": said[n]["text"], MARGIN: said[n].get(MARGIN)}
-                    for probe, n in zip(probes, numbers, strict=True)
-                ]
+            line_of = {line["question_id"]: line for line in parts[data_set]}
+            lines = [line_of[probe[ASKED_AS]] for probe in probes]
+            records[model] = pd.DataFrame(probes).assign(
+                answer=[line["text"] for line in lines], margin=[line.get(MARGIN) for line in lines]
             )
         name = split if data_set == "coco" else f"{data_set} {split}"
-        yield from compare_probes(
-            records, base.OFFICIAL, replace(label, split=name, variant=base.OFFICIAL)
-        )
+        here = replace(label, split=name, variant=base.OFFICIAL)
+        yield from compare_probes(records, base.OFFICIAL, here)
 
 
 def compare_probes(
@@ -225,20 +221,15 @@ def compare_probes(
         )
     sums = {model: per_image_sums(frame, parser) for model, frame in records.items()}
     yield from compare_sums(sums, STATISTICS, label)
-    ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
-    yield from _areas(ranked, label)
+    ranked = {
+        model: frame
+        for model, frame in records.items()
+        if MARGIN in frame and frame[MARGIN].notna().all()
+    }
+    areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in ranked.items()}
+    yield from figure_rows(areas, pairs_with_base(ranked), "auc", label)
     if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
         yield from threshold_rows(records, parser, label)
-
-
-def has_margins(records: pd.DataFrame) -> bool:
-    """Whether every record has a margin."""
-    return MARGIN in records and bool(records[MARGIN].notna().all())
-
-
-def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Record]:
-    areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in records.items()}
-    yield from figure_rows(areas, pairs_with_base(records), "auc", label)
 
 
 def area(records: pd.DataFrame, resamples: int, seed: int) -> Resampled:
@@ -277,7 +268,7 @@ def score_files(options: Namespace) -> base.Scored:
         join_answers(questions, rows, options.allow_partial)
         for rows in (answers, read_rows(options.baseline))
     )
-    if "question_id" in method:  # else joined line by line
+    if "question_id" in method:  # else matched line by line
         if options.allow_partial:
             both = set(method["question_id"]) & set(baseline["question_id"])
             method, baseline = (f[f["question_id"].isin(both)] for f in (method, baseline))

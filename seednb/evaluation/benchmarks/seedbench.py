@@ -4,7 +4,6 @@ Three ways to read an answer are published; their figures must not be mixed. The
 the score on all questions (seed_all) and on those about images (seed_image).
 """
 
-import math
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from seednb.evaluation.records import (
     check_known,
     coverage,
     image_of,
+    is_finite,
     pair_by_id,
     share,
     share_of,
@@ -109,7 +109,7 @@ def chosen_letter(answer: Row, rule: str) -> str:
     if rule == "first-character":
         return answer_text(answer).strip()[:1]
     values = answer.get("likelihoods")
-    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_finite, values)):
+    if not isinstance(values, list) or len(values) != 4 or not all(map(is_finite, values)):
         raise SeedError(
             f"answer {answer['question_id']} has no list 'likelihoods' of four finite numbers, one "
             "a choice; add it or choose another rule"
@@ -176,11 +176,6 @@ def _one_of(question: Row, key: str, known: tuple[str, ...]) -> str:
     value = str(question.get(key))
     check_known(f"question {question['question_id']}: {key}", value, known)
     return value
-
-
-def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
 
 
 def compare(

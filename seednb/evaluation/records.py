@@ -103,6 +103,11 @@ def share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
+def accuracy(right: Sequence[bool]) -> Record:
+    """How many answers there are, how many are right, and the share of these."""
+    return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
+
+
 def is_finite(value: Any) -> bool:
     """Whether a value of a JSON file is a finite number; true and false are none."""
     return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)

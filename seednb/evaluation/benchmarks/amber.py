@@ -16,19 +16,10 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_rows
+from seednb.evaluation import records
 from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
-from seednb.evaluation.records import (
-    Record,
-    Row,
-    check_known,
-    counts_of,
-    coverage,
-    figures_of,
-    pair_by_id,
-    share_of,
-    sum_by_image,
-)
+from seednb.evaluation.records import Record, Row
 from seednb.evaluation.stats import Statistic
 from seednb.evaluation.words import (
     Similarity,
@@ -121,13 +112,13 @@ def score(
     the other figures here are not rounded. Raises SeedError for ids that do not fit, unknown parts
     and types, and answers without text.
     """
-    check_known("AMBER part", part, PARTS)
+    records.check_known("AMBER part", part, PARTS)
     part_of = {str(row.get("id")): _part_of(row) for row in annotations}
     wanted = [row for row in annotations if _part_of(row) in PARTS[part]]
     # an id that no annotation has stays, so that it is named
     given = [row for row in answers if part_of.get(str(row.get("id"))) in (None, *PARTS[part])]
-    pairs = pair_by_id(wanted, given, allow_partial, key="id")
-    scores: dict[str, Any] = {"part": part, **coverage(len(wanted), len(pairs))}
+    pairs = records.pair_by_id(wanted, given, allow_partial, key="id")
+    scores: dict[str, Any] = {"part": part, **records.coverage(len(wanted), len(pairs))}
     describe = description_counter(lists, similarity)
     for name, parts in {"generative": PARTS["generative"], **GROUPS}.items():
         count = describe if name == "generative" else count_judgement
@@ -148,8 +139,8 @@ def image_sums(
     wanted = [row for row in annotations if _part_of(row) in parts]
     ids = {str(row["id"]) for row in wanted}
     given = [row for row in answers if str(row.get("id")) in ids]
-    pairs = pair_by_id(wanted, given, key="id")
-    return sum_by_image(
+    pairs = records.pair_by_id(wanted, given, key="id")
+    return records.sum_by_image(
         (image_of[str(row["id"])], count(row, _response(answer))) for row, answer in pairs
     )
 
@@ -178,19 +169,19 @@ def statistics(group: str) -> dict[str, Statistic]:
     Of `DESCRIBED` for the group "generative", of `JUDGED` for the others.
     """
     if group == "generative":
-        clean = share_of(DESCRIBED, "n_clean", "n", START)
+        clean = records.share_of(DESCRIBED, "n_clean", "n", START)
         return {
-            "CHAIR": share_of(DESCRIBED, "n_unsafe", "n_nouns", START),
-            "Cover": share_of(DESCRIBED, "n_covered", "n_truth", START),
+            "CHAIR": records.share_of(DESCRIBED, "n_unsafe", "n_nouns", START),
+            "Cover": records.share_of(DESCRIBED, "n_covered", "n_truth", START),
             "Hal": lambda sums: 1 - clean(sums),
-            "Cog": share_of(DESCRIBED, "n_hit", "n_targets", START),
+            "Cog": records.share_of(DESCRIBED, "n_hit", "n_targets", START),
         }
     # the script adds up the three attributes' denominators, and has its own start for each F1
     start = START * len(ATTRIBUTES) if group == "attribute" else START
-    precision = share_of(JUDGED, "n_right_no", "n_said_no", start)
-    recall = share_of(JUDGED, "n_right_no", "n_gold_no", start)
+    precision = records.share_of(JUDGED, "n_right_no", "n_said_no", start)
+    recall = records.share_of(JUDGED, "n_right_no", "n_gold_no", start)
     return {
-        "accuracy": share_of(JUDGED, "n_right", "n", start),
+        "accuracy": records.share_of(JUDGED, "n_right", "n", start),
         "precision": precision,
         "recall": recall,
         "f1": lambda sums: _f1(precision(sums), recall(sums), group),
@@ -198,12 +189,12 @@ def statistics(group: str) -> dict[str, Statistic]:
 
 
 def _scored(group: str, sums: pd.Series) -> Record:
-    figures = figures_of(statistics(group), sums)
+    figures = records.figures_of(statistics(group), sums)
     printed = {name: round(value * 100, 1) for name, value in figures.items()}
     if group != "generative":
         f1 = _f1(printed["precision"] / 100, printed["recall"] / 100, group)
         printed["f1"] = round(f1 * 100, 1)
-    return {**counts_of(sums), **figures, "printed": printed}
+    return {**records.counts_of(sums), **figures, "printed": printed}
 
 
 def _f1(precision: Any, recall: Any, group: str) -> Any:

@@ -20,17 +20,9 @@ from seednb.data.images import coco_image_id, name_in_folder
 from seednb.data.probes import read_objects
 from seednb.data.readers import read_json_lines, read_rows
 from seednb.data.vocabulary import Vocabulary
+from seednb.evaluation import comparison
 from seednb.evaluation.benchmarks import base
-from seednb.evaluation.comparison import (
-    BASE,
-    MENTIONS,
-    METHOD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    method_and_base,
-)
+from seednb.evaluation.comparison import BASE, METHOD, Label
 from seednb.evaluation.controls import matched_mentions
 from seednb.evaluation.parsers import CHAIR_VARIANTS, drop_unfinished_sentence, extract_objects
 from seednb.evaluation.records import Record, Row, counts_of, figures_of, list_ids, share_of
@@ -262,7 +254,7 @@ def compare_captions(
         for model, rows in captions.items()
     }
     sums = {model: per_image_sums(frame) for model, frame in counts.items()}
-    yield from compare_sums(sums, STATISTICS, label)
+    yield from comparison.compare_sums(sums, STATISTICS, label)
     others = [model for model in captions if model != BASE]
     for model in others if BASE in captions else ():
         wanted = int(counts[model]["n_mentions"].sum())
@@ -271,8 +263,10 @@ def compare_captions(
             continue  # a model that says more needs no such control
         kept = matched_mentions(mentions.to_dict(), wanted, label.seed)
         cut = count(captions[BASE], truth, vocabulary, variant, drop_unfinished, kept)
-        name = MENTIONS if len(others) == 1 else f"{MENTIONS} ({model})"
-        yield from control_rows(name, per_image_sums(cut), sums, model, STATISTICS, label)
+        name = comparison.MENTIONS if len(others) == 1 else f"{comparison.MENTIONS} ({model})"
+        yield from comparison.control_rows(
+            name, per_image_sums(cut), sums, model, STATISTICS, label
+        )
 
 
 def score_files(options: Namespace) -> base.Scored:
@@ -284,8 +278,10 @@ def score_files(options: Namespace) -> base.Scored:
     if not options.baseline:
         return base.Scored(scores)
     both = {METHOD: captions, BASE: read_rows(options.baseline)}
-    check_same_rows(pd.DataFrame(captions), pd.DataFrame(both[BASE]), "image_id")
-    label = method_and_base("chair", options.variant, str(options.captions), str(options.baseline))
+    comparison.check_same_rows(pd.DataFrame(captions), pd.DataFrame(both[BASE]), "image_id")
+    label = comparison.method_and_base(
+        "chair", options.variant, str(options.captions), str(options.baseline)
+    )
     rows = compare_captions(
         both, truth, vocabulary, options.variant, label, options.drop_unfinished
     )

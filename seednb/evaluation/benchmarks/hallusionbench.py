@@ -16,20 +16,11 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_rows
+from seednb.evaluation import records
 from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import parse_answer
-from seednb.evaluation.records import (
-    ASKED_AS,
-    Record,
-    Row,
-    check_known,
-    coverage,
-    pair_by_id,
-    share,
-    share_of,
-    sum_by_image,
-)
+from seednb.evaluation.records import Record, Row
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
@@ -43,7 +34,7 @@ ACCURACIES: dict[str, Callable[[Row], Any]] = {  # -> the group that a question 
     "hard": lambda row: None if _is_original(row) else row["pair"],
 }
 COUNTS = tuple(f"{name} {count}" for count in ("n", "n_right") for name in ACCURACIES)
-STATISTICS = {name: share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
+STATISTICS = {name: records.share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
 HALLUSIONBENCH = base.Download(
     "hallusionbench",
     "HallusionBench",
@@ -72,7 +63,7 @@ def read_questions(file: Path) -> list[Record]:
                     "question_id": place,
                     "image": base.get(row, "filename", file),
                     "text": base.get_text(row, "question", file) + base.ONE_WORD,
-                    "entry": row | {ASKED_AS: place},
+                    "entry": row | {records.ASKED_AS: place},
                     "reply": "model_prediction",
                     "yes_no": base.YES_NO,
                 }
@@ -113,7 +104,7 @@ def score(
     return {
         "judge": f"field {field}" if field else "vlmevalkit",
         "images_only": images_only,
-        **coverage(n_asked, len(right)),
+        **records.coverage(n_asked, len(right)),
         **_accuracies(right),
         **{
             category: _accuracies([(row, one) for row, one in right if row["category"] == category])
@@ -140,7 +131,7 @@ def per_set_sums(
         outcomes = _outcomes(rows).values()
         n, n_right = [len(group) for group in outcomes], [sum(group) for group in outcomes]
         counts.append((name, dict(zip(COUNTS, (*n, *n_right), strict=True))))
-    return sum_by_image(counts)
+    return records.sum_by_image(counts)
 
 
 def _graded(
@@ -158,7 +149,7 @@ def _graded(
         absent = {row["question_id"] for row in asked} - imaged
         asked = [row for row in asked if row["question_id"] in imaged]
         given = [row for row in given if row["question_id"] not in absent]
-    pairs = pair_by_id(asked, given, allow_partial)
+    pairs = records.pair_by_id(asked, given, allow_partial)
     right = [(question, _is_right(question, answer, field)) for question, answer in pairs]
     return right, len(asked)
 
@@ -171,7 +162,7 @@ def _placed(row: Row) -> Record:
             f"HallusionBench entry {dict(row)} has no {', '.join(missing)}; keep the keys of "
             "HallusionBench.json and add model_prediction"
         )
-    check_known("HallusionBench category", row["category"], CATEGORIES)
+    records.check_known("HallusionBench category", row["category"], CATEGORIES)
     place = [str(row[key]) for key in PLACE]
     return {**row, "pair": (*place[:3], place[4]), "question_id": "/".join(place)}
 
@@ -215,10 +206,7 @@ def _has_no_figure(row: Row) -> bool:
 
 def _accuracies(right: Sequence[tuple[Row, bool]]) -> Record:
     """Counts, then shares, of questions, figures, pairs, easy questions and hard pairs."""
-    return {
-        name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}
-        for name, group in _outcomes(right).items()
-    }
+    return {name: records.accuracy(group) for name, group in _outcomes(right).items()}
 
 
 def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:

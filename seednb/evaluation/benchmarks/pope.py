@@ -15,19 +15,9 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.data.probes import SPLITS
 from seednb.data.readers import read_json_lines, read_rows
+from seednb.evaluation import comparison
 from seednb.evaluation.benchmarks import base
-from seednb.evaluation.comparison import (
-    BASE,
-    METHOD,
-    THRESHOLD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    figure_rows,
-    method_and_base,
-    pairs_with_base,
-)
+from seednb.evaluation.comparison import BASE, METHOD, Label
 from seednb.evaluation.controls import refit_threshold
 from seednb.evaluation.parsers import LANGUAGES, PARSERS, Language, parser_named, translate
 from seednb.evaluation.records import (
@@ -220,14 +210,14 @@ def compare_probes(
             "the questions name no 'image', which intervals are made of; give POPE's file"
         )
     sums = {model: per_image_sums(frame, parser) for model, frame in records.items()}
-    yield from compare_sums(sums, STATISTICS, label)
+    yield from comparison.compare_sums(sums, STATISTICS, label)
     ranked = {
         model: frame
         for model, frame in records.items()
         if MARGIN in frame and frame[MARGIN].notna().all()
     }
     areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in ranked.items()}
-    yield from figure_rows(areas, pairs_with_base(ranked), "auc", label)
+    yield from comparison.figure_rows(areas, comparison.pairs_with_base(ranked), "auc", label)
     if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
         yield from threshold_rows(records, parser, label)
 
@@ -251,7 +241,9 @@ def threshold_rows(
         model: per_image_sums(frame[frame["image"].isin(refitted.images)], parser)
         for model, frame in records.items()
     }
-    yield from control_rows(THRESHOLD, control, halves, None, STATISTICS, label)
+    yield from comparison.control_rows(
+        comparison.THRESHOLD, control, halves, None, STATISTICS, label
+    )
 
 
 def score_files(options: Namespace) -> base.Scored:
@@ -272,8 +264,10 @@ def score_files(options: Namespace) -> base.Scored:
         if options.allow_partial:
             both = set(method["question_id"]) & set(baseline["question_id"])
             method, baseline = (f[f["question_id"].isin(both)] for f in (method, baseline))
-        check_same_rows(method, baseline, "question_id")
-    label = method_and_base("pope", options.parser, str(options.answers), str(options.baseline))
+        comparison.check_same_rows(method, baseline, "question_id")
+    label = comparison.method_and_base(
+        "pope", options.parser, str(options.answers), str(options.baseline)
+    )
     records = {METHOD: method, BASE: baseline}
     return base.Scored(scores, list(compare_probes(records, options.parser, label)))
 

@@ -13,28 +13,17 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_json, read_rows
+from seednb.evaluation import records
 from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
-from seednb.evaluation.records import (
-    Record,
-    Row,
-    answer_text,
-    check_known,
-    coverage,
-    image_of,
-    is_finite,
-    pair_by_id,
-    share,
-    share_of,
-    sum_by_image,
-)
+from seednb.evaluation.records import Record, Row
 
 RULES = {"letter": "letters", "first-character": "letters", "likelihood": "likelihoods"}  # by part
 ONE_LETTER = "\nAnswer with the option's letter from the given choices directly."
 LETTERS = "ABCD"
 DATA_TYPES = ("image", "video")
 COUNTS = ("n_right", "n")
-STATISTICS = {"accuracy": share_of(COUNTS, "n_right", "n")}
+STATISTICS = {"accuracy": records.share_of(COUNTS, "n_right", "n")}
 SEEDBENCH = base.Download(
     "seedbench",
     "SEED-Bench",
@@ -103,13 +92,13 @@ def chosen_letter(answer: Row, rule: str) -> str:
 
     Raises SeedError for another rule and for what does not have four finite numbers.
     """
-    check_known("SEED-Bench rule", rule, RULES)
+    records.check_known("SEED-Bench rule", rule, RULES)
     if rule == "letter":
-        return answer_text(answer)
+        return records.answer_text(answer)
     if rule == "first-character":
-        return answer_text(answer).strip()[:1]
+        return records.answer_text(answer).strip()[:1]
     values = answer.get("likelihoods")
-    if not isinstance(values, list) or len(values) != 4 or not all(map(is_finite, values)):
+    if not isinstance(values, list) or len(values) != 4 or not all(map(records.is_finite, values)):
         raise SeedError(
             f"answer {answer['question_id']} has no list 'likelihoods' of four finite numbers, one "
             "a choice; add it or choose another rule"
@@ -133,10 +122,10 @@ def score(
         of_type[type_name].append(right)
     return {
         "rule": rule,
-        **coverage(len(benchmark["questions"]), len(graded)),
-        "seed_all": _accuracy([right for _, _, right in graded]),
-        **{f"seed_{kind}": _accuracy(group) for kind, group in of_kind.items()},
-        "question_type": {name: _accuracy(group) for name, group in of_type.items()},
+        **records.coverage(len(benchmark["questions"]), len(graded)),
+        "seed_all": records.accuracy([right for _, _, right in graded]),
+        **{f"seed_{kind}": records.accuracy(group) for kind, group in of_kind.items()},
+        "question_type": {name: records.accuracy(group) for name, group in of_type.items()},
     }
 
 
@@ -147,8 +136,8 @@ def per_image_sums(
 
     Questions without an answer are left out: those about videos, if only images were asked about.
     """
-    return sum_by_image(
-        (image_of(question), {"n_right": int(right), "n": 1})
+    return records.sum_by_image(
+        (records.image_of(question), {"n_right": int(right), "n": 1})
         for question, name, right in _graded(benchmark, answers, rule, allow_partial=True)
         if type_name in (None, name)
     )
@@ -160,7 +149,7 @@ def _graded(
     """Each answered question, the name of its type, and whether the answer is right."""
     name_of = {str(number): name for name, number in benchmark["question_type"].items()}
     graded = []
-    for question, answer in pair_by_id(benchmark["questions"], answers, allow_partial):
+    for question, answer in records.pair_by_id(benchmark["questions"], answers, allow_partial):
         gold = _one_of(question, "answer", tuple(LETTERS))
         _one_of(question, "data_type", DATA_TYPES)
         number = _one_of(question, "question_type_id", tuple(name_of))
@@ -168,13 +157,9 @@ def _graded(
     return graded
 
 
-def _accuracy(right: list[bool]) -> Record:
-    return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
-
-
 def _one_of(question: Row, key: str, known: tuple[str, ...]) -> str:
     value = str(question.get(key))
-    check_known(f"question {question['question_id']}: {key}", value, known)
+    records.check_known(f"question {question['question_id']}: {key}", value, known)
     return value
 
 

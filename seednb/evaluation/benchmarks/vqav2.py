@@ -17,26 +17,15 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.core.files import write_json
 from seednb.data.readers import read_json, read_rows
+from seednb.evaluation import records
 from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
-from seednb.evaluation.records import (
-    Record,
-    Row,
-    answer_text,
-    check_known,
-    coverage,
-    image_of,
-    list_ids,
-    pair_by_id,
-    share,
-    share_of,
-    sum_by_image,
-)
+from seednb.evaluation.records import Record, Row
 from seednb.evaluation.words import VQA_RULES, normalise
 
 ANSWER_TYPES = ("yes/no", "number", "other")
 COUNTS = ("credit", "n")
-STATISTICS = {"accuracy": share_of(COUNTS, "credit", "n")}
+STATISTICS = {"accuracy": records.share_of(COUNTS, "credit", "n")}
 PUBLISHED = "llava"  # the normalisation that LLaVA's figures rest on
 SERVER = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa"
 VQAV2 = base.Download(
@@ -122,7 +111,7 @@ def score(
     n_of = Counter(min(4, n_matches) for _, _, n_matches in graded)
     return {
         "normalisation": rule,
-        **coverage(len(annotations), len(graded)),
+        **records.coverage(len(annotations), len(graded)),
         "n_by_matches": {name: n_of[n] for n, name in enumerate(("0", "1", "2", "3", "4+"))},
         "accuracy": _accuracy([credit for _, credit, _ in graded])["accuracy"],
         "answer_type": {name: _accuracy(group) for name, group in credits.items()},
@@ -133,8 +122,8 @@ def per_image_sums(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
 ) -> pd.DataFrame:
     """`COUNTS` of each image, of one answer type or of all; for `seednb.evaluation.stats`."""
-    return sum_by_image(
-        (image_of(annotation), {"credit": float(credit), "n": 1})
+    return records.sum_by_image(
+        (records.image_of(annotation), {"credit": float(credit), "n": 1})
         for annotation, credit, _ in _graded(annotations, answers, rule)
         if answer_type in (None, _answer_type(annotation))
     )
@@ -147,8 +136,8 @@ def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -
     )
     if ids != annotated:
         raise SeedError(
-            f"questions and annotations are not of one split (question_id {list_ids(sorted(ids ^ annotated))} "
-            "in one file only); give the two of the same split"
+            "questions and annotations are not of one split (question_id "
+            f"{records.list_ids(sorted(ids ^ annotated))} in one file only); give the two of the same split"
         )
 
 
@@ -160,8 +149,8 @@ def submission(
     The server wants all questions of test2015 even for test-dev: with `allow_partial` the rest
     get an empty answer, as LLaVA's script does. Raises SeedError for ids that do not fit.
     """
-    pairs = pair_by_id(questions, answers, allow_partial)
-    text_of = {str(q["question_id"]): normalise(answer_text(row), rule) for q, row in pairs}
+    pairs = records.pair_by_id(questions, answers, allow_partial)
+    text_of = {str(q["question_id"]): normalise(records.answer_text(row), rule) for q, row in pairs}
     return [
         {"question_id": q["question_id"], "answer": text_of.get(str(q["question_id"]), "")}
         for q in questions
@@ -173,9 +162,9 @@ def _graded(
 ) -> list[tuple[Row, Fraction, int]]:
     """Each answered annotation, the answer's accuracy, and how many annotators gave the answer."""
     graded = []
-    for annotation, row in pair_by_id(annotations, answers, allow_partial):
+    for annotation, row in records.pair_by_id(annotations, answers, allow_partial):
         references = [normalise(text, rule) for text in _references(annotation)]
-        answer = normalise(answer_text(row), rule)
+        answer = normalise(records.answer_text(row), rule)
         graded.append((annotation, accuracy(answer, references), references.count(answer)))
     return graded
 
@@ -195,12 +184,12 @@ def _references(annotation: Row) -> list[str]:
 
 def _answer_type(annotation: Row) -> str:
     name = annotation.get("answer_type")
-    check_known(f"annotation {annotation['question_id']}: answer_type", name, ANSWER_TYPES)
+    records.check_known(f"annotation {annotation['question_id']}: answer_type", name, ANSWER_TYPES)
     return str(name)
 
 
 def _accuracy(credits: list[Fraction]) -> Record:
-    return {"n": len(credits), "accuracy": share(float(sum(credits)), len(credits))}
+    return {"n": len(credits), "accuracy": records.share(float(sum(credits)), len(credits))}
 
 
 def compare(

@@ -222,7 +222,7 @@ def rows_if_any(
     sums: Mapping[str, pd.DataFrame],
     statistics: Mapping[str, Statistic],
     label: Label,
-    **place: str,
+    **place: Any,
 ) -> Iterator[Record]:
     """Rows of figures, if the benchmark's files hold any question of the kind.
 

@@ -258,10 +258,10 @@ def compare_captions(
     others = [model for model in captions if model != BASE]
     for model in others if BASE in captions else ():
         wanted = int(counts[model]["n_mentions"].sum())
-        mentions = counts[BASE].astype({"image_id": str}).set_index("image_id")["n_mentions"]
-        if wanted > mentions.sum():
+        mentions = {str(image): int(n) for image, n in sums[BASE]["n_mentions"].items()}
+        if wanted > sum(mentions.values()):
             continue  # a model that says more needs no such control
-        kept = matched_mentions(mentions.to_dict(), wanted, label.seed)
+        kept = matched_mentions(mentions, wanted, label.seed)
         cut = count(captions[BASE], truth, vocabulary, variant, drop_unfinished, kept)
         name = comparison.MENTIONS if len(others) == 1 else f"{comparison.MENTIONS} ({model})"
         yield from comparison.control_rows(

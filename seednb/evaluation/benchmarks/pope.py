@@ -187,10 +187,11 @@ def compare(
     for (data_set, split), probes in truth["probes"].items():
         records = {}
         for model, parts in answers.items():
-            line_of = {line["question_id"]: line for line in parts[data_set]}
-            lines = [line_of[probe[ASKED_AS]] for probe in probes]
-            records[model] = pd.DataFrame(probes).assign(
-                answer=[line["text"] for line in lines], margin=[line.get(MARGIN) for line in lines]
+            said = {line["question_id"]: line for line in parts[data_set]}
+            lines = [said[probe[ASKED_AS]] for probe in probes]
+            records[model] = pd.DataFrame(
+                probe | {"answer": line["text"], MARGIN: line.get(MARGIN)}
+                for probe, line in zip(probes, lines, strict=True)
             )
         name = split if data_set == "coco" else f"{data_set} {split}"
         here = replace(label, split=name, variant=base.OFFICIAL)

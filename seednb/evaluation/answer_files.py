@@ -1,4 +1,4 @@
-"""Answers of a model, chunk by chunk: kept as they come, so that a run that was killed goes on.
+"""Answers of a model, chunk by chunk: kept as they come, so that a killed run resumes.
 
 An answer file grows line by line, in the order of its questions; other results are kept in a journal
 beside their file.
@@ -79,9 +79,9 @@ def answer_file(
     Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it,
     `n_tokens`, whether it `finished` before the limit, and what the benchmark's own scorer asks
     for. A yes/no question also has its `margin`, logit(yes) - logit(no) of the first token. A run
-    that was killed leaves whole lines and at most one torn one, which is removed; the run that goes
-    on ends at the same bytes. Several processes share the questions. Raises SeedError if the file
-    answers other questions, and if another run is at it.
+    that was killed leaves whole lines and at most one torn one, which is removed; a run that resumes
+    ends at the same bytes. Several processes share the questions. Raises SeedError if the file
+    answers other questions, and if another run is writing it.
     """
 
     def reply(chunk: Sequence[Record]) -> list[Record]:
@@ -114,7 +114,7 @@ def rank_file(
     output: Path,
     params: EvaluationParams,
 ) -> int:
-    """Score each question's `choices` by their likelihood; goes on and returns as `answer_file`.
+    """Score each question's `choices` by their likelihood; resumes and returns as `answer_file`.
 
     Each line has `likelihoods`: of every choice the log-probability, in nats, that the model answers
     the bare question with its text and then ends, as SEED-Bench ranks choices. The choices of all

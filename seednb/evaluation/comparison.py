@@ -109,9 +109,8 @@ def compare_sums(
             model: {None: resample(counts, statistic, label.resamples, label.seed)}
             for model, counts in sums.items()
         }
-        yield from figure_rows(
-            measured, pairs_with_base(sums) if pairs is None else pairs, metric, label
-        )
+        compared = pairs_with_base(sums) if pairs is None else pairs
+        yield from figure_rows(measured, compared, metric, label)
 
 
 def pairs_with_base(models: Iterable[str]) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""A model answers probes and writes captions; the answers are kept as records."""
+"""Records of what a model answers to probes and writes as captions."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -87,7 +87,7 @@ def answer_probes(
     once, and the probes of an image share one row; no text is generated. With `compile_probes` the
     rows of a batch are a packed sequence on a GPU, and layers are compiled. Several processes share the
     work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
-    journal of that name: a killed run goes on after them.
+    journal of that name: a killed run resumes after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
@@ -95,7 +95,7 @@ def answer_probes(
     packed = layers is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
-    def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def answer(chunk: Sequence[tuple[str, str]]) -> list[Record]:
         names, rows = layout.rows([image for image, _ in chunk])
         prompts = []
         for image, text in chunk:
@@ -168,7 +168,7 @@ def write_captions(
             n_beams=params.caption_beams,
         )
 
-    def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
+    def write(chunk: Sequence[Record]) -> list[Record]:
         names = [row["file_name"] for row in chunk]
         return [asdict(decoded) for decoded in decode(reader.batch(names), names)]
 

@@ -224,7 +224,7 @@ def test_a_base_that_was_asked_about_other_images_is_refused(seeds, images):
 
     method = {seed: figure("abc") for seed in seeds}
     models = {METHOD: method, BASE: {None: figure(images)}}
-    with pytest.raises(ValueError, match="images and of|different images"):
+    with pytest.raises(ValueError, match=r"images and of|different images"):
         list(figure_rows(models, [(METHOD, BASE)], "accuracy", LABEL))
     models[BASE] = {None: figure("abc")}
     assert len(list(figure_rows(models, [(METHOD, BASE)], "accuracy", LABEL))) == 3

@@ -240,16 +240,10 @@ def rows_under(key: str, document: Any, path: Path) -> list[Record]:
     return rows
 
 
-def get(row: Any, key: str, file: Path) -> Any:
-    """A value that every entry of a question file must have."""
+def get(row: Any, key: str, file: Path, kind: type = object) -> Any:
+    """A value, of one type if that is named, that every entry of a question file must have."""
     if not isinstance(row, dict) or key not in row:
         raise SeedError(f"{file}: an entry has no {key!r}; give the official question file")
+    if not isinstance(row[key], kind):
+        raise SeedError(f"{file}: {key!r} is {row[key]!r:.60} in an entry; give the official file")
     return row[key]
-
-
-def get_text(row: Any, key: str, file: Path) -> str:
-    """The same of a text."""
-    value = get(row, key, file)
-    if not isinstance(value, str):
-        raise SeedError(f"{file}: {key!r} is {value!r:.60} in an entry; give the official file")
-    return value

@@ -62,7 +62,7 @@ def read_questions(file: Path) -> list[Record]:
                 {
                     "question_id": place,
                     "image": base.get(row, "filename", file),
-                    "text": base.get_text(row, "question", file) + base.ONE_WORD,
+                    "text": base.get(row, "question", file, str) + base.ONE_WORD,
                     "entry": row | {records.ASKED_AS: place},
                     "reply": "model_prediction",
                     "yes_no": base.YES_NO,

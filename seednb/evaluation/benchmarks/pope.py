@@ -65,7 +65,7 @@ POPE = base.Download(
 def read_questions(file: Path) -> list[Record]:
     """POPE's probes, JSON lines."""
     return [
-        row | {"text": base.get_text(row, "text", file) + base.ONE_WORD, "yes_no": base.YES_NO}
+        row | {"text": base.get(row, "text", file, str) + base.ONE_WORD, "yes_no": base.YES_NO}
         for row in read_json_lines(file)
     ]
 

@@ -65,7 +65,7 @@ def read_questions(file: Path) -> list[Record]:
         {
             "question_id": base.get(row, "question_id", file),
             "image": f"COCO_{subset}_{_image_id(row, file):012d}.jpg",
-            "text": base.get_text(row, "question", file) + base.ONE_WORD,
+            "text": base.get(row, "question", file, str) + base.ONE_WORD,
         }
         for row in rows
     ]

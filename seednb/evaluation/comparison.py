@@ -25,7 +25,6 @@ from seednb.evaluation.stats import (
 
 Runs = Mapping[Any, Resampled]  # seed of a training -> its figure; one that was not trained: None
 Pair = tuple[str, str]  # model, versus
-Row = Record
 BASE, METHOD = "base", "method"
 RESAMPLES = 2000
 THRESHOLD, MENTIONS = "threshold_control", "mention_control"

@@ -1,4 +1,4 @@
-"""Answers of a model, chunk by chunk: kept as they come, so that a run that was killed goes on.
+"""Answers of a model, chunk by chunk: kept as they come, so that a killed run resumes.
 
 An answer file grows line by line, in the order of its questions; other results are kept in a journal
 beside their file.
@@ -27,7 +27,7 @@ from seednb.core.params import EvaluationParams
 from seednb.data.images import safe_path
 from seednb.data.instruct import IMAGE_TAG
 from seednb.data.readers import read_json_lines
-from seednb.evaluation.records import ASKED_AS, list_ids
+from seednb.evaluation.records import ASKED_AS, Record, list_ids
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import collate, in_chunks
@@ -35,27 +35,25 @@ from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import Bundle
 
-Row = dict[str, Any]
-Reply = Callable[[Sequence[Any]], list[Row]]
+Reply = Callable[[Sequence[Any]], list[Record]]
 NEEDED = ("question_id", "image", "text")
 
 
-def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
+def check_questions(rows: Sequence[Record], file: Path, images: Path) -> None:
     """Raise SeedError for a missing key, an id that is given twice, and images that are not there."""
     if not rows:
         raise SeedError(f"{file} holds no question; check the path")
     for number, row in enumerate(rows, start=1):
+        where = f"{file}, question {number}"
         missing = [key for key in NEEDED if key not in row]
         if missing:
-            raise SeedError(f"{file}, question {number} has no {' and no '.join(missing)}; add it")
+            raise SeedError(f"{where} has no {' and no '.join(missing)}; add it")
         for key in ("image", "text"):
             if not isinstance(row[key], str) or not row[key].strip():
                 found = f"{key!r} is {row[key]!r:.60}"
-                raise SeedError(f"{file}, question {number}: {found}, expected a text; correct it")
+                raise SeedError(f"{where}: {found}, expected a text; correct it")
         if IMAGE_TAG in row["text"]:
-            raise SeedError(
-                f"{file}, question {number} contains {IMAGE_TAG}; remove it, the prompt has its place"
-            )
+            raise SeedError(f"{where} contains {IMAGE_TAG}; remove it, the prompt has its place")
     ids = [str(row["question_id"]) for row in rows]
     twice = sorted(key for key, times in Counter(ids).items() if times > 1)
     if twice:
@@ -71,7 +69,7 @@ def check_questions(rows: Sequence[Row], file: Path, images: Path) -> None:
 
 def answer_file(
     bundle: Bundle,
-    questions: Sequence[Row],
+    questions: Sequence[Record],
     reader: ImageReader,
     output: Path,
     params: EvaluationParams,
@@ -81,12 +79,12 @@ def answer_file(
     Each line has `question_id`, the `prompt` and the answer as `text`, as LLaVA writes it,
     `n_tokens`, whether it `finished` before the limit, and what the benchmark's own scorer asks
     for. A yes/no question also has its `margin`, logit(yes) - logit(no) of the first token. A run
-    that was killed leaves whole lines and at most one torn one, which is removed; the run that goes
-    on ends at the same bytes. Several processes share the questions. Raises SeedError if the file
-    answers other questions, and if another run is at it.
+    that was killed leaves whole lines and at most one torn one, which is removed; a run that resumes
+    ends at the same bytes. Several processes share the questions. Raises SeedError if the file
+    answers other questions, and if another run is writing it.
     """
 
-    def reply(chunk: Sequence[Row]) -> list[Row]:
+    def reply(chunk: Sequence[Record]) -> list[Record]:
         first = FirstLogits()
         names, rows = bundle.layout.rows([row["image"] for row in chunk])
         decoded = generate(
@@ -111,12 +109,12 @@ def answer_file(
 
 def rank_file(
     bundle: Bundle,
-    questions: Sequence[Row],
+    questions: Sequence[Record],
     reader: ImageReader,
     output: Path,
     params: EvaluationParams,
 ) -> int:
-    """Score each question's `choices` by their likelihood; goes on and returns as `answer_file`.
+    """Score each question's `choices` by their likelihood; resumes and returns as `answer_file`.
 
     Each line has `likelihoods`: of every choice the log-probability, in nats, that the model answers
     the bare question with its text and then ends, as SEED-Bench ranks choices. The choices of all
@@ -127,7 +125,7 @@ def rank_file(
         if not isinstance(row.get("choices"), list) or len(row["choices"]) < 2:
             raise SeedError(f"question {row['question_id']} has no list of choices; add it")
 
-    def reply(chunk: Sequence[Row]) -> list[Row]:
+    def reply(chunk: Sequence[Record]) -> list[Record]:
         likelihoods = choice_likelihoods(bundle, chunk, reader)
         return [
             {"prompt": row.get("question", row["text"]), "likelihoods": values}
@@ -139,7 +137,7 @@ def rank_file(
 
 @torch.inference_mode()
 def choice_likelihoods(
-    bundle: Bundle, questions: Sequence[Row], reader: ImageReader
+    bundle: Bundle, questions: Sequence[Record], reader: ImageReader
 ) -> list[list[float]]:
     """The log-probability (nats) of each choice of each question, end of text included."""
     texts, images = [], []
@@ -168,13 +166,13 @@ class FirstLogits(LogitsProcessor):
     def __call__(
         self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
     ) -> Float[Tensor, "B V"]:
-        """The scores as they came."""
+        """The scores, unchanged."""
         if not hasattr(self, "logits"):
             self.logits = scores.float().cpu()
         return scores
 
 
-def _margin(row: Row, logits: Float[Tensor, "V"], bundle: Bundle) -> Row:
+def _margin(row: Record, logits: Float[Tensor, "V"], bundle: Bundle) -> Record:
     """The margin of a yes/no question; nothing where both words begin with the same token."""
     tokens = [
         bundle.tokenizer(word, add_special_tokens=False).input_ids[0]
@@ -190,7 +188,7 @@ def answer_chunks(
     chunks: Sequence[Sequence[Any]],
     reply: Reply,
     n_left: Callable[[int], int],
-    keep: Callable[[int, list[Row]], None],
+    keep: Callable[[int, list[Record]], None],
     title: str,
     unit: str,
 ) -> None:
@@ -212,7 +210,7 @@ def answer_chunks(
 
 def answers_to(
     chunks: Sequence[Sequence[Any]], reply: Reply, title: str, unit: str, kept: Path | None = None
-) -> list[Row]:
+) -> list[Record]:
     """The replies to all items, in order, in every process.
 
     With `kept`, a file name, chunks that are done are kept in a journal of that name.
@@ -222,7 +220,7 @@ def answers_to(
     done = journal.read()
     state.wait_for_everyone()  # all have read what is done before one adds to it
 
-    def keep(number: int, replies: list[Row]) -> None:
+    def keep(number: int, replies: list[Record]) -> None:
         done[number] = replies
         journal.add(number, replies)
 
@@ -232,7 +230,7 @@ def answers_to(
     return [one for number in range(len(chunks)) for one in done[number]]
 
 
-def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> int:
+def _append(questions: Sequence[Record], output: Path, size: int, reply: Reply) -> int:
     """Write the replies to what is not answered yet; each process its share of the chunks."""
     state = one_card_each()
     with ExitStack() as held:
@@ -251,7 +249,7 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
         chunks = in_chunks(questions, size)
         is_left = [[str(row["question_id"]) not in answered for row in chunk] for chunk in chunks]
 
-        def keep(number: int, replies: list[Row]) -> None:
+        def keep(number: int, replies: list[Record]) -> None:
             rows = zip(chunks[number], replies, strict=True)
             lines = [{"question_id": row["question_id"]} | line for row, line in rows]
             append_lines(file, compress(lines, is_left[number]))
@@ -266,12 +264,12 @@ def _append(questions: Sequence[Row], output: Path, size: int, reply: Reply) -> 
     return len(questions) - len(answered)
 
 
-def _gather(output: Path, questions: Sequence[Row]) -> None:
+def _gather(output: Path, questions: Sequence[Record]) -> None:
     """Join what several processes wrote, in the questions' order; also after they were killed."""
     parts = sorted(output.parent.glob(f"{output.name}.part*"))
     if not parts:
         return
-    rows: dict[str, Row] = {}
+    rows: dict[str, Record] = {}
     for file in (output, *parts):
         _answered(file)  # removes a torn line
         rows |= {_id(row): dict(row) for row in (read_json_lines(file) if file.is_file() else [])}

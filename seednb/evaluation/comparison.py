@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seednb.core.errors import SeedError
-from seednb.evaluation.records import list_ids
+from seednb.evaluation.records import Record, list_ids
 from seednb.evaluation.stats import (
     Interval,
     Resampled,
@@ -23,7 +23,6 @@ from seednb.evaluation.stats import (
     two_way_bootstrap,
 )
 
-Row = dict[str, Any]
 Runs = Mapping[Any, Resampled]  # seed of a training -> its figure; one that was not trained: None
 Pair = tuple[str, str]  # model, versus
 BASE, METHOD = "base", "method"
@@ -42,7 +41,7 @@ class Label:
     resamples: int
     seed: int
 
-    def row(self, model: str, versus: str | None, metric: str, interval: Interval) -> Row:
+    def row(self, model: str, versus: str | None, metric: str, interval: Interval) -> Record:
         """One figure; a figure of nothing is None, because JSON has no NaN."""
         numbers = {name: getattr(interval, name) for name in ("value", "low", "high")}
         control_of = model if model in self.records else BASE
@@ -78,7 +77,7 @@ def check_same_rows(method: pd.DataFrame, base: pd.DataFrame, key: str) -> None:
 
 def figure_rows(
     measured: Mapping[str, Runs], pairs: Iterable[Pair], metric: str, label: Label
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Levels of every model, and the differences of (model, versus) pairs, of one metric.
 
     A model is one training or several that differ in their seed: intervals then cover seeds, too.
@@ -102,16 +101,15 @@ def compare_sums(
     statistics: Mapping[str, Statistic],
     label: Label,
     pairs: Iterable[Pair] | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Levels and differences, from counts by image. `pairs`: all others with the base, if not given."""
     for metric, statistic in statistics.items():
         measured = {
             model: {None: resample(counts, statistic, label.resamples, label.seed)}
             for model, counts in sums.items()
         }
-        yield from figure_rows(
-            measured, pairs_with_base(sums) if pairs is None else pairs, metric, label
-        )
+        compared = pairs_with_base(sums) if pairs is None else pairs
+        yield from figure_rows(measured, compared, metric, label)
 
 
 def pairs_with_base(models: Iterable[str]) -> list[Pair]:
@@ -126,7 +124,7 @@ def control_rows(
     model: str | None,
     statistics: Mapping[str, Statistic],
     label: Label,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """The control's level, its difference to the base, and a model's (or all models') to it."""
     compared = [model] if model else [other for other in sums if other != BASE]
     pairs = [(name, BASE), *((other, name) for other in compared)]

@@ -5,7 +5,7 @@ threshold, and mentions by caption for the captions. `seednb score pope --baseli
 chair --baseline` print them beside a method's difference to its base model. In Python:
 
     records = join_answers(read_rows("questions.jsonl"), read_rows("base.jsonl"))
-    auc(records["margin"], records["label"] == "yes")
+    resample_auc(records["margin"], records["label"] == "yes", records["image"]).value
     threshold, other_half, images = refit_threshold(records, seed=0)
 """
 
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_auc_score
 
 from seednb.core.errors import SeedError
 from seednb.evaluation.records import list_ids
@@ -28,18 +27,6 @@ class RefittedThreshold(NamedTuple):
     threshold: float  # answers Yes above it; logits
     records: pd.DataFrame  # the other half's records, `answer` replaced by Yes or No
     images: list[str]  # the other half's images: score base and SEED on these too
-
-
-def auc(margins: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve of the margins; `labels` are true for yes. NaN with one label only.
-
-    The chance that a present object has the larger margin than an absent one (ties count half):
-    no threshold, so no yes-bias, can change it.
-    """
-    positive = np.asarray(labels, bool)
-    if positive.all() or not positive.any():
-        return float("nan")
-    return float(roc_auc_score(positive, np.asarray(margins, float)))
 
 
 def refit_threshold(records: pd.DataFrame, seed: int) -> RefittedThreshold:

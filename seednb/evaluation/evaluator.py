@@ -1,4 +1,4 @@
-"""A model answers probes and writes captions; the answers are kept as records."""
+"""Records of what a model answers to probes and writes as captions."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,6 +17,7 @@ from transformers import LogitsProcessor
 from seednb.core.devices import one_card_each
 from seednb.core.params import EvaluationParams
 from seednb.evaluation.answer_files import answers_to
+from seednb.evaluation.records import Record
 from seednb.method.perturbation import View
 from seednb.method.purification import purify_logits
 from seednb.model import generation
@@ -36,13 +37,12 @@ from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, encode_prompt
 from seednb.model.loading import Bundle
 
-Record = dict[str, Any]
 ANNOUNCERS = (",", " and")  # words that announce one more object in a list
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Inference-time contrastive decoding: how firmly, against which view."""
+    """Inference-time contrastive decoding: strength `beta`, against a view perturbed at `alpha`."""
 
     beta: float
     alpha: float
@@ -51,7 +51,7 @@ class Contrast:
 
     @classmethod
     def of(cls, params: EvaluationParams) -> "Contrast":
-        """As the parameters say."""
+        """From the parameters `contrast_*`."""
         return cls(
             params.contrast_beta,
             params.contrast_alpha,
@@ -61,7 +61,7 @@ class Contrast:
 
     @property
     def rule(self) -> generation.Contrast:
-        """What it does to scores."""
+        """How it changes scores."""
         return generation.Contrast(self.beta, self.plausibility)
 
     def noisy(self, reader: ImageReader, names: Sequence[str]) -> Float[Tensor, "R ..."]:
@@ -87,15 +87,15 @@ def answer_probes(
     once, and the probes of an image share one row; no text is generated. With `compile_probes` the
     rows of a batch are a packed sequence on a GPU, and layers are compiled. Several processes share the
     work, and each returns all records. With `kept`, a file name, chunks that are done are kept in a
-    journal of that name: a killed run goes on after them.
+    journal of that name: a killed run resumes after them.
     """
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
-    forms = _forms(bundle) if params.compile_probes else None
-    packed = forms is not None and skips_blocks("auto", bundle)[0]
+    layers = _compiled_layers(bundle) if params.compile_probes else None
+    packed = layers is not None and skips_blocks("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
-    def answer(chunk: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    def answer(chunk: Sequence[tuple[str, str]]) -> list[Record]:
         names, rows = layout.rows([image for image, _ in chunk])
         prompts = []
         for image, text in chunk:
@@ -121,7 +121,7 @@ def answer_probes(
         ]
 
     chunks = _rows(questions, params.eval_batch_size, layout)
-    with forms.used() if forms else nullcontext():
+    with layers.used() if layers else nullcontext():
         answers = answers_to(chunks, answer, "answer probes", "probe", kept)
     answer_to = dict(zip(questions, answers, strict=True))
     return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
@@ -168,7 +168,7 @@ def write_captions(
             n_beams=params.caption_beams,
         )
 
-    def write(chunk: Sequence[Record]) -> list[dict[str, Any]]:
+    def write(chunk: Sequence[Record]) -> list[Record]:
         names = [row["file_name"] for row in chunk]
         return [asdict(decoded) for decoded in decode(reader.batch(names), names)]
 
@@ -216,12 +216,12 @@ def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
     return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
 
 
-def _forms(bundle: Bundle) -> Compiled | None:
-    forms, remarks = compiled(bundle.model, bundle.device)
+def _compiled_layers(bundle: Bundle) -> Compiled | None:
+    layers, remarks = compiled(bundle.model, bundle.device)
     if one_card_each().is_main_process:
         for remark in remarks:
             tqdm.write(remark)
-    return forms
+    return layers
 
 
 def _logits(bundle: Bundle, batch: Batch) -> Float[Tensor, "B V"]:

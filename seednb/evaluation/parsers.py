@@ -2,7 +2,7 @@
 
 A model that knows what an image shows should know it in any language that it speaks: POPE's
 question is asked in others, too. The object names are those of COCO's 80 categories, with the
-article that the language wants, from `assets/coco_names.csv` or from a file of the same form.
+article that the language wants, from `assets/coco_names.csv` or from a file with the same columns.
 """
 
 import csv
@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from seednb.core.errors import SeedError
 from seednb.data.vocabulary import Vocabulary, find_mentions
-from seednb.evaluation.records import Row
+from seednb.evaluation.records import Record, Row, check_known
 from seednb.evaluation.words import drop_punctuation, lemmas, singulars
 
 Verdict = Literal["yes", "no", "unclear"]
@@ -36,7 +36,7 @@ def parse_answer(text: str, parser: str) -> Verdict:
     opera        the whole answer without "." and ","; No, no, not, NO or a word in n't is no, else
                  yes.
     lmms-eval    lower-cased and stripped it must equal yes or no ("Yes." is unclear).
-    vlmevalkit   after VQA's punctuation pass exactly one of yes and no is among the words.
+    vlmevalkit   after VQA's punctuation rule exactly one of yes and no is among the words.
     strict       one word, yes or no, whatever its case, surrounding space and punctuation.
 
     A language's code (zh, de, es, fr) reads that language, see `Language.parse`. Raises SeedError for another parser.
@@ -46,12 +46,8 @@ def parse_answer(text: str, parser: str) -> Verdict:
 
 def parser_named(parser: str) -> Callable[[str], Verdict]:
     """The function behind a parser's name, or SeedError listing the names."""
-    if parser in LANGUAGES:
-        return LANGUAGES[parser].parse
-    if parser not in PARSERS:
-        known = ", ".join((*PARSERS, *LANGUAGES))
-        raise SeedError(f"answer parser {parser!r} is unknown; use one of {known}")
-    return PARSERS[parser]
+    check_known("answer parser", parser, (*PARSERS, *LANGUAGES))
+    return LANGUAGES[parser].parse if parser in LANGUAGES else PARSERS[parser]
 
 
 def _official(text: str) -> Verdict:
@@ -76,7 +72,7 @@ def _lmms_eval(text: str) -> Verdict:
 
 
 def _vlmevalkit(text: str) -> Verdict:
-    # VLMEvalKit's copy of VQA's pass knows one comma between digits, not several
+    # VLMEvalKit's copy of VQA's rule knows one comma between digits, not several
     words = drop_punctuation(text.lower(), between_digits=r"\d,\d").split()
     return _one_of("yes" in words, "no" in words)
 
@@ -111,8 +107,7 @@ def parse_prediction(text: str, parser: str) -> str:
 
     Raises SeedError for another parser.
     """
-    if parser not in MME_PARSERS:
-        raise SeedError(f"MME parser {parser!r} is unknown; use one of {', '.join(MME_PARSERS)}")
+    check_known("MME parser", parser, MME_PARSERS)
     return MME_PARSERS[parser](text.lower())
 
 
@@ -233,7 +228,7 @@ def read_names(code: str, file: Path = NAMES) -> dict[str, str]:
     return {row["en"]: row[code] for row in rows}
 
 
-def translate(probes: Sequence[Row], code: str, file: Path = NAMES) -> list[dict[str, Any]]:
+def translate(probes: Sequence[Row], code: str, file: Path = NAMES) -> list[Record]:
     """POPE's probes in another language; everything but `text` stays.
 
     Raises SeedError for a probe that is not POPE's question and for an object without a translation.
@@ -284,10 +279,7 @@ def drop_unfinished_sentence(row: Row) -> str:
 
 def _chair_words(caption: str, vocabulary: Vocabulary, variant: str) -> list[str]:
     """Singular words with CHAIR's pairs merged from left to right."""
-    if variant not in CHAIR_VARIANTS:
-        raise SeedError(
-            f"CHAIR variant {variant!r} is unknown; use one of {', '.join(CHAIR_VARIANTS)}"
-        )
+    check_known("CHAIR variant", variant, CHAIR_VARIANTS)
     words = lemmas(caption) if variant == "lemma" else singulars(caption)
     merged: list[str] = []
     position = 0

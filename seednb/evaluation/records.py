@@ -12,7 +12,8 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.evaluation.stats import Array, Statistic, ratio
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # read only
+Record = dict[str, Any]  # one JSON object: a question, an answer, scores, a row of metrics.json
 ASKED_AS = "asked_as"  # our question_id in an entry whose own is not unique
 LISTED = 5  # ids that an error message spells out
 KINDS = "kinds"  # benchmark of the questions by kind; a split is a kind
@@ -23,10 +24,10 @@ class Answers:
     """What one model answered, and the stage that holds the records."""
 
     model: str
-    probes: list[dict[str, Any]]  # POPE's
-    captions: list[dict[str, Any]]
+    probes: list[Record]  # POPE's
+    captions: list[Record]
     folder: Path
-    questions: list[dict[str, Any]] = field(default_factory=list)  # yes/no questions by kind
+    questions: list[Record] = field(default_factory=list)  # yes/no questions by kind
 
 
 def kinds_asked(answers: Iterable[Answers]) -> list[str]:
@@ -82,7 +83,7 @@ def pair_by_id(
     return [(question, answer_of[name]) for name, question in both if name in answer_of]
 
 
-def coverage(n_questions: int, n_answered: int) -> dict[str, Any]:
+def coverage(n_questions: int, n_answered: int) -> Record:
     """How much of a benchmark was answered, for the head of its scores."""
     return {
         "n_questions": n_questions,
@@ -91,9 +92,25 @@ def coverage(n_questions: int, n_answered: int) -> dict[str, Any]:
     }
 
 
+def check_known(what: str, name: Any, known: Iterable[str]) -> None:
+    """Raise SeedError listing the known names, if a name is not one of them."""
+    if name not in (names := list(known)):
+        raise SeedError(f"{what} {name!r} is unknown; use one of {', '.join(names)}")
+
+
 def share(part: float, whole: float) -> float | None:
     """Quotient, and None (null in JSON) of nothing."""
     return part / whole if whole else None
+
+
+def accuracy(right: Sequence[bool]) -> Record:
+    """How many answers there are, how many are right, and the share of these."""
+    return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value of a JSON file is a finite number; true and false are none."""
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
 
 
 def answer_text(row: Row) -> str:
@@ -118,8 +135,7 @@ def _margin(row: Row) -> dict[str, float]:
     margin = row.get("margin")
     if margin is None:
         return {}
-    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
-    if not is_number or not math.isfinite(margin):
+    if not is_finite(margin):
         raise SeedError(
             f"answer {row.get('question_id')}: margin {margin!r} must be a finite number"
         )
@@ -132,7 +148,7 @@ def _id_of(row: Row, key: str, kind: str) -> str:
     return str(row[key])
 
 
-def _number_by_line(questions: Sequence[Row], answers: Sequence[Row]) -> list[dict[str, Any]]:
+def _number_by_line(questions: Sequence[Row], answers: Sequence[Row]) -> list[Record]:
     """Answers without ids get those of the questions that they repeat, line by line."""
     if len(questions) != len(answers):
         raise SeedError(
@@ -151,15 +167,15 @@ def _repeated(keys: Iterable[str]) -> list[str]:
     return [key for key, times in Counter(keys).items() if times > 1]
 
 
-def share_of(columns: Sequence[str], part: str, whole: str) -> Statistic:
-    """part / whole, of summed counts in the order of `columns`.
+def share_of(columns: Sequence[str], part: str, whole: str, start: float = 0.0) -> Statistic:
+    """part / (whole + start), of summed counts in the order of `columns`.
 
-    Either is the name of a column or a sum of some, "TP + TN".
+    Part and whole are each the name of a column or a sum of some, "TP + TN".
     """
     top, bottom = ([columns.index(name) for name in text.split(" + ")] for text in (part, whole))
 
     def share(sums: Array) -> Array:
-        return ratio(sums[..., top].sum(-1), sums[..., bottom].sum(-1))
+        return ratio(sums[..., top].sum(-1), sums[..., bottom].sum(-1) + start)
 
     return share
 
@@ -174,11 +190,11 @@ def figures_of(statistics: Mapping[str, Statistic], sums: pd.Series) -> dict[str
     return {name: float(statistic(sums.to_numpy(float))) for name, statistic in statistics.items()}
 
 
-def summed(rows: Iterable[Mapping[str, float]], images: Iterable[object]) -> pd.DataFrame:
-    """Rows of counts summed over each image; index `image`, sorted as text."""
-    frame = pd.DataFrame(list(rows)).fillna(0)
-    names = pd.Series([str(name) for name in images], name="image")
-    return frame.groupby(names).sum()
+def sum_by_image(counts: Iterable[tuple[object, Mapping[str, float]]]) -> pd.DataFrame:
+    """(image, counts) pairs summed over each image; index `image`, sorted as text."""
+    pairs = list(counts)
+    names = pd.Series([str(image) for image, _ in pairs], name="image")
+    return pd.DataFrame([row for _, row in pairs]).fillna(0).groupby(names).sum()
 
 
 def image_of(row: Row) -> str:

@@ -1,16 +1,14 @@
 """What the numbers can tell: tests corrected for their number, and the images that they need."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
 from seednb.data.probes import SPLITS
 from seednb.evaluation.benchmarks import pope
-from seednb.evaluation.records import Answers, kinds_asked
+from seednb.evaluation.records import Answers, Record, kinds_asked
 from seednb.evaluation.stats import Interval, holm, images_to_resolve, mcnemar_exact
 
-Row = dict[str, Any]
 MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
@@ -36,7 +34,7 @@ def kinds_table(
 
 
 def _tests(
-    records: Mapping[str, Sequence[Row]],
+    records: Mapping[str, Sequence[Record]],
     column: str,
     parts: Sequence[str],
     models: Sequence[str],
@@ -44,7 +42,7 @@ def _tests(
     parser: str,
 ) -> pd.DataFrame:
     """A test for each model and each part of the records, that is value of `column`."""
-    rows: list[Row] = []
+    rows: list[Record] = []
     for part in parts:
         right = {
             name: _right([row for row in asked if row[column] == part], parser)
@@ -74,7 +72,7 @@ def stars(p: float) -> str:
     return next((mark for limit, mark in MARKS if p < limit), "")
 
 
-def resolution_table(rows: Sequence[Row], differences: Sequence[float]) -> pd.DataFrame:
+def resolution_table(rows: Sequence[Record], differences: Sequence[float]) -> pd.DataFrame:
     """How many images it takes to resolve some differences (fractions), from measured intervals.
 
     One line a metric row, which must be a paired difference: its half width with the images that it
@@ -96,7 +94,7 @@ def resolution_table(rows: Sequence[Row], differences: Sequence[float]) -> pd.Da
     return pd.DataFrame(lines)
 
 
-def _right(records: Sequence[Row], parser: str) -> pd.Series:
+def _right(records: Sequence[Record], parser: str) -> pd.Series:
     """Whether each question is answered rightly."""
     counts = pope.outcomes(pd.DataFrame(records).set_index(["image", "text"]), parser)
     right: pd.Series = (counts["TP"] + counts["TN"]) == 1

@@ -9,7 +9,7 @@ interval; if the statistic itself is NaN, or every resample is, both ends are Na
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -157,20 +157,20 @@ def paired_bootstrap(
 ) -> Interval:
     """The interval of statistic(b) - statistic(a) when both were measured on the same images.
 
-    Row i of both must be the same image: frames are checked by their index. Raises ValueError
-    if they differ.
+    Row i of both must be the same image; a frame's index names it. Raises ValueError if shapes,
+    images or their order differ.
     """
-    _check_same_images(sums_a, sums_b)
-    settings = (statistic, resamples, seed)
-    before, after = resample(sums_a, *settings), resample(sums_b, *settings)
-    return change(before, replace(after, images=before.images))
+    if np.shape(sums_a) != np.shape(sums_b):
+        raise ValueError(f"paired_bootstrap: {np.shape(sums_a)} counts against {np.shape(sums_b)}")
+    before, after = (resample(sums, statistic, resamples, seed) for sums in (sums_a, sums_b))
+    return change(before, after)
 
 
 def two_way_bootstrap(runs: Sequence[Resampled], seed: int = 0) -> Interval:
     """The interval of the mean figure over k trainings that differ in their seed.
 
-    Images and trainings are crossed, so a resample draws both: images, the same for all trainings,
-    and k trainings with replacement. Drawing k of k shows (k - 1) / k of the variance between
+    Every training answered about every image, so a resample draws both: images, the same for all
+    trainings, and k trainings with replacement. Drawing k of k shows (k - 1) / k of the variance between
     trainings; deviations are stretched by sqrt(k / (k - 1)) to make up for it (Davison and Hinkley,
     1997, section 3.8). With three seeds the ends are still rough. One training: images alone, as
     `level` has it. Raises ValueError for trainings that were asked about different images.
@@ -285,14 +285,6 @@ def _counts(sums: Sums) -> Array:
     if counts.ndim != 2 or len(counts) == 0:
         raise ValueError(f"bootstrap: sums must be (images, k) with an image, got {counts.shape}")
     return counts
-
-
-def _check_same_images(sums_a: Sums, sums_b: Sums) -> None:
-    if np.shape(sums_a) != np.shape(sums_b):
-        raise ValueError(f"paired_bootstrap: {np.shape(sums_a)} counts against {np.shape(sums_b)}")
-    frames = [sums for sums in (sums_a, sums_b) if isinstance(sums, pd.DataFrame)]
-    if len(frames) == 2 and not frames[0].index.equals(frames[1].index):
-        raise ValueError("paired_bootstrap: the two frames hold different images or orders")
 
 
 def _interval(value: ArrayLike, samples: Array, n_images: int) -> Interval:

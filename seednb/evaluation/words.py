@@ -5,7 +5,8 @@ lists, and VQA's normalisation of short answers.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -31,14 +32,10 @@ def lemmas(caption: str) -> list[str]:
 
     The variant of OPERA and its successors. "men" stays "men"; a verb is no object.
     """
-    import nltk
-
-    return _with_data(
-        lambda: [
-            _lemma(word, WORDNET_POS.get(tag[0], "n"))
-            for word, tag in nltk.pos_tag(nltk.word_tokenize(caption.lower()))
+    with _needs_nltk_data():
+        return [
+            _lemma(word, WORDNET_POS.get(tag[0], "n")) for word, tag in _tagged(caption.lower())
         ]
-    )
 
 
 def singulars(caption: str) -> list[str]:
@@ -48,8 +45,8 @@ def singulars(caption: str) -> list[str]:
     """
     import nltk
 
-    tokens = _with_data(lambda: nltk.word_tokenize(caption.lower()))
-    return [_singular(token) for token in tokens]
+    with _needs_nltk_data():
+        return [_singular(token) for token in nltk.word_tokenize(caption.lower())]
 
 
 def nouns(caption: str) -> list[str]:
@@ -57,15 +54,14 @@ def nouns(caption: str) -> list[str]:
 
     AMBER's extraction. Upper case matters: "TV" is in its vocabulary, "Dog" is not.
     """
+    with _needs_nltk_data():
+        return [_lemma(word, "n") for word, tag in _tagged(caption) if tag.startswith("NN")]
+
+
+def _tagged(text: str) -> list[tuple[str, str]]:
     import nltk
 
-    return _with_data(
-        lambda: [
-            _lemma(word, "n")
-            for word, tag in nltk.pos_tag(nltk.word_tokenize(caption))
-            if tag.startswith("NN")
-        ]
-    )
+    return list(nltk.pos_tag(nltk.word_tokenize(text)))
 
 
 @cache
@@ -82,10 +78,11 @@ def _singular(word: str) -> str:
     return str(singularize(word, custom=PATTERN_SLIPS))
 
 
-def _with_data(compute: Callable[[], list[str]]) -> list[str]:
-    """The result, or a SeedError that names the NLTK resource to download."""
+@contextmanager
+def _needs_nltk_data() -> Iterator[None]:
+    """Raises SeedError that names the NLTK resource to download, if one is missing."""
     try:
-        return compute()
+        yield
     except LookupError as problem:
         named = re.search(r"nltk\.download\('(\w+)'\)", str(problem))
         if named is None:
@@ -109,7 +106,7 @@ class WordLists:
 
     @classmethod
     def read(cls, relation: Path, safe: Path) -> "WordLists":
-        """From AMBER's files; raises SeedError for another form."""
+        """From AMBER's files; raises SeedError for other content."""
         associations = read_json(relation)
         lists = associations.values() if isinstance(associations, dict) else [None]
         if not all(
@@ -249,7 +246,7 @@ CONTRACTIONS = {
 def normalise(answer: str, rule: str) -> str:
     """An answer as VQA compares it.
 
-    Newlines and tabs to spaces, the punctuation pass, lower case, number words to digits, articles
+    Newlines and tabs to spaces, the punctuation rule, lower case, number words to digits, articles
     dropped, apostrophes restored. `llava` (its submission script and m4c evaluator) first drops
     commas and question marks and splits off 's; `lmms-eval` does not. Raises SeedError for another
     rule.
@@ -264,7 +261,7 @@ def normalise(answer: str, rule: str) -> str:
 
 
 def drop_punctuation(text: str, between_digits: str = r"\d,+\d") -> str:
-    """VQA's punctuation pass.
+    """VQA's punctuation rule.
 
     A mark is deleted if it touches a space anywhere in the text, or if the text holds
     `between_digits`; else it becomes a space. Full stops go unless a digit follows.
@@ -273,5 +270,5 @@ def drop_punctuation(text: str, between_digits: str = r"\d,+\d") -> str:
     for mark in MARKS:
         deleted = is_numeric or f"{mark} " in text or f" {mark}" in text
         cleaned = cleaned.replace(mark, "" if deleted else " ")
-    # The published pass hands re.UNICODE (32) to `count`, so it removes at most 32 full stops.
+    # The published code hands re.UNICODE (32) to `count`, so it removes at most 32 full stops.
     return re.sub(r"\.(?!\d)", "", cleaned, count=32)

@@ -9,8 +9,8 @@ import pandas as pd
 from seednb.core.params import EvaluationParams
 from seednb.data.probes import SPLITS
 from seednb.evaluation.benchmarks import chair, pope
-from seednb.evaluation.comparison import Label, Pair, Row, figure_rows
-from seednb.evaluation.records import KINDS, Answers, kinds_asked
+from seednb.evaluation.comparison import Label, Pair, figure_rows
+from seednb.evaluation.records import KINDS, Answers, Record, kinds_asked
 from seednb.evaluation.stats import Resampled, resample
 from seednb.experiments.dataset import Prepared
 
@@ -36,7 +36,7 @@ class Part:
     split: str | None
     file: str  # of the stage, that holds the records
 
-    def records(self, answers: Answers) -> list[Row]:
+    def records(self, answers: Answers) -> list[Record]:
         """A model's records of this part; none if it was not asked."""
         if self.benchmark == "chair":
             return answers.captions
@@ -81,7 +81,7 @@ def part_rows(
     data: Prepared,
     params: EvaluationParams,
     resamples: int | None = None,
-) -> Iterator[Row]:
+) -> Iterator[Record]:
     """Levels of every model that was asked, and the paired differences among them.
 
     `resamples`: of ratios, if not those of the parameters.
@@ -114,12 +114,12 @@ def label_of(part: Part, answers: Mapping[str, Seeds], params: EvaluationParams)
 
 def metric_rows(
     answers: Mapping[str, Answers], data: Prepared, params: EvaluationParams
-) -> list[Row]:
+) -> list[Record]:
     """Levels of every model, and paired differences to the base model and along `CONTRASTS`."""
     pairs = [(model, "base") for model in answers if model != "base" and "base" in answers]
     pairs += [pair for pair in CONTRASTS if set(pair) <= set(answers)]
     once = {model: {None: each} for model, each in answers.items()}
-    rows: list[Row] = []
+    rows: list[Record] = []
     for part in parts(answers.values()):
         rows += part_rows(part, once, pairs, data, params)
         if part.benchmark == "pope" and "base" in answers:
@@ -131,7 +131,7 @@ def metric_rows(
     return rows
 
 
-def select(rows: list[Row], **wanted: Any) -> pd.DataFrame:
+def select(rows: list[Record], **wanted: Any) -> pd.DataFrame:
     """The rows whose columns have the wanted values (None matches a missing value)."""
     frame = pd.DataFrame(rows)
     for column, value in wanted.items():

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from seednb.cli.__main__ import main
 from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.benchmarks.chair import compare_captions
 from seednb.evaluation.benchmarks.pope import compare_probes
-from seednb.evaluation.comparison import BASE, METHOD, method_and_base, paired
-from seednb.evaluation.controls import auc
+from seednb.evaluation.comparison import BASE, METHOD, figure_rows, method_and_base, paired
 from seednb.evaluation.stats import Resampled
 
 RNG = np.random.default_rng(11)
@@ -57,7 +57,9 @@ def test_seeing_better_gains_area_and_beats_the_control():
     assert found[METHOD, BASE, "auc"]["low"] > 0
     assert found[METHOD, "threshold_control", "accuracy"]["low"] > 0
     level = found[METHOD, None, "auc"]["value"]
-    assert level == pytest.approx(auc(better[METHOD]["margin"], better[METHOD]["label"] == "yes"))
+    assert level == pytest.approx(
+        roc_auc_score(better[METHOD]["label"] == "yes", better[METHOD]["margin"])
+    )
 
 
 def test_without_margins_there_are_counts_only():
@@ -212,3 +214,17 @@ def test_seeds_are_paired_and_an_untrained_model_meets_every_seed():
     assert [each.value for each in paired(figures, figures)] == [0, 0, 0]
     assert [each.value for each in paired(figures, {None: figure(1.0)})] == [0, 1, 2]
     assert [each.value for each in paired({2: figure(5.0), 7: figure(0.0)}, figures)] == [3]
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+@pytest.mark.parametrize("images", ["ab", "abcd", "acb", "abd"])
+def test_a_base_that_was_asked_about_other_images_is_refused(seeds, images):
+    def figure(names):
+        return Resampled(0.5, np.full(4, 0.5), pd.Index(list(names)))
+
+    method = {seed: figure("abc") for seed in seeds}
+    models = {METHOD: method, BASE: {None: figure(images)}}
+    with pytest.raises(ValueError, match=r"images and of|different images"):
+        list(figure_rows(models, [(METHOD, BASE)], "accuracy", LABEL))
+    models[BASE] = {None: figure("abc")}
+    assert len(list(figure_rows(models, [(METHOD, BASE)], "accuracy", LABEL))) == 3

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from seednb.core.errors import SeedError
-from seednb.evaluation.controls import auc, best_threshold, matched_mentions, refit_threshold
+from seednb.evaluation.controls import best_threshold, matched_mentions, refit_threshold
+from seednb.evaluation.stats import resample_auc
 
 RNG = np.random.default_rng(3)
 
@@ -23,6 +24,10 @@ def yes_happy_records(n_images=60, shift=2.0):
             "margin": margins,
         }
     )
+
+
+def auc(margins, labels):
+    return resample_auc(margins, labels, np.arange(len(labels)), resamples=1).value
 
 
 def right(records):

@@ -8,40 +8,19 @@ its own output.
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from seednb.core.errors import SeedError
-from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    GITHUB,
-    OFFICIAL,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    columns_of,
-    get,
-    option,
-)
-from seednb.evaluation.comparison import Label, compare_sums
-from seednb.evaluation.records import Row, counts_of, coverage, figures_of, pair_by_id, summed
-from seednb.evaluation.stats import Array, Statistic
+from seednb.data.readers import read_rows
+from seednb.evaluation import records
+from seednb.evaluation.benchmarks import base
+from seednb.evaluation.comparison import Label
+from seednb.evaluation.records import Record, Row
+from seednb.evaluation.stats import Statistic
 from seednb.evaluation.words import (
     Similarity,
     WordLists,
@@ -62,22 +41,23 @@ PART_OF = {  # type in annotations.json -> part; relation is written both ways t
 }
 ATTRIBUTES = ("state", "number", "action")
 DISCRIMINATIVE = ("existence", *ATTRIBUTES, "relation")
-GROUPS = {"discriminative": DISCRIMINATIVE, "attribute": ATTRIBUTES} | {
-    name: (name,) for name in DISCRIMINATIVE
-}
+GROUPS = {"discriminative": DISCRIMINATIVE, "attribute": ATTRIBUTES}
+GROUPS |= {name: (name,) for name in DISCRIMINATIVE}
 PARTS = {"all": ("generative", *DISCRIMINATIVE), "generative": ("generative",)} | {
     name: GROUPS[name] for name in ("discriminative", "existence", "attribute", "relation")
 }  # what can be asked for -> the parts that it holds
 Count = Callable[[Row, str], dict[str, int]]  # of an annotation and its answer
 START = 0.001  # of every denominator, so that none is 0
+DESCRIBED = ("n", "n_nouns", "n_unsafe", "n_truth", "n_covered", "n_targets", "n_hit", "n_clean")
+JUDGED = ("n", "n_right", "n_gold_no", "n_said_no", "n_right_no", "n_unclear")
 DATA = ("annotations.json", "relation.json", "safe_words.txt")
-AMBER = Download(
+AMBER = base.Download(
     "amber",
     "AMBER",
-    f"{GITHUB}/junyangwang0410/AMBER",
+    f"{base.GITHUB}/junyangwang0410/AMBER",
     "Apache-2.0; images: see source",
     (*((f"AMBER/data/{name}",) for name in DATA), ("AMBER/data/query/query_all.json",), ("AMBER/image", "AMBER/images", "AMBER/data/image")),
-    (f"git clone {GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
+    (f"git clone {base.GITHUB}/junyangwang0410/AMBER", "gdown 1MaCHgtupcZUjf007anNl4_MV0o4DjXvl -O AMBER.zip && unzip -d AMBER AMBER.zip"),
 )  # fmt: skip
 
 
@@ -85,43 +65,36 @@ def read_truth(folder: Path) -> tuple[list[Record], WordLists]:
     """The annotations and word lists in the `data` folder of AMBER's repository."""
     for name in DATA:
         if not (folder / name).is_file():
-            raise SeedError(
-                f"{folder / name} is missing; give the folder data/ of AMBER's repository, with "
-                f"{', '.join(DATA)}"
-            )
+            wanted = f"the folder data/ of AMBER's repository, with {', '.join(DATA)}"
+            raise SeedError(f"{folder / name} is missing; give {wanted}")
     annotations, *words = (folder / name for name in DATA)
     return read_rows(annotations), WordLists.read(*words)
 
 
 def read_questions(file: Path) -> list[Record]:
     """query_all.json or one of its parts; the scorer wants `id` and `response`."""
-    rows = read_json(file)
-    if not isinstance(rows, list):
-        raise SeedError(f"{file}: not a list of queries; give AMBER's query_all.json")
     return [
         {
-            "question_id": get(row, "id", file),
-            "image": get(row, "image", file),
-            "text": get(row, "query", file),
+            "question_id": base.get(row, "id", file),
+            "image": base.get(row, "image", file),
+            "text": base.get(row, "query", file),
             "entry": {"id": row["id"]},
             "reply": "response",
-            "yes_no": () if str(row["query"]).startswith("Describe") else YES_NO,
+            "yes_no": () if str(row["query"]).startswith("Describe") else base.YES_NO,
         }
-        for row in rows
+        for row in read_rows(file)
     ]
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """All queries, the annotations, and the image of each query."""
     *files, queries, images = folders.locate(BENCHMARK)
     annotations, lists = read_truth(files[0].parent)
     questions = read_questions(queries)
-    truth = {
-        "annotations": annotations,
-        "lists": lists,
-        "image_of": {str(row["question_id"]): row["image"] for row in questions},
-    }
-    return Material("amber", (Asked("answers", questions, images),), truth, (queries, *files))
+    image_of = {str(row["question_id"]): row["image"] for row in questions}
+    truth = {"annotations": annotations, "lists": lists, "image_of": image_of}
+    asked = base.Asked("answers", questions, images)
+    return base.Material("amber", (asked,), truth, (queries, *files))
 
 
 def score(
@@ -131,7 +104,7 @@ def score(
     similarity: Similarity,
     part: str = "all",
     allow_partial: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Counts and figures of one part, or of all.
 
     Answers are `id` and `response`; those to other parts are left out, as the official script
@@ -139,22 +112,19 @@ def score(
     the other figures here are not rounded. Raises SeedError for ids that do not fit, unknown parts
     and types, and answers without text.
     """
-    if part not in PARTS:
-        raise SeedError(f"AMBER part {part!r} is unknown; use one of {', '.join(PARTS)}")
+    records.check_known("AMBER part", part, PARTS)
     part_of = {str(row.get("id")): _part_of(row) for row in annotations}
     wanted = [row for row in annotations if _part_of(row) in PARTS[part]]
     # an id that no annotation has stays, so that it is named
     given = [row for row in answers if part_of.get(str(row.get("id"))) in (None, *PARTS[part])]
-    pairs = pair_by_id(wanted, given, allow_partial, key="id")
-    scores: dict[str, Any] = {"part": part, **coverage(len(wanted), len(pairs))}
-    texts = [(row, _response(answer)) for row, answer in pairs]
+    pairs = records.pair_by_id(wanted, given, allow_partial, key="id")
+    scores: dict[str, Any] = {"part": part, **records.coverage(len(wanted), len(pairs))}
     describe = description_counter(lists, similarity)
-    if counts := [describe(row, text) for row, text in texts if _part_of(row) == "generative"]:
-        scores["generative"] = _generative(counts)
-    for name, parts in GROUPS.items():
-        if set(parts) <= set(PARTS[part]):
-            counts = [count_judgement(row, text) for row, text in texts if _part_of(row) in parts]
-            scores |= {name: _discriminative(name, counts)} if counts else {}
+    for name, parts in {"generative": PARTS["generative"], **GROUPS}.items():
+        count = describe if name == "generative" else count_judgement
+        counts = [count(row, _response(answer)) for row, answer in pairs if _part_of(row) in parts]
+        if counts and set(parts) <= set(PARTS[part]):
+            scores[name] = _scored(name, pd.DataFrame(counts).sum())
     return scores
 
 
@@ -169,9 +139,10 @@ def image_sums(
     wanted = [row for row in annotations if _part_of(row) in parts]
     ids = {str(row["id"]) for row in wanted}
     given = [row for row in answers if str(row.get("id")) in ids]
-    pairs = pair_by_id(wanted, given, key="id")
-    counts = [count(row, _response(answer)) for row, answer in pairs]
-    return summed(counts, [image_of[str(row["id"])] for row, _ in pairs])
+    pairs = records.pair_by_id(wanted, given, key="id")
+    return records.sum_by_image(
+        (image_of[str(row["id"])], count(row, _response(answer))) for row, answer in pairs
+    )
 
 
 def description_counter(lists: WordLists, similarity: Similarity) -> Count:
@@ -192,59 +163,38 @@ def count_judgement(row: Row, text: str) -> dict[str, int]:
     }
 
 
-def description_statistics(columns: Sequence[str]) -> dict[str, Statistic]:
-    """The generative figures of summed counts, with the official script's denominators."""
+def statistics(group: str) -> dict[str, Statistic]:
+    """The figures of summed counts, with the official script's denominators.
 
-    def share(part: str, whole: str) -> Statistic:
-        top, bottom = columns.index(part), columns.index(whole)
-        return lambda sums: sums[..., top] / (sums[..., bottom] + START)
-
-    clean = share("n_clean", "n")
-    return {
-        "CHAIR": share("n_unsafe", "n_nouns"),
-        "Cover": share("n_covered", "n_truth"),
-        "Hal": lambda sums: 1 - clean(sums),
-        "Cog": share("n_hit", "n_targets"),
-    }
-
-
-def judgement_statistics(columns: Sequence[str], group: str) -> dict[str, Statistic]:
-    """The yes/no figures of summed counts, with the official script's denominators."""
-
-    def figure(name: str, sums: Array) -> Array:
-        counts = {count: sums[..., place] for place, count in enumerate(columns)}
-        return np.asarray(_judgement_figures(counts, group)[name])
-
-    return {name: partial(figure, name) for name in ("accuracy", "precision", "recall", "f1")}
-
-
-def _judgement_figures(counts: Mapping[str, Any], group: str) -> dict[str, Any]:
+    Of `DESCRIBED` for the group "generative", of `JUDGED` for the others.
+    """
+    if group == "generative":
+        clean = records.share_of(DESCRIBED, "n_clean", "n", START)
+        return {
+            "CHAIR": records.share_of(DESCRIBED, "n_unsafe", "n_nouns", START),
+            "Cover": records.share_of(DESCRIBED, "n_covered", "n_truth", START),
+            "Hal": lambda sums: 1 - clean(sums),
+            "Cog": records.share_of(DESCRIBED, "n_hit", "n_targets", START),
+        }
     # the script adds up the three attributes' denominators, and has its own start for each F1
     start = START * len(ATTRIBUTES) if group == "attribute" else START
-    figures = {
-        "accuracy": counts["n_right"] / (counts["n"] + start),
-        "precision": counts["n_right_no"] / (counts["n_said_no"] + start),
-        "recall": counts["n_right_no"] / (counts["n_gold_no"] + start),
+    precision = records.share_of(JUDGED, "n_right_no", "n_said_no", start)
+    recall = records.share_of(JUDGED, "n_right_no", "n_gold_no", start)
+    return {
+        "accuracy": records.share_of(JUDGED, "n_right", "n", start),
+        "precision": precision,
+        "recall": recall,
+        "f1": lambda sums: _f1(precision(sums), recall(sums), group),
     }
-    return figures | {"f1": _f1(figures["precision"], figures["recall"], group)}
 
 
-def _generative(counts: Sequence[dict[str, int]]) -> dict[str, Any]:
-    sums = pd.DataFrame(counts).sum()
-    figures = figures_of(description_statistics(list(sums.index)), sums)
-    return {**counts_of(sums), **figures, "printed": _percent(figures)}
-
-
-def _discriminative(name: str, judged: Sequence[dict[str, int]]) -> dict[str, Any]:
-    counts = counts_of(pd.DataFrame(judged).sum())
-    figures = _judgement_figures(counts, name)
-    printed = _percent({key: figures[key] for key in ("accuracy", "precision", "recall")})
-    f1 = _f1(printed["precision"] / 100, printed["recall"] / 100, name)
-    return {**counts, **figures, "printed": printed | {"f1": round(f1 * 100, 1)}}
-
-
-def _percent(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(value * 100, 1) for name, value in figures.items()}
+def _scored(group: str, sums: pd.Series) -> Record:
+    figures = records.figures_of(statistics(group), sums)
+    printed = {name: round(value * 100, 1) for name, value in figures.items()}
+    if group != "generative":
+        f1 = _f1(printed["precision"] / 100, printed["recall"] / 100, group)
+        printed["f1"] = round(f1 * 100, 1)
+    return {**records.counts_of(sums), **figures, "printed": printed}
 
 
 def _f1(precision: Any, recall: Any, group: str) -> Any:
@@ -253,23 +203,21 @@ def _f1(precision: Any, recall: Any, group: str) -> Any:
 
 
 def _part_of(annotation: Row) -> str:
-    kind = annotation.get("type")
-    if not isinstance(kind, str) or kind not in PART_OF:
-        raise SeedError(
-            f"AMBER annotation {annotation.get('id')}: type {kind!r} is unknown; use the "
-            "repository's data/annotations.json"
-        )
-    return PART_OF[kind]
+    return PART_OF[_known(annotation, "type", PART_OF)]
 
 
 def _gold(annotation: Row) -> str:
-    label = annotation.get("truth")
-    if label not in ("yes", "no"):
+    return _known(annotation, "truth", ("yes", "no")).capitalize()
+
+
+def _known(annotation: Row, key: str, known: Collection[str]) -> str:
+    value = annotation.get(key)
+    if not isinstance(value, str) or value not in known:
         raise SeedError(
-            f"AMBER annotation {annotation.get('id')}: truth {label!r} must be yes or no; use the "
-            "repository's data/annotations.json"
+            f"AMBER annotation {annotation.get('id')}: {key} {value!r} is unknown, it must be one of "
+            f"{', '.join(known)}; use the repository's data/annotations.json"
         )
-    return str(label).capitalize()
+    return value
 
 
 def _response(answer: Row) -> str:
@@ -279,41 +227,38 @@ def _response(answer: Row) -> str:
     return text
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each group of yes/no questions and, if the word data is there, of descriptions."""
     annotations, image_of = truth["annotations"], truth["image_of"]
-    lines = {model: parts["answers"] for model, parts in answers.items()}
-    for group, parts in GROUPS.items():
+
+    def rows(group: str, parts: Sequence[str], count: Count, variant: str) -> Iterator[Record]:
         sums = {
-            model: image_sums(annotations, said, parts, count_judgement, image_of)
-            for model, said in lines.items()
+            model: image_sums(annotations, lines["answers"], parts, count, image_of)
+            for model, lines in answers.items()
         }
-        if columns := columns_of(sums):
-            here = replace(label, split=group, variant=OFFICIAL)
-            yield from compare_sums(sums, judgement_statistics(columns, group), here)
+        yield from base.rows_if_any(sums, statistics(group), label, split=group, variant=variant)
+
+    for group, parts in GROUPS.items():
+        yield from rows(group, parts, count_judgement, base.OFFICIAL)
     try:
         lemmas("a word")
     except SeedError as problem:
         remarks.lacking.append(f"amber, descriptions: {problem}")
         return
     try:
-        similarity, variant = spacy_similarity(), OFFICIAL
+        similarity, variant = spacy_similarity(), base.OFFICIAL
     except SeedError as problem:
         similarity, variant = exact_similarity, "exact words, not official"
         remarks.lacking.append(
             f"amber, descriptions: scored without near-synonyms, because {problem}"
         )
     describe = description_counter(truth["lists"], similarity)
-    sums = {
-        model: image_sums(annotations, said, ("generative",), describe, image_of)
-        for model, said in lines.items()
-    }
-    if columns := columns_of(sums):
-        here = replace(label, split="generative", variant=variant)
-        yield from compare_sums(sums, description_statistics(columns), here)
+    yield from rows("generative", PARTS["generative"], describe, variant)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Responses by id; spaCy is loaded only for descriptions."""
     annotations, lists = read_truth(options.data)
     answers = read_rows(options.answers)
@@ -321,24 +266,24 @@ def score_files(options: Namespace) -> Scored:
     by_spacy = describes and options.similarity == "spacy"
     similarity = spacy_similarity() if by_spacy else exact_similarity
     scores = score(annotations, answers, lists, similarity, options.part, options.allow_partial)
-    return Scored(scores | ({"similarity": options.similarity} if describes else {}))
+    return base.Scored(scores | ({"similarity": options.similarity} if describes else {}))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="amber",
     title="AMBER descriptions and yes/no answers",
     position=6,
     downloads=(AMBER,),
-    headline=Headline(("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1"), splits=("generative", "discriminative")),
+    headline=base.Headline(("CHAIR", "Cover", "Hal", "Cog", "accuracy", "f1"), splits=("generative", "discriminative")),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--data", "data folder of AMBER's repository", required=True, type=Path),
-        *answer_options("id and response (JSON list)"),
-        option("--part", "all, generative, discriminative, existence, attribute or relation", default="all"),
-        option("--similarity", "near-synonyms of the generative part; exact needs no spaCy, but is not the official rule", default="spacy", choices=("spacy", "exact")),
+        base.option("--data", "data folder of AMBER's repository", required=True, type=Path),
+        *base.answer_options("id and response (JSON list)"),
+        base.option("--part", "all, generative, discriminative, existence, attribute or relation", default="all"),
+        base.option("--similarity", "near-synonyms of the generative part; exact needs no spaCy, but is not the official rule", default="spacy", choices=("spacy", "exact")),
     ),
     examples=(
         "seednb score amber --data AMBER/data --answers answers.json --json",

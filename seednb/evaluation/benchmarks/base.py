@@ -12,7 +12,7 @@ published figures; of any other file `seednb doctor` prints the sha256, for two 
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from seednb.core.errors import SeedError
 from seednb.core.profiles import Params
 from seednb.evaluation.comparison import Label, compare_sums
 from seednb.evaluation.parsers import Language
+from seednb.evaluation.records import Record
 from seednb.evaluation.stats import Statistic
 
 COCO = "http://images.cocodataset.org"
@@ -31,8 +32,9 @@ OFFICIAL = "official"
 ONE_WORD = "\nAnswer the question using a single word or phrase."  # as LLaVA's evaluation asks
 YES_NO = (" Yes", " No")  # first tokens whose logits make a margin
 
-Record = dict[str, Any]  # a question, a line of answers, or a row of metrics.json
-Answers = Mapping[str, Mapping[str, Sequence[Record]]]  # model -> name of the asked part -> lines
+AnswersByModel = Mapping[
+    str, Mapping[str, Sequence[Record]]
+]  # model -> name of the asked part -> lines
 Option = tuple[str, dict[str, Any]]  # flag, and what argparse takes with it
 
 
@@ -183,7 +185,7 @@ class Benchmark:
     downloads: tuple[Download, ...]  # all of them are needed; the first is its own
     headline: Headline
     read_files: Callable[[Folders, CaptionSettings], Material]
-    compare: Callable[[Record, Answers, Label, Remarks], Iterator[Record]]
+    compare: Callable[[Record, AnswersByModel, Label, Remarks], Iterator[Record]]
     score_files: Callable[[Namespace], Scored]
     options: tuple[Option, ...]  # of `seednb score`
     examples: tuple[str, ...]
@@ -217,16 +219,17 @@ def answer_options(content: str) -> tuple[Option, ...]:
 
 
 def rows_if_any(
-    sums: Mapping[str, pd.DataFrame], statistics: Mapping[str, Statistic], label: Label
+    sums: Mapping[str, pd.DataFrame],
+    statistics: Mapping[str, Statistic],
+    label: Label,
+    **place: Any,
 ) -> Iterator[Record]:
-    """Rows of figures, if the benchmark's files hold any question of the kind."""
+    """Rows of figures, if the benchmark's files hold any question of the kind.
+
+    `place` is what the label does not say yet: `split` and `variant`.
+    """
     if all(len(frame) for frame in sums.values()):
-        yield from compare_sums(sums, statistics, label)
-
-
-def columns_of(sums: Mapping[str, pd.DataFrame]) -> list[str]:
-    """The counts that the frames of several models have in common."""
-    return list(next(iter(sums.values())).columns)
+        yield from compare_sums(sums, statistics, replace(label, **place))
 
 
 def rows_under(key: str, document: Any, path: Path) -> list[Record]:
@@ -237,26 +240,10 @@ def rows_under(key: str, document: Any, path: Path) -> list[Record]:
     return rows
 
 
-def get(row: Any, key: str, file: Path) -> Any:
-    """A value that every entry of a question file must have."""
+def get(row: Any, key: str, file: Path, kind: type = object) -> Any:
+    """A value, of one type if that is named, that every entry of a question file must have."""
     if not isinstance(row, dict) or key not in row:
         raise SeedError(f"{file}: an entry has no {key!r}; give the official question file")
+    if not isinstance(row[key], kind):
+        raise SeedError(f"{file}: {key!r} is {row[key]!r:.60} in an entry; give the official file")
     return row[key]
-
-
-def get_text(row: Any, key: str, file: Path) -> str:
-    """The same of a text."""
-    value = get(row, key, file)
-    if not isinstance(value, str):
-        raise SeedError(f"{file}: {key!r} is {value!r:.60} in an entry; give the official file")
-    return value
-
-
-def get_questions(document: Any, file: Path) -> list[Any]:
-    """What lies under `questions` of an official JSON object."""
-    if not isinstance(document, dict):
-        raise SeedError(f"{file}: not a JSON object; give the official question file")
-    questions = get(document, "questions", file)
-    if not isinstance(questions, list):
-        raise SeedError(f"{file}: 'questions' is no list; give the official question file")
-    return questions

@@ -20,38 +20,12 @@ from seednb.data.images import coco_image_id, name_in_folder
 from seednb.data.probes import read_objects
 from seednb.data.readers import read_json_lines, read_rows
 from seednb.data.vocabulary import Vocabulary
-from seednb.evaluation.benchmarks.base import (
-    AS_JSON,
-    COCO,
-    GITHUB,
-    VAL2014,
-    Absent,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    option,
-)
-from seednb.evaluation.comparison import (
-    BASE,
-    MENTIONS,
-    METHOD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    method_and_base,
-)
+from seednb.evaluation import comparison
+from seednb.evaluation.benchmarks import base
+from seednb.evaluation.comparison import BASE, METHOD, Label
 from seednb.evaluation.controls import matched_mentions
 from seednb.evaluation.parsers import CHAIR_VARIANTS, drop_unfinished_sentence, extract_objects
-from seednb.evaluation.records import Row, counts_of, figures_of, list_ids, share_of
+from seednb.evaluation.records import Record, Row, counts_of, figures_of, list_ids, share_of
 
 PUBLISHED = ("lemma", "pattern")  # variants that papers score by
 OWN_WORDS = "this project's words"  # in the variant, where CHAIR's vocabulary is not there
@@ -63,26 +37,29 @@ STATISTICS = {
     # a caption: a model can lower CHAIRi by saying less
     "mentions": share_of(COUNTS, "n_mentions", "n_captions"),
 }
-ANNOTATIONS = Download(
+ANNOTATIONS = base.Download(
     "chair",
     "CHAIR: annotations",
-    f"{COCO}/annotations",
+    f"{base.COCO}/annotations",
     "CC BY 4.0",
     (("annotations/instances_val2014.json",), ("annotations/captions_val2014.json",)),
-    (f"wget {COCO}/annotations/annotations_trainval2014.zip", "unzip annotations_trainval2014.zip"),
+    (
+        f"wget {base.COCO}/annotations/annotations_trainval2014.zip",
+        "unzip annotations_trainval2014.zip",
+    ),
 )
-SYNONYMS = Download(
+SYNONYMS = base.Download(
     "chair-vocabulary",
     "CHAIR: synonyms",
-    f"{GITHUB}/LisaAnne/Hallucination",
+    f"{base.GITHUB}/LisaAnne/Hallucination",
     "none stated: use it, do not pass it on",
     (("Hallucination/data/synonyms.txt", "CHAIR/synonyms.txt"),),
-    (f"git clone {GITHUB}/LisaAnne/Hallucination",),
+    (f"git clone {base.GITHUB}/LisaAnne/Hallucination",),
     {"Hallucination/data/synonyms.txt": "b685537b36fe21b791c87151b96a991ceb582edff19f3da204dcc7a7905502f2"},
 )  # fmt: skip
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """Captions of the images that `CHAIR/*.jsonl` lists, or of some drawn from val2014."""
     *annotations, images = folders.locate(BENCHMARK)
     split = load_split("val2014", images, *annotations)
@@ -112,7 +89,7 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         words = folders.find(SYNONYMS.files[0], SYNONYMS, "chair")
         files.append(words)
         vocabulary, named = Vocabulary.read(words), ""
-    except Absent:
+    except base.Absent:
         vocabulary, named = Vocabulary.coco(), OWN_WORDS
     truth = {
         "objects": {key: split.objects[key] for key in chosen},
@@ -121,7 +98,7 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
         "words": named,
         "images": drawn,
     }
-    return Material("chair", (Asked("captions", questions, images),), truth, tuple(files))
+    return base.Material("chair", (base.Asked("captions", questions, images),), truth, tuple(files))
 
 
 def _listed_ids(file: Path) -> list[int]:
@@ -214,7 +191,7 @@ def score(
     vocabulary: Vocabulary,
     variant: str,
     drop_unfinished: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Integer counts and ratios of a caption file."""
     sums = count(captions, truth, vocabulary, variant, drop_unfinished)[list(COUNTS)].sum()
     return {"variant": variant, **counts_of(sums), **figures_of(STATISTICS, sums)}
@@ -225,9 +202,8 @@ def _check_captions(captions: Sequence[Row], present_in: Mapping[str, set[str]])
         if "image_id" not in row or not isinstance(row.get("caption"), str):
             raise SeedError(f"caption {number} needs 'image_id' and a text 'caption'; add them")
         if not isinstance(row["image_id"], int | str):
-            raise SeedError(
-                f"caption {number}: image_id {row['image_id']!r:.60} is no number or name"
-            )
+            found = f"image_id {row['image_id']!r:.60}"
+            raise SeedError(f"caption {number}: {found} is no number or name")
         if type(row.get("n_tokens", 0)) is not int:
             found = f"n_tokens is {row['n_tokens']!r:.60}"
             raise SeedError(f"caption {number}: {found}, expected a whole number; correct it")
@@ -244,7 +220,9 @@ def _check_captions(captions: Sequence[Row], present_in: Mapping[str, set[str]])
         )
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each published variant whose word data is there."""
     captions = {model: parts["captions"] for model, parts in answers.items()}
     vocabulary = truth["vocabulary"]
@@ -276,35 +254,38 @@ def compare_captions(
         for model, rows in captions.items()
     }
     sums = {model: per_image_sums(frame) for model, frame in counts.items()}
-    yield from compare_sums(sums, STATISTICS, label)
+    yield from comparison.compare_sums(sums, STATISTICS, label)
     others = [model for model in captions if model != BASE]
     for model in others if BASE in captions else ():
         wanted = int(counts[model]["n_mentions"].sum())
-        base = counts[BASE]
-        if wanted > base["n_mentions"].sum():
+        mentions = {str(image): int(n) for image, n in sums[BASE]["n_mentions"].items()}
+        if wanted > sum(mentions.values()):
             continue  # a model that says more needs no such control
-        said = dict(zip(base["image_id"].map(str), base["n_mentions"].map(int), strict=True))
-        kept = matched_mentions(said, wanted, label.seed)
+        kept = matched_mentions(mentions, wanted, label.seed)
         cut = count(captions[BASE], truth, vocabulary, variant, drop_unfinished, kept)
-        name = MENTIONS if len(others) == 1 else f"{MENTIONS} ({model})"
-        yield from control_rows(name, per_image_sums(cut), sums, model, STATISTICS, label)
+        name = comparison.MENTIONS if len(others) == 1 else f"{comparison.MENTIONS} ({model})"
+        yield from comparison.control_rows(
+            name, per_image_sums(cut), sums, model, STATISTICS, label
+        )
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """A file of captions against annotated objects; with a baseline's captions beside them."""
     vocabulary = Vocabulary.read(options.synonyms) if options.synonyms else Vocabulary.coco()
     captions = read_rows(options.captions)
     truth = _truth_of(options, vocabulary)
     scores = score(captions, truth, vocabulary, options.variant, options.drop_unfinished)
     if not options.baseline:
-        return Scored(scores)
+        return base.Scored(scores)
     both = {METHOD: captions, BASE: read_rows(options.baseline)}
-    check_same_rows(pd.DataFrame(captions), pd.DataFrame(both[BASE]), "image_id")
-    label = method_and_base("chair", options.variant, str(options.captions), str(options.baseline))
+    comparison.check_same_rows(pd.DataFrame(captions), pd.DataFrame(both[BASE]), "image_id")
+    label = comparison.method_and_base(
+        "chair", options.variant, str(options.captions), str(options.baseline)
+    )
     rows = compare_captions(
         both, truth, vocabulary, options.variant, label, options.drop_unfinished
     )
-    return Scored(scores, list(rows))
+    return base.Scored(scores, list(rows))
 
 
 def _truth_of(options: Namespace, vocabulary: Vocabulary) -> Mapping[Any, Iterable[str]]:
@@ -317,26 +298,26 @@ def _truth_of(options: Namespace, vocabulary: Vocabulary) -> Mapping[Any, Iterab
     return ground_truth(split.objects, split.captions, vocabulary, options.variant)
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="chair",
     title="captions",
     position=2,
-    downloads=(ANNOTATIONS, VAL2014),
+    downloads=(ANNOTATIONS, base.VAL2014),
     extras=(SYNONYMS,),
-    headline=Headline(tuple(STATISTICS)),
+    headline=base.Headline(tuple(STATISTICS)),
     read_files=read_files,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--captions", "image_id and caption (JSON lines or list)", required=True, type=Path),
-        option("--ground-truth", "JSON: image id -> objects", type=Path),
-        option("--instances", "COCO instances, to build the ground truth", type=Path),
-        option("--captions-gt", "COCO captions, to build the ground truth", type=Path),
-        option("--synonyms", "object words (default: this project's)", type=Path),
-        option("--variant", default="lemma", choices=CHAIR_VARIANTS),
-        option("--baseline", "the base model's captions: paired differences with 95%% intervals, and the base cut to as many mentions", type=Path),
-        option("--drop-unfinished", "cut a caption after its last full stop", action="store_true"),
-        AS_JSON,
+        base.option("--captions", "image_id and caption (JSON lines or list)", required=True, type=Path),
+        base.option("--ground-truth", "JSON: image id -> objects", type=Path),
+        base.option("--instances", "COCO instances, to build the ground truth", type=Path),
+        base.option("--captions-gt", "COCO captions, to build the ground truth", type=Path),
+        base.option("--synonyms", "object words (default: this project's)", type=Path),
+        base.option("--variant", default="lemma", choices=CHAIR_VARIANTS),
+        base.option("--baseline", "the base model's captions: paired differences with 95%% intervals, and the base cut to as many mentions", type=Path),
+        base.option("--drop-unfinished", "cut a caption after its last full stop", action="store_true"),
+        base.AS_JSON,
     ),
     examples=(
         "seednb score chair --captions captions.jsonl --ground-truth gt.json.gz --synonyms synonyms.txt --variant lemma --json",

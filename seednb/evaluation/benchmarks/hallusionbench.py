@@ -8,58 +8,44 @@ uncertain answer is right too, and no figure is counted.
 
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from seednb.core.errors import SeedError
-from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    GITHUB,
-    ONE_WORD,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_text,
-    option,
-    rows_if_any,
-)
+from seednb.data.readers import read_rows
+from seednb.evaluation import records
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import parse_answer
-from seednb.evaluation.records import ASKED_AS, Row, coverage, pair_by_id, share, share_of, summed
+from seednb.evaluation.records import Record, Row
 
 CATEGORIES = ("VD", "VS")  # visual dependent, visual supplement
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 WRONG, RIGHT, UNCERTAIN = "0", "1", "2"  # as the official judge writes them
 CORRECT = "correct"
-ACCURACIES = ("aAcc", "fAcc", "qAcc", "easy", "hard")
+ACCURACIES: dict[str, Callable[[Row], Any]] = {  # -> the group that a question belongs to, if any
+    "aAcc": lambda row: row["question_id"],
+    "fAcc": lambda row: None if _has_no_figure(row) else (*row["pair"][:3], str(row["figure_id"])),
+    "qAcc": lambda row: row["pair"],
+    "easy": lambda row: row["question_id"] if _is_original(row) else None,
+    "hard": lambda row: None if _is_original(row) else row["pair"],
+}
 COUNTS = tuple(f"{name} {count}" for count in ("n", "n_right") for name in ACCURACIES)
-STATISTICS = {name: share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
-HALLUSIONBENCH = Download(
+STATISTICS = {name: records.share_of(COUNTS, f"{name} n_right", f"{name} n") for name in ACCURACIES}
+HALLUSIONBENCH = base.Download(
     "hallusionbench",
     "HallusionBench",
-    f"{GITHUB}/tianyi-lab/HallusionBench",
+    f"{base.GITHUB}/tianyi-lab/HallusionBench",
     "BSD 3-Clause; images: see source",
     (
         ("HallusionBench/HallusionBench.json",),
         ("HallusionBench/hallusion_bench", "HallusionBench/V[DS]"),
     ),
     (
-        f"git clone {GITHUB}/tianyi-lab/HallusionBench",
+        f"git clone {base.GITHUB}/tianyi-lab/HallusionBench",
         "gdown 1eeO1i0G9BSZTE1yd5XeFwmrbe1hwyf_0 -O hallusion_bench.zip",
         "unzip -d HallusionBench hallusion_bench.zip",
     ),
@@ -68,37 +54,32 @@ HALLUSIONBENCH = Download(
 
 def read_questions(file: Path) -> list[Record]:
     """HallusionBench.json, its questions with an image; the scorer wants each entry back."""
-    rows = read_json(file)
-    if not isinstance(rows, list):
-        raise SeedError(f"{file}: not a list of entries; give HallusionBench.json")
     questions = []
-    for row in rows:
-        place = "/".join(str(get(row, key, file)) for key in PLACE)
+    for row in read_rows(file):
+        place = "/".join(str(base.get(row, key, file)) for key in PLACE)
         if str(row.get("visual_input")) != "0":
             questions.append(
                 {
                     "question_id": place,
-                    "image": get(row, "filename", file),
-                    "text": get_text(row, "question", file) + ONE_WORD,
-                    "entry": row | {ASKED_AS: place},
+                    "image": base.get(row, "filename", file),
+                    "text": base.get(row, "question", file, str) + base.ONE_WORD,
+                    "entry": row | {records.ASKED_AS: place},
                     "reply": "model_prediction",
-                    "yes_no": YES_NO,
+                    "yes_no": base.YES_NO,
                 }
             )
     return questions
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The questions with an image, and all published entries as truth."""
     file, _ = folders.locate(BENCHMARK)
     questions = read_questions(file)
     # the published paths begin at the unpacked folder in some versions and beside it in others
     roots = (file.parent / "hallusion_bench", file.parent)
-    images = next(
-        (r for r in roots if questions and (r / questions[0]["image"]).is_file()), roots[0]
-    )
-    truth = {"questions": read_rows(file)}
-    return Material("hallusionbench", (Asked("answers", questions, images),), truth, (file,))
+    fits = [root for root in roots if questions and (root / questions[0]["image"]).is_file()]
+    asked = base.Asked("answers", questions, (*fits, roots[0])[0])
+    return base.Material("hallusionbench", (asked,), {"questions": read_rows(file)}, (file,))
 
 
 def score(
@@ -107,7 +88,7 @@ def score(
     field: str | None = None,
     images_only: bool = False,
     allow_partial: bool = False,
-) -> dict[str, Any]:
+) -> Record:
     """Counts and accuracies, in all and of each category.
 
     `answers` are entries of HallusionBench.json with a `model_prediction`, which VLMEvalKit's rule
@@ -123,7 +104,7 @@ def score(
     return {
         "judge": f"field {field}" if field else "vlmevalkit",
         "images_only": images_only,
-        **coverage(n_asked, len(right)),
+        **records.coverage(n_asked, len(right)),
         **_accuracies(right),
         **{
             category: _accuracies([(row, one) for row, one in right if row["category"] == category])
@@ -146,13 +127,11 @@ def per_set_sums(
         if category in (None, row["category"]):
             sets["/".join(row["pair"][:3])].append((row, one))
     counts = []
-    for rows in sets.values():
-        outcomes = _outcomes(rows)
-        counts.append(
-            {f"{name} n": len(group) for name, group in outcomes.items()}
-            | {f"{name} n_right": sum(group) for name, group in outcomes.items()}
-        )
-    return summed(counts, sets)
+    for name, rows in sets.items():
+        outcomes = _outcomes(rows).values()
+        n, n_right = [len(group) for group in outcomes], [sum(group) for group in outcomes]
+        counts.append((name, dict(zip(COUNTS, (*n, *n_right), strict=True))))
+    return records.sum_by_image(counts)
 
 
 def _graded(
@@ -170,12 +149,12 @@ def _graded(
         absent = {row["question_id"] for row in asked} - imaged
         asked = [row for row in asked if row["question_id"] in imaged]
         given = [row for row in given if row["question_id"] not in absent]
-    pairs = pair_by_id(asked, given, allow_partial)
+    pairs = records.pair_by_id(asked, given, allow_partial)
     right = [(question, _is_right(question, answer, field)) for question, answer in pairs]
     return right, len(asked)
 
 
-def _placed(row: Row) -> dict[str, Any]:
+def _placed(row: Row) -> Record:
     """The entry with its whole place as `question_id`, which alone is not unique."""
     missing = [key for key in PLACE if key not in row]
     if missing:
@@ -183,10 +162,7 @@ def _placed(row: Row) -> dict[str, Any]:
             f"HallusionBench entry {dict(row)} has no {', '.join(missing)}; keep the keys of "
             "HallusionBench.json and add model_prediction"
         )
-    if row["category"] not in CATEGORIES:
-        raise SeedError(
-            f"HallusionBench category {row['category']!r} is unknown; it must be VD or VS"
-        )
+    records.check_known("HallusionBench category", row["category"], CATEGORIES)
     place = [str(row[key]) for key in PLACE]
     return {**row, "pair": (*place[:3], place[4]), "question_id": "/".join(place)}
 
@@ -220,43 +196,34 @@ def _parsed(question: Row, answer: Row) -> str:
     return RIGHT if (said == "yes") == (gold == "1") else WRONG
 
 
+def _is_original(row: Row) -> bool:
+    return str(row["figure_id"]) == "0"
+
+
 def _has_no_figure(row: Row) -> bool:
-    return row["category"] == "VS" and str(row["figure_id"]) == "0"
+    return row["category"] == "VS" and _is_original(row)
 
 
-def _accuracies(right: Sequence[tuple[Row, bool]]) -> dict[str, Any]:
+def _accuracies(right: Sequence[tuple[Row, bool]]) -> Record:
     """Counts, then shares, of questions, figures, pairs, easy questions and hard pairs."""
-    return {
-        name: {"n": len(group), "n_right": sum(group), "accuracy": share(sum(group), len(group))}
-        for name, group in _outcomes(right).items()
-    }
+    return {name: records.accuracy(group) for name, group in _outcomes(right).items()}
 
 
 def _outcomes(right: Sequence[tuple[Row, bool]]) -> dict[str, list[bool]]:
-    """What each of `ACCURACIES` counts, and whether it is right."""
-    figures: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    pairs: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    edited: dict[tuple[str, ...], list[bool]] = defaultdict(list)
-    easy: list[bool] = []
-    for row, one in right:
-        pairs[row["pair"]].append(one)
-        if not _has_no_figure(row):
-            figures[(*row["pair"][:3], str(row["figure_id"]))].append(one)
-        if str(row["figure_id"]) == "0":
-            easy.append(one)
-        else:
-            edited[row["pair"]].append(one)
-    groups = (
-        [one for _, one in right],
-        [all(group) for group in figures.values()],
-        [all(group) for group in pairs.values()],
-        easy,
-        [all(group) for group in edited.values()],
-    )
-    return dict(zip(ACCURACIES, groups, strict=True))
+    """For each of `ACCURACIES`, whether all questions of a group are right."""
+    outcomes = {}
+    for name, group_of in ACCURACIES.items():
+        groups: dict[Any, bool] = {}
+        for row, one in right:
+            if (group := group_of(row)) is not None:
+                groups[group] = groups.get(group, True) and one
+        outcomes[name] = list(groups.values())
+    return outcomes
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of all questions about images, and of each category."""
     remarks.notes.append(
         "hallusionbench: yes and no are read by rule; the official score asks GPT-4"
@@ -266,34 +233,34 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
             model: per_set_sums(parts["answers"], truth["questions"], category)
             for model, parts in answers.items()
         }
-        here = replace(label, split=category or "all", variant="vlmevalkit, images only")
-        yield from rows_if_any(sums, STATISTICS, here)
+        split, variant = category or "all", "vlmevalkit, images only"
+        yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=variant)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Entries with a model's predictions, or with a judge's verdicts."""
     answers = read_rows(options.answers)
     questions = read_rows(options.questions) if options.questions else None
-    return Scored(
+    return base.Scored(
         score(answers, questions, options.field, options.images_only, options.allow_partial)
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="hallusionbench",
     title="HallusionBench answers",
     position=7,
     downloads=(HALLUSIONBENCH,),
-    headline=Headline(ACCURACIES, splits=("all",)),
+    headline=base.Headline(tuple(ACCURACIES), splits=("all",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        *answer_options("entries of HallusionBench.json with model_prediction or correct"),
-        option("--questions", "HallusionBench.json: entries to expect", type=Path),
-        option("--field", "where a judge wrote 0, 1 or 2 (default: correct, if it is there; else yes and no are read)"),
-        option("--images-only", "without the questions that have no image, as VLMEvalKit", action="store_true"),
+        *base.answer_options("entries of HallusionBench.json with model_prediction or correct"),
+        base.option("--questions", "HallusionBench.json: entries to expect", type=Path),
+        base.option("--field", "where a judge wrote 0, 1 or 2 (default: correct, if it is there; else yes and no are read)"),
+        base.option("--images-only", "without the questions that have no image, as VLMEvalKit", action="store_true"),
     ),
     examples=(
         "seednb score hallusionbench --answers HallusionBench_result.json --questions HallusionBench.json --json",

@@ -8,42 +8,20 @@ hallucination subset of four of the ten (at most 800).
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_lines, read_rows
-from seednb.evaluation.benchmarks.base import (
-    AS_JSON,
-    GITHUB,
-    HUB,
-    OFFICIAL,
-    ONE_WORD,
-    YES_NO,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    columns_of,
-    option,
-)
-from seednb.evaluation.comparison import Label, compare_sums
+from seednb.evaluation.benchmarks import base
+from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import MME_PARSERS, parse_prediction
-from seednb.evaluation.records import Row, share_of, summed
-from seednb.evaluation.stats import Array, Statistic
+from seednb.evaluation.records import Record, Row, check_known, share_of, sum_by_image
+from seednb.evaluation.stats import Statistic
 
 HALLUCINATION = ("existence", "count", "position", "color")
 PERCEPTION = (*HALLUCINATION, "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
@@ -54,13 +32,13 @@ TOTALS = {"perception": PERCEPTION, "cognition": COGNITION, "hallucination": HAL
 COLUMNS = ("image", "question", "label", "answer")
 PROMPT = " Please answer yes or no."
 RELEASE = "MME_Benchmark_release_version"
-MME = Download(
+MME = base.Download(
     "mme",
     "MME",
-    f"{GITHUB}/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation",
+    f"{base.GITHUB}/BradyFU/Awesome-Multimodal-Large-Language-Models/tree/Evaluation",
     "none stated: academic use, see source",
     ((f"{RELEASE}/MME_Benchmark", f"MME/{RELEASE}/MME_Benchmark", RELEASE, f"MME/{RELEASE}", "MME_Benchmark", "MME"),),
-    (f"wget {HUB}/datasets/darkyarding/MME/resolve/main/{RELEASE}.zip", f"unzip {RELEASE}.zip"),
+    (f"wget {base.HUB}/datasets/darkyarding/MME/resolve/main/{RELEASE}.zip", f"unzip {RELEASE}.zip"),
 )  # fmt: skip
 
 
@@ -94,7 +72,7 @@ def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
         yield {
             "question_id": f"{task}/{images[0].name}/{number}",
             "image": image,
-            "text": question.replace(PROMPT, "") + ONE_WORD,
+            "text": question.replace(PROMPT, "") + base.ONE_WORD,
             "entry": {
                 "task": task,
                 "image": images[0].name,
@@ -102,7 +80,7 @@ def _asked_in(folder: Path, file: Path) -> Iterator[Record]:
                 "label": label.strip(),
             },
             "reply": "answer",
-            "yes_no": YES_NO,
+            "yes_no": base.YES_NO,
         }
 
 
@@ -151,16 +129,16 @@ def _read_task(file: Path) -> list[Record]:
     return rows
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The release's questions; their right answers come back with the model's."""
     (folder,) = folders.locate(BENCHMARK)
-    asked = Asked("answers", read_questions(folder), folder)
-    return Material("mme", (asked,), {}, tuple(sorted(folder.glob("*/**/*.txt"))))
+    asked = base.Asked("answers", read_questions(folder), folder)
+    return base.Material("mme", (asked,), {}, tuple(sorted(folder.glob("*/**/*.txt"))))
 
 
 def score(
     rows_by_task: Mapping[str, Sequence[Row]], parser: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Scores of the tasks given and the three totals.
 
     Rows are `image`, `label`, `answer` and, for messages, `line`; an image's two follow each
@@ -168,9 +146,8 @@ def score(
     `allow_partial` leaves out images with one question (`n_left_out`). Raises SeedError for an
     unknown task, a label other than yes and no, and an image without its second question.
     """
-    unknown = [task for task in rows_by_task if task not in TASKS]
-    if unknown:
-        raise SeedError(f"MME task {unknown[0]!r} is unknown; the tasks are {', '.join(TASKS)}")
+    for task in rows_by_task:
+        check_known("MME task", task, TASKS)
     tasks = {
         task: _score_task(task, rows_by_task[task], parser, allow_partial)
         for task in TASKS
@@ -178,14 +155,12 @@ def score(
     }
     if not tasks:
         raise SeedError(f"there is no MME task to score; the tasks are {', '.join(TASKS)}")
-    lacking = {
-        total: [task for task in needed if task not in tasks] for total, needed in TOTALS.items()
-    }
-    totals = {
-        total: None if lacking[total] else sum(tasks[task]["score"] for task in needed)
-        for total, needed in TOTALS.items()
-    }
-    notes = [f"no {total}: {', '.join(names)} missing" for total, names in lacking.items() if names]
+    totals: dict[str, float | None] = {}
+    notes = []
+    for total, needed in TOTALS.items():
+        lacking = [task for task in needed if task not in tasks]
+        totals[total] = None if lacking else sum(tasks[task]["score"] for task in needed)
+        notes += [f"no {total}: {', '.join(lacking)} missing"] if lacking else []
     notes += [f"{t}: {n} left out" for t, row in tasks.items() if (n := row["n_left_out"])]
     return {
         "parser": parser,
@@ -221,13 +196,13 @@ def _score_task(
 
 def per_image_sums(rows_by_task: Mapping[str, Sequence[Row]], parser: str) -> pd.DataFrame:
     """Counts of each image, `TASK n_right` and three more of every task; for `seednb.evaluation.stats`."""
-    rows, images = [], []
+    counts = []
     for task, answers in rows_by_task.items():
         for image, n_right, _ in _graded(task, answers, parser, allow_partial=False)[0]:
             values = (2, n_right, 1, int(n_right == 2))
-            rows.append({f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)})
-            images.append(f"{task}/{image}")
-    return summed(rows, images)
+            named = {f"{task} {name}": n for name, n in zip(COUNTS, values, strict=True)}
+            counts.append((f"{task}/{image}", named))
+    return sum_by_image(counts)
 
 
 def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
@@ -235,30 +210,22 @@ def statistics(columns: Sequence[str]) -> dict[tuple[str, str], Statistic]:
 
     `acc` and `acc_plus` are shares, `score` has MME's own scale (a task's is at most 200).
     """
-    tasks = [task for task in TASKS if f"{task} n_questions" in columns]
     figures: dict[tuple[str, str], Statistic] = {}
-    for task in tasks:
-        right, both = _shares(columns, task)
-        figures |= {("acc", task): right, ("acc_plus", task): both}
-        figures["score", task] = _score(columns, (task,))
+    for task in TASKS:
+        if f"{task} n_questions" in columns:
+            right = share_of(columns, f"{task} n_right", f"{task} n_questions")
+            both = share_of(columns, f"{task} n_images_right", f"{task} n_images")
+            figures |= {("acc", task): right, ("acc_plus", task): both}
+            figures["score", task] = _score_of([right, both])
     for total, needed in TOTALS.items():
-        if set(needed) <= set(tasks):
-            figures["score", total] = _score(columns, needed)
+        if all(("acc", task) in figures for task in needed):
+            shares = [figures[name, task] for task in needed for name in ("acc", "acc_plus")]
+            figures["score", total] = _score_of(shares)
     return figures
 
 
-def _shares(columns: Sequence[str], task: str) -> tuple[Statistic, Statistic]:
-    names = [f"{task} {name}" for name in COUNTS]
-    return share_of(columns, names[1], names[0]), share_of(columns, names[3], names[2])
-
-
-def _score(columns: Sequence[str], tasks: Sequence[str]) -> Statistic:
-    shares = [share for task in tasks for share in _shares(columns, task)]
-
-    def score(sums: Array) -> Array:
-        return 100 * np.sum([share(sums) for share in shares], axis=0)
-
-    return score
+def _score_of(shares: Sequence[Statistic]) -> Statistic:
+    return lambda sums: 100 * np.sum([share(sums) for share in shares], axis=0)
 
 
 def _graded(
@@ -301,42 +268,45 @@ def _label(task: str, row: Row) -> str:
     return label
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each task and of the totals whose tasks are all there."""
     sums, note = {}, None
     for model, parts in answers.items():
         by_task = defaultdict(list)
         for line in parts["answers"]:
             by_task[line["task"]].append(line)
-        note = score(by_task, OFFICIAL)["note"]  # refuses unknown tasks and single questions
-        sums[model] = per_image_sums(by_task, OFFICIAL)
+        note = score(by_task, base.OFFICIAL)["note"]  # refuses unknown tasks and single questions
+        sums[model] = per_image_sums(by_task, base.OFFICIAL)
     if note:
         remarks.notes.append(f"mme: {note}")
-    for (metric, task), statistic in statistics(columns_of(sums)).items():
-        here = replace(label, split=task, variant=OFFICIAL)
-        yield from compare_sums(sums, {metric: statistic}, here)
+    columns = next(iter(sums.values())).columns
+    for (metric, task), statistic in statistics(list(columns)).items():
+        figure = {metric: statistic}
+        yield from base.rows_if_any(sums, figure, label, split=task, variant=base.OFFICIAL)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """A folder of task files, or what `seednb answer` wrote."""
-    return Scored(score(read_answers(options.results), options.parser, options.allow_partial))
+    return base.Scored(score(read_answers(options.results), options.parser, options.allow_partial))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="mme",
     title="MME results",
     position=4,
     downloads=(MME,),
-    headline=Headline(("score",)),
+    headline=base.Headline(("score",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
-        option("--parser", default=OFFICIAL, choices=tuple(MME_PARSERS)),
-        option("--allow-partial", "leave out images with one of their two questions", action="store_true"),
-        AS_JSON,
+        base.option("--results", "folder with TASK.txt: image, question, right answer, prediction, separated by tabs; or what seednb answer wrote", required=True, type=Path),
+        base.option("--parser", default=base.OFFICIAL, choices=tuple(MME_PARSERS)),
+        base.option("--allow-partial", "leave out images with one of their two questions", action="store_true"),
+        base.AS_JSON,
     ),
     examples=("seednb score mme --results results/llava-1.5-7b --json",),
 )  # fmt: skip

@@ -9,50 +9,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.probes import SPLITS
 from seednb.data.readers import read_json_lines, read_rows
-from seednb.evaluation.benchmarks.base import (
-    GITHUB,
-    OFFICIAL,
-    ONE_WORD,
-    VAL2014,
-    YES_NO,
-    Absent,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get_text,
-    option,
-)
-from seednb.evaluation.comparison import (
-    BASE,
-    METHOD,
-    THRESHOLD,
-    Label,
-    check_same_rows,
-    compare_sums,
-    control_rows,
-    figure_rows,
-    method_and_base,
-    pairs_with_base,
-)
+from seednb.evaluation import comparison
+from seednb.evaluation.benchmarks import base
+from seednb.evaluation.comparison import BASE, METHOD, Label
 from seednb.evaluation.controls import refit_threshold
 from seednb.evaluation.parsers import LANGUAGES, PARSERS, Language, parser_named, translate
-from seednb.evaluation.records import Row, counts_of, figures_of, join_answers, list_ids, share_of
+from seednb.evaluation.records import (
+    ASKED_AS,
+    Record,
+    Row,
+    counts_of,
+    figures_of,
+    join_answers,
+    list_ids,
+    share_of,
+)
 from seednb.evaluation.stats import Resampled, resample_auc
 
 COUNTS = ("TP", "FP", "TN", "FN", "unclear", "n")
@@ -67,17 +44,17 @@ STATISTICS = {
 }
 MARGIN = "margin"
 VCD = "VCD/experiments/data/POPE"  # has POPE's questions on three data sets
-ELSEWHERE = {"aokvqa": VAL2014.files[0], "gqa": ("gqa/images",)}  # data set -> its images
-POPE = Download(
+ELSEWHERE = {"aokvqa": base.VAL2014.files[0], "gqa": ("gqa/images",)}  # data set -> its images
+POPE = base.Download(
     "pope",
     "POPE",
-    f"{GITHUB}/AoiDragon/POPE",
+    f"{base.GITHUB}/AoiDragon/POPE",
     "MIT",
     tuple(
         (f"POPE/output/coco/coco_pope_{split}.json", f"{VCD}/coco/coco_pope_{split}.json")
         for split in SPLITS
     ),
-    (f"git clone {GITHUB}/AoiDragon/POPE",),
+    (f"git clone {base.GITHUB}/AoiDragon/POPE",),
     {
         "POPE/output/coco/coco_pope_random.json": "ac25245170b975a5bdf9080b23fd431dfe6be458bc038259c1f4f09a6bef7994",
         "POPE/output/coco/coco_pope_popular.json": "72c1a8ad45d0c13514f5f22598261df41d3b533854d29682e924db50ed8aa753",
@@ -88,7 +65,7 @@ POPE = Download(
 def read_questions(file: Path) -> list[Record]:
     """POPE's probes, JSON lines."""
     return [
-        row | {"text": get_text(row, "text", file) + ONE_WORD, "yes_no": YES_NO}
+        row | {"text": base.get(row, "text", file, str) + base.ONE_WORD, "yes_no": base.YES_NO}
         for row in read_json_lines(file)
     ]
 
@@ -103,7 +80,7 @@ def read_questions_in(file: Path, language: Language, names: Path) -> list[Recor
     ]
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """Every question once: the positives of the three splits are the same.
 
     POPE's questions on A-OKVQA and GQA are published elsewhere: taken if there, not missed if not.
@@ -112,21 +89,22 @@ def read_files(folders: Folders, captions: CaptionSettings) -> Material:
     found = {"coco": (files, images)}
     for data_set, places in ELSEWHERE.items():
         names = [f"{VCD}/{data_set}/{data_set}_pope_{split}.json" for split in SPLITS]
-        with suppress(Absent):
+        with suppress(base.Absent):
             more = [folders.find((name,), POPE, POPE.name) for name in names]
             found[data_set] = (more, folders.find(places, POPE, POPE.name))
-    asked, probes, ids = [], {}, {}
+    asked, probes = [], {}
     for data_set, (files, images) in found.items():
         questions: dict[tuple[str, str], Record] = {}
         for split, file in zip(SPLITS, files, strict=True):
             probes[data_set, split] = read_questions(file)
             for row in probes[data_set, split]:
-                key, number = (row["image"], row["text"]), len(questions) + 1
-                questions.setdefault(key, row | {"question_id": number})
-        ids[data_set] = {key: row["question_id"] for key, row in questions.items()}
-        asked.append(Asked(data_set, list(questions.values()), images))
+                as_asked = row | {"question_id": len(questions) + 1}
+                row[ASKED_AS] = questions.setdefault((row["image"], row["text"]), as_asked)[
+                    "question_id"
+                ]
+        asked.append(base.Asked(data_set, list(questions.values()), images))
     every = tuple(file for files, _ in found.values() for file in files)
-    return Material("pope", tuple(asked), {"probes": probes, "ids": ids}, every)
+    return base.Material("pope", tuple(asked), {"probes": probes}, every)
 
 
 def outcomes(records: pd.DataFrame, parser: str) -> pd.DataFrame:
@@ -163,7 +141,7 @@ def per_image_sums(records: pd.DataFrame, parser: str = "official") -> pd.DataFr
 
 def score(
     questions: Sequence[Row], answers: Sequence[Row], parser: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Integer counts and ratios of an answer file against its questions."""
     records = join_answers(questions, answers, allow_partial)
     sums = outcomes(records, parser).sum()
@@ -172,12 +150,11 @@ def score(
 
 def parser_table(records: pd.DataFrame) -> pd.DataFrame:
     """One row a parser: what the same answers score under each evaluator's rule."""
-    rows = []
-    for parser in PARSERS:
-        sums = outcomes(records, parser).sum()
-        figures = figures_of(STATISTICS, sums)
-        rows.append({"parser": parser, **figures, "unclear": int(sums["unclear"])})
-    return pd.DataFrame(rows)
+    sums_of = {parser: outcomes(records, parser).sum() for parser in PARSERS}
+    return pd.DataFrame(
+        {"parser": parser, **figures_of(STATISTICS, sums), "unclear": int(sums["unclear"])}
+        for parser, sums in sums_of.items()
+    )
 
 
 def disagreements(records: pd.DataFrame) -> pd.DataFrame:
@@ -203,22 +180,22 @@ def _labels(records: pd.DataFrame) -> pd.Series:
     return labels
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of every split, each with the answers to its own questions, which are asked once."""
     for (data_set, split), probes in truth["probes"].items():
-        number_of = truth["ids"][data_set]
-        numbers = [number_of[probe["image"], probe["text"]] for probe in probes]
         records = {}
         for model, parts in answers.items():
             said = {line["question_id"]: line for line in parts[data_set]}
+            lines = [said[probe[ASKED_AS]] for probe in probes]
             records[model] = pd.DataFrame(
-                [
-                    dict(probe) | {"answer": said[n]["text"], MARGIN: said[n].get(MARGIN)}
-                    for probe, n in zip(probes, numbers, strict=True)
-                ]
+                probe | {"answer": line["text"], MARGIN: line.get(MARGIN)}
+                for probe, line in zip(probes, lines, strict=True)
             )
         name = split if data_set == "coco" else f"{data_set} {split}"
-        yield from compare_probes(records, OFFICIAL, replace(label, split=name, variant=OFFICIAL))
+        here = replace(label, split=name, variant=base.OFFICIAL)
+        yield from compare_probes(records, base.OFFICIAL, here)
 
 
 def compare_probes(
@@ -234,21 +211,16 @@ def compare_probes(
             "the questions name no 'image', which intervals are made of; give POPE's file"
         )
     sums = {model: per_image_sums(frame, parser) for model, frame in records.items()}
-    yield from compare_sums(sums, STATISTICS, label)
-    ranked = {model: frame for model, frame in records.items() if has_margins(frame)}
-    yield from _areas(ranked, label)
+    yield from comparison.compare_sums(sums, STATISTICS, label)
+    ranked = {
+        model: frame
+        for model, frame in records.items()
+        if MARGIN in frame and frame[MARGIN].notna().all()
+    }
+    areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in ranked.items()}
+    yield from comparison.figure_rows(areas, comparison.pairs_with_base(ranked), "auc", label)
     if BASE in ranked and ranked[BASE]["image"].nunique() > 1:
         yield from threshold_rows(records, parser, label)
-
-
-def has_margins(records: pd.DataFrame) -> bool:
-    """Whether every record has a margin."""
-    return MARGIN in records and bool(records[MARGIN].notna().all())
-
-
-def _areas(records: Mapping[str, pd.DataFrame], label: Label) -> Iterator[Record]:
-    areas = {model: {None: area(f, label.resamples, label.seed)} for model, f in records.items()}
-    yield from figure_rows(areas, pairs_with_base(records), "auc", label)
 
 
 def area(records: pd.DataFrame, resamples: int, seed: int) -> Resampled:
@@ -270,10 +242,12 @@ def threshold_rows(
         model: per_image_sums(frame[frame["image"].isin(refitted.images)], parser)
         for model, frame in records.items()
     }
-    yield from control_rows(THRESHOLD, control, halves, None, STATISTICS, label)
+    yield from comparison.control_rows(
+        comparison.THRESHOLD, control, halves, None, STATISTICS, label
+    )
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """A file of answers by id, under one parser or under all; with a baseline's beside them."""
     questions, answers = read_rows(options.questions), read_rows(options.answers)
     if options.parser == "all":
@@ -282,21 +256,24 @@ def score_files(options: Namespace) -> Scored:
         return _by_every_parser(join_answers(questions, answers, options.allow_partial))
     scores = score(questions, answers, options.parser, options.allow_partial)
     if not options.baseline:
-        return Scored(scores)
-    method, base = (
+        return base.Scored(scores)
+    method, baseline = (
         join_answers(questions, rows, options.allow_partial)
         for rows in (answers, read_rows(options.baseline))
     )
-    if "question_id" in method:  # else joined line by line
+    if "question_id" in method:  # else matched line by line
         if options.allow_partial:
-            both = set(method["question_id"]) & set(base["question_id"])
-            method, base = (frame[frame["question_id"].isin(both)] for frame in (method, base))
-        check_same_rows(method, base, "question_id")
-    label = method_and_base("pope", options.parser, str(options.answers), str(options.baseline))
-    return Scored(scores, list(compare_probes({METHOD: method, BASE: base}, options.parser, label)))
+            both = set(method["question_id"]) & set(baseline["question_id"])
+            method, baseline = (f[f["question_id"].isin(both)] for f in (method, baseline))
+        comparison.check_same_rows(method, baseline, "question_id")
+    label = comparison.method_and_base(
+        "pope", options.parser, str(options.answers), str(options.baseline)
+    )
+    records = {METHOD: method, BASE: baseline}
+    return base.Scored(scores, list(compare_probes(records, options.parser, label)))
 
 
-def _by_every_parser(records: pd.DataFrame) -> Scored:
+def _by_every_parser(records: pd.DataFrame) -> base.Scored:
     """What each rule makes of the same answers, and the answers on which they differ."""
     table, differ = parser_table(records), disagreements(records)
     figures = {
@@ -305,25 +282,25 @@ def _by_every_parser(records: pd.DataFrame) -> Scored:
     }
     told = f"\nthe rules differ on {len(differ)} of {len(records)} answers"
     shown = differ.assign(answer=differ["answer"].str.slice(0, 40)).head(20)
-    return Scored(figures, tables=[("", table.round(5)), (told, shown)])
+    return base.Scored(figures, tables=[("", table.round(5)), (told, shown)])
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="pope",
     title="yes/no answers",
     position=1,
-    downloads=(POPE, VAL2014),
-    headline=Headline(("accuracy", "f1", "yes_ratio", "auc")),
+    downloads=(POPE, base.VAL2014),
+    headline=base.Headline(("accuracy", "f1", "yes_ratio", "auc")),
     read_files=read_files,
     read_questions=read_questions,
     read_questions_in=read_questions_in,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--questions", "POPE probes (JSON lines or list)", required=True, type=Path),
-        *answer_options("question_id and text (JSON lines or list)"),
-        option("--parser", f"{', '.join(PARSERS)}; all: a table of the six; {', '.join(LANGUAGES)}: answers in that language", default=OFFICIAL),
-        option("--baseline", "the base model's answers: paired differences with 95%% intervals; if the lines of both have a margin, logit(yes) - logit(no), also AUC and the base with its threshold re-fitted", type=Path),
+        base.option("--questions", "POPE probes (JSON lines or list)", required=True, type=Path),
+        *base.answer_options("question_id and text (JSON lines or list)"),
+        base.option("--parser", f"{', '.join(PARSERS)}; all: a table of the six; {', '.join(LANGUAGES)}: answers in that language", default=base.OFFICIAL),
+        base.option("--baseline", "the base model's answers: paired differences with 95%% intervals; if the lines of both have a margin, logit(yes) - logit(no), also AUC and the base with its threshold re-fitted", type=Path),
     ),
     examples=(
         "seednb score pope --questions coco_pope_random.json --answers answers.jsonl --parser official --json",

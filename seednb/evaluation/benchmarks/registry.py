@@ -8,17 +8,17 @@ from seednb.core.errors import SeedError
 from seednb.data.readers import read_json_lines
 from seednb.evaluation import benchmarks
 from seednb.evaluation.benchmarks.base import (
-    Answers,
+    AnswersByModel,
     Benchmark,
     CaptionSettings,
     Download,
     Folders,
     Material,
-    Record,
     Remarks,
 )
 from seednb.evaluation.comparison import Label
 from seednb.evaluation.parsers import NAMES, language_named
+from seednb.evaluation.records import Record
 
 OTHERS = ("base", "inventory", "registry")  # files of this package that are no benchmark
 LINES = "lines"  # any questions, one a line
@@ -63,7 +63,7 @@ def read_benchmark(name: str, folders: Folders, captions: CaptionSettings) -> Ma
 
 
 def score_benchmark(
-    material: Material, answers: Answers, label: Label
+    material: Material, answers: AnswersByModel, label: Label
 ) -> tuple[list[Record], Remarks]:
     """Every published figure of a benchmark for each model, with differences to the base.
 

@@ -4,10 +4,8 @@ Three ways to read an answer are published; their figures must not be mixed. The
 the score on all questions (seed_all) and on those about images (seed_image).
 """
 
-import math
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +13,21 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    HUB,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_questions,
-    option,
-    rows_if_any,
-    rows_under,
-)
+from seednb.evaluation import records
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
-from seednb.evaluation.records import (
-    Row,
-    answer_text,
-    coverage,
-    image_of,
-    pair_by_id,
-    share,
-    share_of,
-    summed,
-)
+from seednb.evaluation.records import Record, Row
 
 RULES = {"letter": "letters", "first-character": "letters", "likelihood": "likelihoods"}  # by part
 ONE_LETTER = "\nAnswer with the option's letter from the given choices directly."
 LETTERS = "ABCD"
 DATA_TYPES = ("image", "video")
 COUNTS = ("n_right", "n")
-STATISTICS = {"accuracy": share_of(COUNTS, "n_right", "n")}
-SEEDBENCH = Download(
+STATISTICS = {"accuracy": records.share_of(COUNTS, "n_right", "n")}
+SEEDBENCH = base.Download(
     "seedbench",
     "SEED-Bench",
-    f"{HUB}/datasets/AILab-CVC/SEED-Bench",
+    f"{base.HUB}/datasets/AILab-CVC/SEED-Bench",
     "CC BY-NC 4.0; images from Conceptual Captions",
     (
         ("SEED-Bench/SEED-Bench.json", "SEED-Bench.json"),
@@ -75,24 +46,24 @@ def read_truth(path: Path) -> Record:
     types = document.get("question_type") if isinstance(document, dict) else None
     if not isinstance(types, dict):
         raise SeedError(f"{path} has no object 'question_type'; give SEED-Bench.json")
-    return {"question_type": types, "questions": rows_under("questions", document, path)}
+    return {"question_type": types, "questions": base.rows_under("questions", document, path)}
 
 
 def read_questions(file: Path) -> list[Record]:
     """SEED-Bench.json, its questions about images; those about videos have no image here."""
     rows = []
-    for row in get_questions(read_json(file), file):
-        if get(row, "data_type", file) != "image":
+    for row in base.rows_under("questions", read_json(file), file):
+        if base.get(row, "data_type", file) != "image":
             continue
-        choices = [get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
+        choices = [base.get(row, f"choice_{letter.lower()}", file) for letter in LETTERS]
         listed = "".join(
             f"\n{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True)
         )
         rows.append(
             {
-                "question_id": get(row, "question_id", file),
-                "image": get(row, "data_id", file),
-                "text": f"{get(row, 'question', file)}{listed}{ONE_LETTER}",
+                "question_id": base.get(row, "question_id", file),
+                "image": base.get(row, "data_id", file),
+                "text": f"{base.get(row, 'question', file)}{listed}{ONE_LETTER}",
                 "question": row["question"],
                 "choices": choices,
             }
@@ -100,15 +71,15 @@ def read_questions(file: Path) -> list[Record]:
     return rows
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The questions about images, once by letter and once by the likelihood of each choice."""
     file, images = folders.locate(BENCHMARK)
     questions = read_questions(file)
     asked = (
-        Asked("letters", questions, images),
-        Asked("likelihoods", questions, images, ranked=True),
+        base.Asked("letters", questions, images),
+        base.Asked("likelihoods", questions, images, ranked=True),
     )
-    return Material("seedbench", asked, {"benchmark": read_truth(file)}, (file,))
+    return base.Material("seedbench", asked, {"benchmark": read_truth(file)}, (file,))
 
 
 def chosen_letter(answer: Row, rule: str) -> str:
@@ -121,14 +92,13 @@ def chosen_letter(answer: Row, rule: str) -> str:
 
     Raises SeedError for another rule and for what does not have four finite numbers.
     """
-    if rule not in RULES:
-        raise SeedError(f"SEED-Bench rule {rule!r} is unknown; use one of {', '.join(RULES)}")
+    records.check_known("SEED-Bench rule", rule, RULES)
     if rule == "letter":
-        return answer_text(answer)
+        return records.answer_text(answer)
     if rule == "first-character":
-        return answer_text(answer).strip()[:1]
+        return records.answer_text(answer).strip()[:1]
     values = answer.get("likelihoods")
-    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_finite, values)):
+    if not isinstance(values, list) or len(values) != 4 or not all(map(records.is_finite, values)):
         raise SeedError(
             f"answer {answer['question_id']} has no list 'likelihoods' of four finite numbers, one "
             "a choice; add it or choose another rule"
@@ -138,27 +108,24 @@ def chosen_letter(answer: Row, rule: str) -> str:
 
 def score(
     benchmark: Mapping[str, Any], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Counts and accuracies over all questions, images, videos and each question type.
 
     `benchmark` is SEED-Bench.json. Raises SeedError for ids that do not fit and for a question
     whose right answer, data type or question type is not one of those known.
     """
-    groups: dict[str, list[bool]] = {f"seed_{kind}": [] for kind in ("all", *DATA_TYPES)}
-    types: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
     graded = _graded(benchmark, answers, rule, allow_partial)
+    of_kind: dict[str, list[bool]] = {kind: [] for kind in DATA_TYPES}
+    of_type: dict[str, list[bool]] = {name: [] for name in benchmark["question_type"]}
     for question, type_name, right in graded:
-        for group in (
-            groups["seed_all"],
-            groups[f"seed_{question['data_type']}"],
-            types[type_name],
-        ):
-            group.append(right)
+        of_kind[question["data_type"]].append(right)
+        of_type[type_name].append(right)
     return {
         "rule": rule,
-        **coverage(len(benchmark["questions"]), len(graded)),
-        **{name: _accuracy(group) for name, group in groups.items()},
-        "question_type": {name: _accuracy(group) for name, group in types.items()},
+        **records.coverage(len(benchmark["questions"]), len(graded)),
+        "seed_all": records.accuracy([right for _, _, right in graded]),
+        **{f"seed_{kind}": records.accuracy(group) for kind, group in of_kind.items()},
+        "question_type": {name: records.accuracy(group) for name, group in of_type.items()},
     }
 
 
@@ -169,13 +136,11 @@ def per_image_sums(
 
     Questions without an answer are left out: those about videos, if only images were asked about.
     """
-    chosen = [
-        (question, right)
+    return records.sum_by_image(
+        (records.image_of(question), {"n_right": int(right), "n": 1})
         for question, name, right in _graded(benchmark, answers, rule, allow_partial=True)
         if type_name in (None, name)
-    ]
-    counts = [{"n_right": int(right), "n": 1} for _, right in chosen]
-    return summed(counts, [image_of(question) for question, _ in chosen])
+    )
 
 
 def _graded(
@@ -184,7 +149,7 @@ def _graded(
     """Each answered question, the name of its type, and whether the answer is right."""
     name_of = {str(number): name for name, number in benchmark["question_type"].items()}
     graded = []
-    for question, answer in pair_by_id(benchmark["questions"], answers, allow_partial):
+    for question, answer in records.pair_by_id(benchmark["questions"], answers, allow_partial):
         gold = _one_of(question, "answer", tuple(LETTERS))
         _one_of(question, "data_type", DATA_TYPES)
         number = _one_of(question, "question_type_id", tuple(name_of))
@@ -192,26 +157,15 @@ def _graded(
     return graded
 
 
-def _accuracy(right: list[bool]) -> dict[str, Any]:
-    return {"n": len(right), "n_right": sum(right), "accuracy": share(sum(right), len(right))}
-
-
 def _one_of(question: Row, key: str, known: tuple[str, ...]) -> str:
     value = str(question.get(key))
-    if value not in known:
-        raise SeedError(
-            f"question {question['question_id']}: {key} {question.get(key)!r} is unknown; it must "
-            f"be one of {', '.join(known)}"
-        )
+    records.check_known(f"question {question['question_id']}: {key}", value, known)
     return value
 
 
-def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
-
-
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of each published rule: all questions about images, and each type of question."""
     benchmark = truth["benchmark"]
     n_videos = sum(row.get("data_type") == "video" for row in benchmark["questions"])
@@ -225,30 +179,30 @@ def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> 
                 model: per_image_sums(benchmark, parts[part], rule, type_name)
                 for model, parts in answers.items()
             }
-            here = replace(label, split=type_name or "seed_image", variant=rule)
-            yield from rows_if_any(sums, STATISTICS, here)
+            split = type_name or "seed_image"
+            yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=rule)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Letters or likelihoods by id."""
     benchmark, answers = read_truth(options.questions), read_rows(options.answers)
-    return Scored(score(benchmark, answers, options.rule, options.allow_partial))
+    return base.Scored(score(benchmark, answers, options.rule, options.allow_partial))
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="seedbench",
     title="SEED-Bench choices",
     position=5,
     downloads=(SEEDBENCH,),
-    headline=Headline(("accuracy",), splits=("seed_image",)),
+    headline=base.Headline(("accuracy",), splits=("seed_image",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--questions", "SEED-Bench.json", required=True, type=Path),
-        *answer_options("question_id and text, or likelihoods of four choices (JSON lines)"),
-        option("--rule", default="letter", choices=tuple(RULES)),
+        base.option("--questions", "SEED-Bench.json", required=True, type=Path),
+        *base.answer_options("question_id and text, or likelihoods of four choices (JSON lines)"),
+        base.option("--rule", default="letter", choices=tuple(RULES)),
     ),
     examples=(
         "seednb score seedbench --questions SEED-Bench.json --answers answers.jsonl --rule letter --json",

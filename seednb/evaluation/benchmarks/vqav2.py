@@ -6,8 +6,8 @@ test-dev, which only the benchmark's server can score: `submission` makes its fi
 """
 
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,48 +17,18 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.core.files import write_json
 from seednb.data.readers import read_json, read_rows
-from seednb.evaluation.benchmarks.base import (
-    ONE_WORD,
-    VAL2014,
-    Answers,
-    Asked,
-    Benchmark,
-    CaptionSettings,
-    Download,
-    Folders,
-    Headline,
-    Material,
-    Record,
-    Remarks,
-    Scored,
-    answer_options,
-    get,
-    get_questions,
-    get_text,
-    option,
-    rows_if_any,
-    rows_under,
-)
+from seednb.evaluation import records
+from seednb.evaluation.benchmarks import base
 from seednb.evaluation.comparison import Label
-from seednb.evaluation.records import (
-    Row,
-    answer_text,
-    coverage,
-    image_of,
-    list_ids,
-    pair_by_id,
-    share,
-    share_of,
-    summed,
-)
+from seednb.evaluation.records import Record, Row
 from seednb.evaluation.words import VQA_RULES, normalise
 
 ANSWER_TYPES = ("yes/no", "number", "other")
 COUNTS = ("credit", "n")
-STATISTICS = {"accuracy": share_of(COUNTS, "credit", "n")}
+STATISTICS = {"accuracy": records.share_of(COUNTS, "credit", "n")}
 PUBLISHED = "llava"  # the normalisation that LLaVA's figures rest on
 SERVER = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa"
-VQAV2 = Download(
+VQAV2 = base.Download(
     "vqav2",
     "VQAv2 (validation)",
     "https://visualqa.org/download.html",
@@ -83,19 +53,19 @@ def read_official(path: Path, key: str) -> list[Record]:
     """
     if ".jsonl" in path.suffixes:
         return read_rows(path)
-    return rows_under(key, read_json(path), path)
+    return base.rows_under(key, read_json(path), path)
 
 
 def read_questions(file: Path) -> list[Record]:
     """v2_OpenEnded_mscoco_*_questions.json; images are named after its `data_subtype`."""
     document = read_json(file)
-    rows = get_questions(document, file)
-    subset = get(document, "data_subtype", file)
+    rows = base.rows_under("questions", document, file)
+    subset = base.get(document, "data_subtype", file)
     return [
         {
-            "question_id": get(row, "question_id", file),
+            "question_id": base.get(row, "question_id", file),
             "image": f"COCO_{subset}_{_image_id(row, file):012d}.jpg",
-            "text": get_text(row, "question", file) + ONE_WORD,
+            "text": base.get(row, "question", file, str) + base.ONE_WORD,
         }
         for row in rows
     ]
@@ -103,18 +73,18 @@ def read_questions(file: Path) -> list[Record]:
 
 def _image_id(row: Any, file: Path) -> int:
     """A whole number, which may be written as a text."""
-    text = str(get(row, "image_id", file))
+    text = str(base.get(row, "image_id", file))
     if not (text.isascii() and text.isdigit()):
         raise SeedError(f"{file}: 'image_id' is {text:.60} in an entry; give the official file")
     return int(text)
 
 
-def read_files(folders: Folders, captions: CaptionSettings) -> Material:
+def read_files(folders: base.Folders, captions: base.CaptionSettings) -> base.Material:
     """The validation questions and what ten annotators answered."""
     questions, annotations, images = folders.locate(BENCHMARK)
-    asked = Asked("answers", read_questions(questions), images)
+    asked = base.Asked("answers", read_questions(questions), images)
     truth = {"annotations": read_official(annotations, "annotations")}
-    return Material("vqav2", (asked,), truth, (questions, annotations))
+    return base.Material("vqav2", (asked,), truth, (questions, annotations))
 
 
 def accuracy(answer: str, references: Sequence[str]) -> Fraction:
@@ -127,28 +97,24 @@ def accuracy(answer: str, references: Sequence[str]) -> Fraction:
 
 def score(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> dict[str, Any]:
+) -> Record:
     """Accuracy of an answer file, in all and of each answer type.
 
     `annotations` are those of v2_mscoco_*_annotations.json; `rule` is the normalisation.
     `n_by_matches` counts the answers that 0, 1, 2, 3 and 4 or more annotators gave. Raises
     SeedError for ids that do not fit, an unknown answer type and annotations without answers.
     """
-    n_by_matches = [0] * 5
-    accuracies: dict[str, list[Fraction]] = {name: [] for name in ANSWER_TYPES}
     graded = _graded(annotations, answers, rule, allow_partial)
-    for annotation, credit, n_matches in graded:
-        n_by_matches[min(4, n_matches)] += 1
-        accuracies[_answer_type(annotation)].append(credit)
-    every = [one for group in accuracies.values() for one in group]
+    credits: dict[str, list[Fraction]] = {name: [] for name in ANSWER_TYPES}
+    for annotation, credit, _ in graded:
+        credits[_answer_type(annotation)].append(credit)
+    n_of = Counter(min(4, n_matches) for _, _, n_matches in graded)
     return {
         "normalisation": rule,
-        **coverage(len(annotations), len(graded)),
-        "n_by_matches": dict(zip(("0", "1", "2", "3", "4+"), n_by_matches, strict=True)),
-        "accuracy": _mean(every),
-        "answer_type": {
-            name: {"n": len(group), "accuracy": _mean(group)} for name, group in accuracies.items()
-        },
+        **records.coverage(len(annotations), len(graded)),
+        "n_by_matches": {name: n_of[n] for n, name in enumerate(("0", "1", "2", "3", "4+"))},
+        "accuracy": _accuracy([credit for _, credit, _ in graded])["accuracy"],
+        "answer_type": {name: _accuracy(group) for name, group in credits.items()},
     }
 
 
@@ -156,13 +122,11 @@ def per_image_sums(
     annotations: Sequence[Row], answers: Sequence[Row], rule: str, answer_type: str | None = None
 ) -> pd.DataFrame:
     """`COUNTS` of each image, of one answer type or of all; for `seednb.evaluation.stats`."""
-    chosen = [
-        (annotation, credit)
+    return records.sum_by_image(
+        (records.image_of(annotation), {"credit": float(credit), "n": 1})
         for annotation, credit, _ in _graded(annotations, answers, rule)
         if answer_type in (None, _answer_type(annotation))
-    ]
-    counts = [{"credit": float(credit), "n": 1} for _, credit in chosen]
-    return summed(counts, [image_of(annotation) for annotation, _ in chosen])
+    )
 
 
 def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -> None:
@@ -172,21 +136,21 @@ def check_same_questions(questions: Sequence[Row], annotations: Sequence[Row]) -
     )
     if ids != annotated:
         raise SeedError(
-            f"questions and annotations are not of one split (question_id {list_ids(sorted(ids ^ annotated))} "
-            "in one file only); give the two of the same split"
+            "questions and annotations are not of one split (question_id "
+            f"{records.list_ids(sorted(ids ^ annotated))} in one file only); give the two of the same split"
         )
 
 
 def submission(
     questions: Sequence[Row], answers: Sequence[Row], rule: str, allow_partial: bool = False
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """What the VQA server takes: `question_id` and normalised `answer` of every question.
 
     The server wants all questions of test2015 even for test-dev: with `allow_partial` the rest
     get an empty answer, as LLaVA's script does. Raises SeedError for ids that do not fit.
     """
-    pairs = pair_by_id(questions, answers, allow_partial)
-    text_of = {str(q["question_id"]): normalise(answer_text(row), rule) for q, row in pairs}
+    pairs = records.pair_by_id(questions, answers, allow_partial)
+    text_of = {str(q["question_id"]): normalise(records.answer_text(row), rule) for q, row in pairs}
     return [
         {"question_id": q["question_id"], "answer": text_of.get(str(q["question_id"]), "")}
         for q in questions
@@ -198,9 +162,9 @@ def _graded(
 ) -> list[tuple[Row, Fraction, int]]:
     """Each answered annotation, the answer's accuracy, and how many annotators gave the answer."""
     graded = []
-    for annotation, row in pair_by_id(annotations, answers, allow_partial):
+    for annotation, row in records.pair_by_id(annotations, answers, allow_partial):
         references = [normalise(text, rule) for text in _references(annotation)]
-        answer = normalise(answer_text(row), rule)
+        answer = normalise(records.answer_text(row), rule)
         graded.append((annotation, accuracy(answer, references), references.count(answer)))
     return graded
 
@@ -220,30 +184,28 @@ def _references(annotation: Row) -> list[str]:
 
 def _answer_type(annotation: Row) -> str:
     name = annotation.get("answer_type")
-    if name not in ANSWER_TYPES:
-        raise SeedError(
-            f"annotation {annotation['question_id']}: answer_type {name!r} is unknown; use one of "
-            f"{', '.join(ANSWER_TYPES)}"
-        )
+    records.check_known(f"annotation {annotation['question_id']}: answer_type", name, ANSWER_TYPES)
     return str(name)
 
 
-def _mean(accuracies: list[Fraction]) -> float | None:
-    return share(float(sum(accuracies)), len(accuracies))
+def _accuracy(credits: list[Fraction]) -> Record:
+    return {"n": len(credits), "accuracy": records.share(float(sum(credits)), len(credits))}
 
 
-def compare(truth: Record, answers: Answers, label: Label, remarks: Remarks) -> Iterator[Record]:
+def compare(
+    truth: Record, answers: base.AnswersByModel, label: Label, remarks: base.Remarks
+) -> Iterator[Record]:
     """Rows of all questions and of each answer type."""
     for answer_type in (None, *ANSWER_TYPES):
         sums = {
             model: per_image_sums(truth["annotations"], parts["answers"], PUBLISHED, answer_type)
             for model, parts in answers.items()
         }
-        here = replace(label, split=answer_type or "val2014", variant=PUBLISHED)
-        yield from rows_if_any(sums, STATISTICS, here)
+        split = answer_type or "val2014"
+        yield from base.rows_if_any(sums, STATISTICS, label, split=split, variant=PUBLISHED)
 
 
-def score_files(options: Namespace) -> Scored:
+def score_files(options: Namespace) -> base.Scored:
     """Short answers against the annotations, or their file for the test server, or both."""
     if not options.annotations and not (options.questions and options.submission):
         raise SeedError("give --annotations to score, or --questions together with --submission")
@@ -259,32 +221,29 @@ def score_files(options: Namespace) -> Scored:
         scores = score(annotations, answers, rule, options.allow_partial)
     if options.submission:
         rows = submission(questions, answers, rule, options.allow_partial)
-        try:
-            write_json(options.submission, rows)
-        except OSError as problem:
-            raise SeedError(
-                f"{options.submission} cannot be written ({problem}); give the path of a file"
-            ) from None
-    return Scored(scores)
+        write_json(options.submission, rows)
+    return base.Scored(scores)
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = base.Benchmark(
     name="vqav2",
     verb="vqa",
     title="VQAv2 answers, or their file for the test server",
     position=3,
-    downloads=(VQAV2, VAL2014),
-    headline=Headline(("accuracy",), splits=("val2014",)),
+    downloads=(VQAV2, base.VAL2014),
+    headline=base.Headline(("accuracy",), splits=("val2014",)),
     read_files=read_files,
     read_questions=read_questions,
     compare=compare,
     score_files=score_files,
     options=(
-        option("--annotations", "v2_mscoco_*_annotations.json, to score", type=Path),
-        option("--questions", "v2_OpenEnded_*_questions.json: ids to expect", type=Path),
-        *answer_options("question_id and text (JSON lines) or answer (JSON list)"),
-        option("--normalisation", default=PUBLISHED, choices=VQA_RULES),
-        option("--submission", "JSON to write for the test server; needs --questions", type=Path),
+        base.option("--annotations", "v2_mscoco_*_annotations.json, to score", type=Path),
+        base.option("--questions", "v2_OpenEnded_*_questions.json: ids to expect", type=Path),
+        *base.answer_options("question_id and text (JSON lines) or answer (JSON list)"),
+        base.option("--normalisation", default=PUBLISHED, choices=VQA_RULES),
+        base.option(
+            "--submission", "JSON to write for the test server; needs --questions", type=Path
+        ),
     ),
     examples=(
         "seednb score vqa --annotations v2_mscoco_val2014_annotations.json --questions v2_OpenEnded_mscoco_val2014_questions.json --answers answers.jsonl --json",

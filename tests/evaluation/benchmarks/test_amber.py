@@ -141,7 +141,7 @@ def test_descriptions_score_as_by_hand_whoever_finds_the_nouns(monkeypatch):
     sums = amber.image_sums(
         ANNOTATIONS, [*JUDGEMENTS, *DESCRIPTIONS], ("generative",), describe, images
     )
-    figures = amber.description_statistics(list(sums.columns))
+    figures = amber.statistics("generative")
     for name, statistic in figures.items():
         assert float(statistic(sums.sum().to_numpy(float))) == pytest.approx(part[name])
     assert set(figures) == set(by_hand) and list(sums.index) == ["a.jpg", "b.jpg"]
@@ -153,7 +153,7 @@ def test_judgements_by_image_add_up_to_the_scores():
         everything = [*DESCRIPTIONS, *JUDGEMENTS]
         parts = amber.GROUPS[group]
         sums = amber.image_sums(ANNOTATIONS, everything, parts, amber.count_judgement, images)
-        figures = amber.judgement_statistics(list(sums.columns), group)
+        figures = amber.statistics(group)
         expected = score(JUDGEMENTS, part="discriminative")[group]
         assert set(figures) == {"accuracy", "precision", "recall", "f1"}
         for name, statistic in figures.items():
@@ -202,7 +202,9 @@ def test_bad_answers_and_annotations_are_named():
     with pytest.raises(SeedError, match="annotation 1: type 'discriminative-smell' is unknown"):
         amber.score(odd, JUDGEMENTS, LISTS, exact_similarity)
     odd = [{"id": 1, "type": "relation", "truth": "maybe"}]
-    with pytest.raises(SeedError, match="annotation 1: truth 'maybe' must be yes or no"):
+    with pytest.raises(
+        SeedError, match="annotation 1: truth 'maybe' is unknown, it must be one of yes, no"
+    ):
         amber.score(odd, [{"id": 1, "response": "No"}], LISTS, exact_similarity)
     with pytest.raises(SeedError, match=r"no entry 'unicorn'"):
         LISTS.expanded(["sea", "unicorn"])

@@ -127,7 +127,7 @@ def test_bad_files_are_named(tmp_path):
         mme.read_answers(tmp_path)
     with pytest.raises(SeedError, match="is no folder"):
         mme.read_answers(tmp_path / "absent")
-    with pytest.raises(SeedError, match=r"task 'colour' is unknown; the tasks are existence"):
+    with pytest.raises(SeedError, match=r"task 'colour' is unknown; use one of existence"):
         mme.score(write(tmp_path, colour=COUNT), "official")
     (tmp_path / "colour.txt").unlink()
     with pytest.raises(SeedError, match=r"task OCR has no line"):

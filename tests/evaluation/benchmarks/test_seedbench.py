@@ -114,7 +114,7 @@ def test_bad_questions_are_named():
         scoring(answer="E")
     with pytest.raises(SeedError, match="question 101669: data_type 'audio' is unknown"):
         scoring(data_type="audio")
-    with pytest.raises(SeedError, match="question 101669: question_type_id 99 is unknown"):
+    with pytest.raises(SeedError, match="question 101669: question_type_id '99' is unknown"):
         scoring(question_type_id=99)
     with pytest.raises(SeedError, match="no such question: 101669; no answer: 5"):
         scoring(question_id="5")

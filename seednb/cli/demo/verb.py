@@ -33,18 +33,18 @@ def add(verbs: Any) -> None:
 def demo(options: argparse.Namespace) -> None:
     """Describe images, or serve the page until it is interrupted."""
     from seednb.cli.demo.captioner import Captioner
+    from seednb.cli.demo.samples import find_adapter, named_images, validation_images
     from seednb.cli.demo.server import Demo, serve
     from seednb.cli.demo.show import terminal_lines, write_files
-    from seednb.cli.demo.sources import find_adapter, named_images, validation_images
 
     lab = open_experiment(options)
     adapter = find_adapter(lab, options.model)
     captioner = Captioner(lab, adapter)
     if options.serve:
         samples = validation_images(lab, N_SAMPLES)
-        page = Demo(captioner, samples, lab.params.run.profile, adapter.parent.name)
+        served = Demo(captioner, samples, lab.params.run.profile, adapter.parent.name)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(page, options.port))
+            asyncio.run(serve(served, options.port))
         return
     problems: list[str] = []
     if options.image:
@@ -58,7 +58,6 @@ def demo(options: argparse.Namespace) -> None:
     for line in (*terminal_lines(described), *problems):
         print(line)
     reports = lab.params.path(lab.params.run.reports_dir) / lab.params.run.profile
-    page_file, sheet = write_files(
-        described, options.output or reports / "demo", adapter.parent.name
-    )
-    print(f"page: {page_file}\nimage: {sheet}")
+    folder = options.output or reports / "demo"
+    page, sheet = write_files(described, folder, adapter.parent.name)
+    print(f"page: {page}\nimage: {sheet}")

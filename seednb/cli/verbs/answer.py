@@ -28,7 +28,7 @@ def _add_options(verb: Parser) -> None:
     verb.add_argument("--benchmark", default=LINES, help=f"{LINES} (question_id, image, text), {', '.join(names)} or {last}")  # fmt: skip
     verb.add_argument("--questions", required=True, type=Path, help="the benchmark's question file; MME: its folder")  # fmt: skip
     verb.add_argument("--images", required=True, type=Path, help="folder of the images")
-    verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is gone on with")  # fmt: skip
+    verb.add_argument("--output", required=True, type=Path, help="answers (JSON lines); an unfinished file is continued")  # fmt: skip
     verb.add_argument("--model", type=Path, help="adapter folder (default: the base model)")
     verb.add_argument("--by", default="text", choices=("text", "likelihood"), help="an answer in words (default), or the likelihood of each choice")  # fmt: skip
     verb.add_argument("--language", metavar="CODE", help="ask POPE's questions in zh, de, es or fr")

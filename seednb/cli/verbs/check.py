@@ -25,7 +25,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--bands", type=Path, metavar="FILE", help="healthy bands (default: those that the run was watched with)")  # fmt: skip
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help="the findings of each run as one JSON object a line")  # fmt: skip
-    what.add_argument("--follow", action="store_true", help="look again until the run ends or a failure is found")  # fmt: skip
+    what.add_argument("--follow", action="store_true", help="check again until the run ends or a failure is found")  # fmt: skip
     what.add_argument("--calibrate", type=Path, metavar="FILE", help="take the runs as healthy and write their bands")  # fmt: skip
 
 

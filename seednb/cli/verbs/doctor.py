@@ -29,7 +29,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--model", default="llava-1.5-7b", choices=tuple(cost_model.SHAPES), help="default: llava-1.5-7b")  # fmt: skip
     verb.add_argument("--pairs", type=int, default=150_000)
     verb.add_argument("--epochs", type=int, default=3)
-    verb.add_argument("--examples-a-step", type=int, metavar="G", help="default: as many as a pass of all cards holds")  # fmt: skip
+    verb.add_argument("--examples-a-step", type=int, metavar="G", help="default: as many as all cards hold at once")  # fmt: skip
     verb.add_argument("--json", action="store_true", help="as one JSON object")
 
     verb = add_verb(verbs, "doctor", doctor, "machine, versions, data, licences, next command", EXAMINATIONS)  # fmt: skip

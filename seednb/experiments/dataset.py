@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 from seednb.core.errors import SeedError
-from seednb.core.files import writing
-from seednb.core.locks import UNTIL_DONE_S, making
+from seednb.core.files import UNTIL_DONE_S, writing
 from seednb.core.params import EvaluationParams
 from seednb.core.profiles import Params
+from seednb.core.stage import making
 from seednb.data.coco import (
     CocoSplit,
     drop_damaged_images,

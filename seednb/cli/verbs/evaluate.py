@@ -43,7 +43,7 @@ def _add_options(verb: Parser) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Probe and caption with an adapter, with --compare also with the base; or run benchmarks."""
     from seednb.cli.dry_run import show_benchmarks, show_evaluate
-    from seednb.core.devices import one_card_each
+    from seednb.core.devices import process_state
     from seednb.evaluation.benchmarks.registry import BENCHMARKS
     from seednb.report.tables import as_text
 
@@ -65,7 +65,7 @@ def evaluate(options: argparse.Namespace) -> None:
         _run_benchmarks(lab, names, options)
     else:
         table = lab.compare(adapter, compare, contrast)
-        if one_card_each().is_main_process:
+        if process_state().is_main_process:
             print(as_text(table))
 
 
@@ -74,12 +74,12 @@ def _run_benchmarks(lab: "Experiment", names: Sequence[str], options: argparse.N
 
     Raises SeedError if none could be scored.
     """
-    from seednb.core.devices import one_card_each
+    from seednb.core.devices import process_state
     from seednb.experiments.published import Benchmarks
     from seednb.report.tables import as_text, difference_table, headlines, level_table
 
     rows = []
-    is_main = one_card_each().is_main_process
+    is_main = process_state().is_main_process
     for outcome in Benchmarks(lab).run(names, options.model, options.trained_on):
         rows += outcome.rows
         for note in outcome.notes if is_main else ():

@@ -43,7 +43,7 @@ def _add_options(verb: Parser) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train and say where the adapter lies; or show what would be trained."""
     from seednb.cli.dry_run import show_train
-    from seednb.core.devices import one_card_each
+    from seednb.core.devices import process_state
     from seednb.training.history import CURVE
 
     refuse_less_than_one("--epochs", options.epochs)
@@ -54,7 +54,7 @@ def train(options: argparse.Namespace) -> None:
             print(line)
         return
     training = lab.train(version, labels, epochs, pairs)
-    if one_card_each().is_main_process:
+    if process_state().is_main_process:
         loss = training.curve["loss"].dropna().tolist()
         print(f"loss     {sparkline(loss)} {loss[0]:.3f} to {loss[-1]:.3f} in {len(loss)} steps")
         print(f"curve:   {training.folder / CURVE}")

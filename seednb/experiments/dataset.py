@@ -28,12 +28,12 @@ from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.answer_files import answers_to
 from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.experiments.stages import Stages
+from seednb.method.recipes import LABELS
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import in_chunks
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
 
-LABELS = ("replay", "truthful")
 EXISTENCE = "existence"
 
 

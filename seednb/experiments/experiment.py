@@ -26,8 +26,8 @@ from seednb.evaluation.evaluator import (
 from seednb.evaluation.records import Answers
 from seednb.experiments.dataset import Prepared, prepare, self_labelled
 from seednb.experiments.metrics import metric_rows
-from seednb.experiments.stages import ANSWERING, SAMPLING, SELF, Stages, version_and_labels
-from seednb.method.recipes import RECIPES, Recipe
+from seednb.experiments.stages import ANSWERING, SAMPLING, Stages, version_and_labels
+from seednb.method.recipes import RECIPES, SELF, Recipe
 from seednb.model.generation import MentionPenalty
 from seednb.model.inputs.pixels import Box, ImageReader, boxes_by_name
 from seednb.model.loading import Bundle, load_bundle

@@ -1,6 +1,8 @@
 """Every verb from the outside: what it prints, what it writes, how it fails."""
 
 import json
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -10,9 +12,7 @@ from PIL import Image
 from seednb.cli.__main__ import main
 from seednb.cli.options import overrides
 from seednb.data.readers import read_json_lines
-from seednb.experiments.dataset import LABELS
-from seednb.experiments.stages import SELF
-from seednb.method.recipes import RECIPES
+from seednb.method.recipes import LABELS, RECIPES, SELF
 
 ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -197,6 +197,21 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_listed(capsys)
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "'v9'" in said and all(name in said for name in RECIPES)
+
+
+HELP = """
+import sys
+from seednb.cli.__main__ import build_parser
+for verb in [[], ["report"], ["train"], ["evaluate"], ["answer"], ["demo"], ["score"], ["doctor"]]:
+    try:
+        build_parser().parse_args([*verb, "--help"])
+    except SystemExit:
+        assert "torch" not in sys.modules, verb
+"""
+
+
+def test_help_does_not_wait_for_torch():
+    subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True)
 
 
 def test_labels_are_those_that_an_experiment_has(capsys):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from seednb.cli.options import (
-    Parser,
     add_dry_run,
     add_profile,
     add_verb,
@@ -13,7 +12,7 @@ from seednb.cli.options import (
     refuse_less_than_one,
 )
 from seednb.core.console import sparkline
-from seednb.method.recipes import RECIPES
+from seednb.method.recipes import LABELS, RECIPES, SELF
 
 EXAMPLES = """
 seednb train --version v7
@@ -22,15 +21,8 @@ accelerate launch -m seednb.cli train --params params/llava-1.5-7b.yaml --versio
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
+    """Add the verb and its options."""
     verb = add_verb(verbs, "train", train, "train one version's adapter", EXAMPLES)
-    verb.later = _add_options
-
-
-def _add_options(verb: Parser) -> None:
-    from seednb.experiments.dataset import LABELS
-    from seednb.experiments.stages import SELF
-
     add_profile(verb)
     verb.add_argument("--version", default="v7", choices=tuple(RECIPES), help="default: v7")
     verb.add_argument("--epochs", type=int, help="instead of the version's")

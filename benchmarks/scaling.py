@@ -17,7 +17,7 @@ from llava_shapes import build_bundle, make_examples
 from measure import alternate, steps_of
 from results import write_result
 
-from seednb.core.devices import default_device, one_card_each
+from seednb.core.devices import default_device, process_state
 from seednb.core.params import ModelParams, TrainParams
 from seednb.method.recipes import RECIPES
 from seednb.model.lora import add_adapter
@@ -31,7 +31,7 @@ def main(size: str = "7b", shard: bool = False) -> None:
 
     With `shard` each card holds a part of every layer, keeps one image a micro-batch and recomputes.
     """
-    device, processes = default_device(), one_card_each()
+    device, processes = default_device(), process_state()
     bundle = build_bundle(device, size)
     model = add_adapter(bundle.model, ModelParams(), seed=0)
     n = processes.num_processes

@@ -1,11 +1,10 @@
 """What a verb would do: parameters resolved and inputs checked, and nothing run."""
 
-from argparse import Namespace
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from seednb.cli.benchmarks import wanted
-from seednb.cli.doctor import inputs
+from seednb.cli.examination import inputs
 from seednb.core.console import table
 from seednb.core.errors import SeedError
 from seednb.core.profiles import Params
@@ -41,8 +40,10 @@ def show_train(
     recipe = with_overrides(RECIPES[version], train)
     n_epochs = epochs or recipe.epochs
     n_pairs = round(recipe.data_share * params.data.n_pairs)
-    a_step = train.batch_size * train.grad_accum
-    n_steps = -(-n_epochs * n_pairs // a_step)
+    step_size = train.batch_size * train.grad_accum
+    steps = f"{n_epochs} epoch{'s' if n_epochs > 1 else ''}, {step_size} examples a step"
+    if not data:
+        steps += f", about {math.ceil(n_epochs * n_pairs / step_size)} steps"
     source = str(data) if data else f"{labels} labels, at most {n_pairs} pairs"
     yield f"{NOTHING}; seednb train would train {version} of profile {params.run.profile}:"
     yield from table(
@@ -50,40 +51,43 @@ def show_train(
             ("model", params.model.model),
             ("adapter", f"rank {params.model.lora_r}, scope {params.model.lora_scope}"),
             ("data", source),
-            ("steps", f"{n_epochs} epoch{'s' if n_epochs > 1 else ''}, {a_step} examples a step" + (f", about {n_steps} steps" if not data else "")),
+            ("steps", steps),
             ("rate", f"{train.learning_rate * recipe.rate_factor:g} at its peak"),
             *((name, str(getattr(recipe, name))) for name in SET_BY_PARAMETERS),
         ]
-    )  # fmt: skip
+    )
     folder = params.path(params.run.runs_dir) / params.run.profile
     yield f"adapter: {folder / f'train-{version}-{labels}-…' / 'adapter'}"
     yield from _inputs(params, data)
 
 
-def show_evaluate(params: Params, options: Namespace) -> Iterator[str]:
+def show_evaluate(
+    params: Params, adapter: Path, with_base: bool, contrasted: bool
+) -> Iterator[str]:
     """What `seednb evaluate` would ask of which models."""
-    adapter = "the adapter, decoded from purified logits," if options.contrast else "the adapter"
-    models = [adapter, *(["the base model"] if options.compare else [])]
-    evaluation = params.evaluation
-    yield f"{NOTHING}; seednb evaluate would ask {' and '.join(models)}:"
+    asked = params.evaluation
+    models = "the adapter" + (", decoded from purified logits," if contrasted else "")
+    models += " and the base model" if with_base else ""
+    captions = f"{asked.caption_images} images, at most {asked.max_new_tokens} tokens"
+    yield f"{NOTHING}; seednb evaluate would ask {models}:"
     yield from table(
         [
-            ("POPE", f"three splits on {evaluation.pope_images} images"),
-            ("CHAIR", f"captions of {evaluation.caption_images} images, at most {evaluation.max_new_tokens} tokens"),
+            ("POPE", f"three splits on {asked.pope_images} images"),
+            ("CHAIR", f"captions of {captions}"),
         ]
-    )  # fmt: skip
-    check_adapter(options.model)
+    )
+    check_adapter(adapter)
     yield from _inputs(params)
 
 
-def show_benchmarks(params: Params, options: Namespace) -> Iterator[str]:
+def show_benchmarks(params: Params, names: Sequence[str], adapter: Path | None) -> Iterator[str]:
     """Which published benchmarks `seednb evaluate --benchmarks` would ask, and which lack data."""
-    models = ["the base model", *(["the adapter"] if options.model else [])]
-    yield f"{NOTHING}; seednb evaluate would ask {' and '.join(models)}:"
+    models = "the base model" + (" and the adapter" if adapter else "")
+    yield f"{NOTHING}; seednb evaluate would ask {models}:"
     folders = Folders.of(params)
-    yield from table([(name, _data_of(name, folders)) for name in wanted(options.benchmarks)])
-    if options.model:
-        check_adapter(options.model)
+    yield from table([(name, _data_of(name, folders)) for name in names])
+    if adapter:
+        check_adapter(adapter)
 
 
 def _data_of(benchmark: str, folders: Folders) -> str:

@@ -40,7 +40,9 @@ class DataParams(CurationParams):
     world_seed: int = knob(0, "seed of the generated world", low=0)
     n_train_images: int = knob(1600, "generated training images", unit="images", low=1)
     n_val_images: int = knob(1000, "generated validation images", unit="images", low=1)
-    data_root: str = knob("data", "folder below which the files lie (unless generated)")
+    data_root: str = knob(
+        "data", "folder below which the files lie (unless generated)", is_path=True
+    )
     train_images: str = knob("train", "folder of training images")
     train_instances: str = knob("annotations/instances_train.json", "COCO instances (training)")
     train_captions: str = knob("annotations/captions_train.json", "COCO captions (training)")
@@ -59,7 +61,7 @@ class DataParams(CurationParams):
 class ModelParams(Section):
     """Which model and adapter."""
 
-    model: str = knob("seednb/assets/pocket-llava", "checkpoint folder or hub name")
+    model: str = knob("seednb/assets/pocket-llava", "checkpoint folder or hub name", is_path=True)
     prompt_template: str = knob("plain", "prompt around a question", choices=("plain", "vicuna_v1"))
     precision: str = knob("auto", "weights", choices=("auto", "float32", "bfloat16", "float16"))
     lora_r: int = knob(64, "rank of the adapter", low=1, high=1024)
@@ -207,7 +209,7 @@ class MonitorParams(Section):
         choices=("off", "warn", "stop"),
     )
     healthy_bands: str = knob(
-        "", "file of healthy bands (seednb check RUN --calibrate FILE); empty: none"
+        "", "file of healthy bands (seednb check RUN --calibrate FILE); empty: none", is_path=True
     )
     stall_after_s: float = knob(
         300, "a step that waits longer for its data has stalled", unit="s", low=0.1
@@ -235,7 +237,9 @@ class EvaluationParams(Section):
     compile_probes: bool = knob(
         False, "compile the layers that answer probes (pays on tens of thousands of probes)"
     )
-    vocabulary: str = knob("seednb/assets/vocabulary.txt", "object words, CHAIR's file format")
+    vocabulary: str = knob(
+        "seednb/assets/vocabulary.txt", "object words, CHAIR's file format", is_path=True
+    )
     chair_variant: str = knob(
         "pocket", "how words become singular", choices=("pocket", "lemma", "pattern")
     )
@@ -282,9 +286,11 @@ class RunParams(Section):
     """Where results go and what the report says above them."""
 
     profile: str = knob("pocket", "name of the folders below runs/ and reports/")
-    runs_dir: str = knob("runs", "finished stages")
-    reports_dir: str = knob("reports", "finished reports")
-    benchmarks_dir: str = knob("data/benchmarks", "published benchmarks (layouts: seednb doctor)")
+    runs_dir: str = knob("runs", "finished stages", is_path=True)
+    reports_dir: str = knob("reports", "finished reports", is_path=True)
+    benchmarks_dir: str = knob(
+        "data/benchmarks", "published benchmarks (layouts: seednb doctor)", is_path=True
+    )
     notice: str = knob("", "warning on the report's first screen")
 
     def __post_init__(self) -> None:

@@ -1,46 +1,28 @@
 """A profile: flat YAML or `key=value` in, validated frozen dataclasses out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
+from seednb.core import params
 from seednb.core.errors import SeedError
-from seednb.core.params import (
-    AblationParams,
-    DataParams,
-    EvaluationParams,
-    ModelParams,
-    MonitorParams,
-    RunParams,
-    TrainParams,
-)
 from seednb.core.schema import Section, allowed, shown, suggestion
-
-SECTIONS: dict[str, type[Section]] = {
-    "run": RunParams,
-    "data": DataParams,
-    "model": ModelParams,
-    "train": TrainParams,
-    "monitor": MonitorParams,
-    "evaluation": EvaluationParams,
-    "ablation": AblationParams,
-}
 
 
 @dataclass(frozen=True)
 class Params:
     """All parameters of one profile."""
 
-    run: RunParams
-    data: DataParams
-    model: ModelParams
-    train: TrainParams
-    monitor: MonitorParams
-    evaluation: EvaluationParams
-    ablation: AblationParams
+    run: params.RunParams
+    data: params.DataParams
+    model: params.ModelParams
+    train: params.TrainParams
+    monitor: params.MonitorParams
+    evaluation: params.EvaluationParams
+    ablation: params.AblationParams
     root: Path  # relative paths start here: the folder that holds params/
 
     def path(self, value: str) -> Path:
@@ -56,6 +38,11 @@ class Params:
         }
 
 
+SECTIONS: dict[str, type[Section]] = {
+    name: section for name, section in get_type_hints(Params).items() if name != "root"
+}
+
+
 def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Params:
     """Read a profile; `overrides` win over the file, the file over the defaults.
 
@@ -63,17 +50,24 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     """
     file = Path(file).resolve()
     values = _read_yaml(file) | dict(overrides or {})
-    owner = {item.name: name for name, cls in SECTIONS.items() for item in fields(cls)}  # type: ignore[arg-type]
+    owner = {item.name: section for section, item in declared()}
     try:
         check_names(values, owner)
-        parts = {
-            name: cls(**{key: value for key, value in values.items() if owner[key] == name})
-            for name, cls in SECTIONS.items()
+        sections = {
+            name: section(**{key: value for key, value in values.items() if owner[key] == name})
+            for name, section in SECTIONS.items()
         }
     except SeedError as problem:
         where = f"{file.name} with -p" if overrides else file.name
         raise SeedError(f"{where}: {problem}") from None
-    return Params(**parts, root=file.parent.parent)  # type: ignore[arg-type]
+    return Params(**sections, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def declared() -> Iterator[tuple[str, Field[Any]]]:
+    """(section, field) of every parameter."""
+    for name, section in SECTIONS.items():
+        for item in fields(section):  # type: ignore[arg-type]
+            yield name, item
 
 
 def check_names(names: Iterable[str], known: Iterable[str]) -> None:
@@ -95,16 +89,15 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def describe() -> Iterator[dict[str, str]]:
     """Each parameter with default, range, unit and meaning (the rows of `seednb params`)."""
-    for section, cls in SECTIONS.items():
-        for item in fields(cls):  # type: ignore[arg-type]
-            yield {
-                "section": section,
-                "name": item.name,
-                "default": "unset" if item.default is None else str(item.default),
-                "allowed": allowed(item),
-                "unit": item.metadata["unit"],
-                "meaning": item.metadata["meaning"],
-            }
+    for section, item in declared():
+        yield {
+            "section": section,
+            "name": item.name,
+            "default": "unset" if item.default is None else str(item.default),
+            "allowed": allowed(item),
+            "unit": item.metadata["unit"],
+            "meaning": item.metadata["meaning"],
+        }
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -1,23 +1,23 @@
 """Finished stages on disk: folders found again by a key of all that decides their content."""
 
-import ast
 import hashlib
-import inspect
 import json
 import os
 import platform
 import shutil
 import subprocess
-import textwrap
 import time
 from collections.abc import Iterator, Mapping
-from functools import cache
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
+
+from seednb.core import files
+from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
-from seednb.core.files import JOURNAL, LOCK, PARTIAL, read_json, sync, write_json, writing
 
 MANIFEST = "manifest.json"
 WHOLE_FILE = 64 * 1024 * 1024  # bytes; of a larger file, size and both ends are hashed
@@ -39,9 +39,9 @@ VERSIONS = {
     "scores": 1,  # metric rows of a published benchmark
     "fault": 1,  # a training with a bug planted
 }
-PACKAGE = Path(__file__).parents[1]
-# The last three: typing, and fields that Python versions fill differently.
-UNSEEN = ("annotation", "returns", "type_comment", "type_params", "kind", "ctx")
+LIBRARIES = (  # their versions decide the numbers
+    "torch", "transformers", "peft", "accelerate", "numpy", "pillow", "pandas", "tokenizers"
+)  # fmt: skip
 
 
 class Stage:
@@ -65,7 +65,7 @@ class Stage:
     @property
     def lock(self) -> Path:
         """The file that whoever makes the stage holds locked."""
-        return self.folder / f"stage{LOCK}"
+        return self.folder / f"stage{files.LOCK}"
 
     def path(self, file: str) -> Path:
         """A file of the stage, whether or not it exists."""
@@ -79,14 +79,19 @@ class Stage:
         """
         if self.stays_open:
             return
-        for room in [*self.folder.rglob(f"*{PARTIAL}")]:  # of a run that was killed
+        for room in list(self.folder.rglob(f"*{files.PARTIAL}")):  # of a run that was killed
             shutil.rmtree(room, ignore_errors=True)
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix != ".jpg")
-        files = [p for p in files if not {JOURNAL, LOCK} & set(p.suffixes)]
-        with writing(self.folder):
-            for path in files:
-                sync(path)
-        write_json(
+        made = [
+            path
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+            and path.suffix != ".jpg"
+            and not {files.JOURNAL, files.LOCK} & {*path.suffixes}
+        ]
+        with files.writing(self.folder):
+            for path in made:
+                files.sync(path)
+        files.write_json(
             self.folder / MANIFEST,
             {
                 "stage": self.name,
@@ -94,25 +99,52 @@ class Stage:
                 "inputs": self.inputs,
                 "seconds": round(seconds, 1),
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                "files": {str(p.relative_to(self.folder)): fingerprint(p) for p in files},
+                "files": {str(p.relative_to(self.folder)): fingerprint(p) for p in made},
                 "versions": versions(),
                 "commit": git_commit(),
             },
         )
-        for path in self.folder.rglob(f"*{JOURNAL}"):
+        for path in self.folder.rglob(f"*{files.JOURNAL}"):
             path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove what a kill right after the manifest was written left of its writing."""
-        shutil.rmtree(self.folder / f"{MANIFEST}{PARTIAL}", ignore_errors=True)
+        shutil.rmtree(self.folder / f"{MANIFEST}{files.PARTIAL}", ignore_errors=True)
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest of a finished stage."""
+        """The manifest of a finished stage. Raises SeedError if it is not finished."""
         if not self.is_finished:
             raise SeedError(
                 f"stage {self.name} is not finished in {self.folder}; run: seednb report"
             )
-        return read_json(self.folder / MANIFEST)
+        return files.read_json(self.folder / MANIFEST)
+
+
+@contextmanager
+def making(
+    stage: Stage, patience_s: float = files.PATIENCE_S, together: bool = True
+) -> Iterator[bool]:
+    """Whether a stage is left to make; the caller then makes it, and at the end it is finished.
+
+    All processes of a run get the same answer, and its main process holds the stage's lock meanwhile;
+    unless `together`, each process is a run of its own. Another run that makes the same stage is
+    awaited for `patience_s` seconds, and is then a SeedError with its pid.
+    """
+    processes = process_state()
+    leads = processes.is_main_process or not together
+    must_lock = leads and not stage.is_finished
+    if leads and not must_lock:
+        stage.tidy()
+    with files.locked(stage.lock, stage.folder.name, patience_s) if must_lock else nullcontext():
+        is_left = not stage.is_finished
+        if together:
+            (is_left,) = broadcast_object_list([is_left])
+        started = time.perf_counter()
+        yield is_left
+        if is_left and leads:
+            stage.finish(time.perf_counter() - started)
+        if is_left and together:
+            processes.wait_for_everyone()
 
 
 def version_of(kind: str) -> int:
@@ -150,112 +182,20 @@ def folder_fingerprint(folder: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    names = (
-        "torch",
-        "transformers",
-        "peft",
-        "accelerate",
-        "numpy",
-        "pillow",
-        "pandas",
-        "tokenizers",
-    )
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    """Versions of Python and of `LIBRARIES`."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def git_commit() -> str:
     """The commit of the source tree, "+" if there are changes, or "no git"."""
-    here = Path(__file__).parent
-    commands = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain"])
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.check_output(
+            command, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL, text=True
+        ).strip()
+
     try:
-        commit, changes = (
-            subprocess.run(
-                ["git", *command], cwd=here, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for command in commands
-        )
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "no git"
-    return commit + ("+" if changes else "")
-
-
-def code_fingerprint(*modules: str) -> str:
-    """Hash of modules of this package and of all that they import from it, directly or not.
-
-    Neither a docstring nor the move of a module to another folder changes it.
-    """
-    waiting, seen = [f"{PACKAGE.name}.{name}" for name in modules], dict[Path, str]()
-    while waiting:
-        for file in _source_files(waiting.pop()):
-            if file not in seen:
-                seen[file], imports = _read(file.read_text(encoding="utf-8"))
-                waiting += imports
-    return digest(sorted(seen.values()))
-
-
-def code_hash(item: Any) -> str:
-    """Hash of a function or class by its syntax tree; of a constant, by its value."""
-    if inspect.isroutine(item) or inspect.isclass(item):
-        return source_hash(inspect.getsource(inspect.unwrap(item)))
-    return digest(repr(item))
-
-
-def source_hash(source: str) -> str:
-    """Hash of the syntax tree of some source: the same under every version of Python."""
-    return digest(_outline(ast.parse(textwrap.dedent(source))))
-
-
-def imported_modules(source: str) -> tuple[str, ...]:
-    """Modules of this package that some Python source imports, wherever in it."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in found if name.startswith(f"{PACKAGE.name}."))
-
-
-@cache
-def _read(source: str) -> tuple[str, tuple[str, ...]]:
-    return source_hash(source), imported_modules(source)
-
-
-def _source_files(module: str) -> list[Path]:
-    """The file of a module, or all files of a package."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    if path.is_dir():
-        return sorted(path.rglob("*.py"))
-    return [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
-
-
-def _outline(node: Any) -> Any:
-    """A syntax tree as nested lists, without what no run depends on."""
-    if isinstance(node, list):
-        return [_outline(item) for item in node if not _is_docstring(item)]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    if _is_own_import(node):  # the names count, not where they are found
-        return ["import", [[alias.name, alias.asname] for alias in node.names]]  # type: ignore[attr-defined]
-    return [type(node).__name__, *_fields(node)]
-
-
-def _fields(node: ast.AST) -> Iterator[Any]:
-    for name, value in ast.iter_fields(node):
-        if isinstance(node, ast.JoinedStr):  # some Python 3.12 add empty pieces to an f-string
-            value = [part for part in value if getattr(part, "value", None) != ""]
-        if name not in UNSEEN and value is not None and value != []:
-            yield [name, _outline(value)]
-
-
-def _is_docstring(node: Any) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _is_own_import(node: ast.AST) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name

@@ -19,8 +19,8 @@ KILLED = "its process was killed; most often memory ran out, so try fewer --jobs
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one task ended: its result, or an error in words."""
+class TaskResult:
+    """What the task number `index` returned, or, if it failed, the error in words."""
 
     index: int
     result: Any = None
@@ -33,8 +33,8 @@ def run_all(
     jobs: int,
     gpus: Sequence[str] = (),
     tick: Callable[[], None] = lambda: None,
-) -> Iterator[Outcome]:
-    """Call a function on each task, `jobs` at a time; outcomes come as they end.
+) -> Iterator[TaskResult]:
+    """Call a function on each task, `jobs` at a time; the results come as the tasks end.
 
     With several jobs each process has one thread. `gpus`: names of the GPUs, one for each process
     in turn. `tick` is called each second.
@@ -53,13 +53,13 @@ def run_all(
             for future in ended:
                 index, (pool, environment) = in_flight.pop(future)
                 try:
-                    outcome = future.result()
+                    result = future.result()
                 except BrokenProcessPool:
-                    outcome = Outcome(index, error=KILLED)
+                    result = TaskResult(index, error=KILLED)
                     pool.shutdown()
                     pool = Pool(1, env=environment)
                 slots.append((pool, environment))
-                yield outcome
+                yield result
     finally:
         for pool, _ in slots:
             pool.shutdown()
@@ -67,9 +67,9 @@ def run_all(
             pool.shutdown(kill_workers=True)
 
 
-def _attempt(function: Callable[[Any], Any], index: int, task: Any) -> Outcome:
+def _attempt(function: Callable[[Any], Any], index: int, task: Any) -> TaskResult:
     """In the process: an exception goes back as words, since not every one can be pickled."""
     try:
-        return Outcome(index, function(task))
+        return TaskResult(index, function(task))
     except Exception as error:
-        return Outcome(index, error=f"{type(error).__name__}: {error}")
+        return TaskResult(index, error=f"{type(error).__name__}: {error}")

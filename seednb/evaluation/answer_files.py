@@ -19,10 +19,9 @@ from tqdm import tqdm
 from transformers import LogitsProcessor
 
 from seednb.core.console import hides_progress
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
-from seednb.core.files import LOCK, Journal, append_lines, cut_torn_end, write_lines
-from seednb.core.locks import alone
+from seednb.core.files import LOCK, Journal, append_lines, cut_torn_end, locked, write_lines
 from seednb.core.params import EvaluationParams
 from seednb.data.images import safe_path
 from seednb.data.instruct import IMAGE_TAG
@@ -198,7 +197,7 @@ def answer_chunks(
     number of processes nor on where a run was killed, because replies depend, in the last bits, on
     what else is in the batch: a chunk that is done in part is asked whole.
     """
-    state = one_card_each()
+    state = process_state()
     left = {number: n for number in range(len(chunks)) if (n := n_left(number))}
     mine = list(left)[state.process_index :: state.num_processes]
     n = sum(left[number] for number in mine)
@@ -215,7 +214,7 @@ def answers_to(
 
     With `kept`, a file name, chunks that are done are kept in a journal of that name.
     """
-    state = one_card_each()
+    state = process_state()
     journal = Journal(kept, state.process_index)
     done = journal.read()
     state.wait_for_everyone()  # all have read what is done before one adds to it
@@ -232,10 +231,10 @@ def answers_to(
 
 def _append(questions: Sequence[Record], output: Path, size: int, reply: Reply) -> int:
     """Write the replies to what is not answered yet; each process its share of the chunks."""
-    state = one_card_each()
+    state = process_state()
     with ExitStack() as held:
         if state.is_main_process:
-            held.enter_context(alone(output.with_name(f".{output.name}{LOCK}"), str(output)))
+            held.enter_context(locked(output.with_name(f".{output.name}{LOCK}"), str(output)))
             _gather(output, questions)
         state.wait_for_everyone()
         answered = _answered(output)

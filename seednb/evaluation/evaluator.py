@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LogitsProcessor
 
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.core.params import EvaluationParams
 from seednb.evaluation.answer_files import answers_to
 from seednb.evaluation.records import Record
@@ -218,7 +218,7 @@ def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
 
 def _compiled_layers(bundle: Bundle) -> Compiled | None:
     layers, remarks = compiled(bundle.model, bundle.device)
-    if one_card_each().is_main_process:
+    if process_state().is_main_process:
         for remark in remarks:
             tqdm.write(remark)
     return layers

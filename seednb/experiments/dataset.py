@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 from seednb.core.errors import SeedError
-from seednb.core.files import writing
-from seednb.core.locks import UNTIL_DONE_S, making
+from seednb.core.files import UNTIL_DONE_S, writing
 from seednb.core.params import EvaluationParams
 from seednb.core.profiles import Params
+from seednb.core.stage import making
 from seednb.data.coco import (
     CocoSplit,
     drop_damaged_images,
@@ -28,12 +28,12 @@ from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.answer_files import answers_to
 from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.experiments.stages import Stages
+from seednb.method.recipes import LABELS
 from seednb.model.generation import generate
 from seednb.model.inputs.collate import in_chunks
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
 
-LABELS = ("replay", "truthful")
 EXISTENCE = "existence"
 
 

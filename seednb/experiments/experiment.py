@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
-from seednb.core.files import read_json, write_json, write_lines
-from seednb.core.locks import PATIENCE_S, making
+from seednb.core.files import PATIENCE_S, read_json, write_json, write_lines
 from seednb.core.profiles import Params, load_params
-from seednb.core.stage import Stage, folder_fingerprint
+from seednb.core.stage import Stage, folder_fingerprint, making
 from seednb.data.instruct import Pair, read_pairs, write_pairs
 from seednb.data.readers import read_json_lines
 from seednb.data.vocabulary import find_mentions
@@ -27,8 +26,8 @@ from seednb.evaluation.evaluator import (
 from seednb.evaluation.records import Answers
 from seednb.experiments.dataset import Prepared, prepare, self_labelled
 from seednb.experiments.metrics import metric_rows
-from seednb.experiments.stages import ANSWERING, SAMPLING, SELF, Stages, version_and_labels
-from seednb.method.recipes import RECIPES, Recipe
+from seednb.experiments.stages import ANSWERING, SAMPLING, Stages, version_and_labels
+from seednb.method.recipes import RECIPES, SELF, Recipe
 from seednb.model.generation import MentionPenalty
 from seednb.model.inputs.pixels import Box, ImageReader, boxes_by_name
 from seednb.model.loading import Bundle, load_bundle
@@ -111,7 +110,7 @@ class Experiment:
             raise SeedError(f"epochs={epochs}: must be at least 1")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
         n = round(recipe.data_share * self.params.data.n_pairs)
-        with one_card_each().main_process_first():  # the first to come draws the world
+        with process_state().main_process_first():  # the first to come draws the world
             data = self.data
         if labels == SELF and pairs_file is None:
             pairs_file = self.self_labels(n)
@@ -144,7 +143,7 @@ class Experiment:
                     self.params.evaluation,
                     kept=file,
                 )
-                if one_card_each().is_main_process:
+                if process_state().is_main_process:
                     write_pairs(file, pairs)
         return file
 
@@ -163,7 +162,7 @@ class Experiment:
         with making(stage, self.patience_s) as is_left:
             if is_left:
                 records = answer()
-                if one_card_each().is_main_process:
+                if process_state().is_main_process:
                     for name, rows in records.items():
                         write_lines(stage.path(f"{name}.jsonl"), rows)
         probes, questions = stage.path("probes.jsonl"), stage.path("questions.jsonl")

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seednb.core.errors import GradientLost, ImageTokensCut, SeedError
-from seednb.core.locks import making
-from seednb.core.stage import Stage
+from seednb.core.stage import Stage, making
 from seednb.experiments.experiment import Experiment
 from seednb.method.losses import precise
 from seednb.method.recipes import RECIPES, Recipe

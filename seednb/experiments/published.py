@@ -13,11 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_json
-from seednb.core.locks import making
-from seednb.core.stage import Stage, digest, fingerprint, folder_fingerprint
+from seednb.core.stage import Stage, digest, fingerprint, folder_fingerprint, making
 from seednb.data.instruct import read_pairs
 from seednb.data.leaks import refuse_leaks
 from seednb.data.readers import read_json_lines
@@ -149,7 +148,7 @@ class Benchmarks:
         )
         stage = self.scores_stage(material, stages)
         with making(stage, self.lab.patience_s) as is_left:
-            if is_left and one_card_each().is_main_process:
+            if is_left and process_state().is_main_process:
                 answers = {
                     name: {part: read_json_lines(one.path(f"{part}.jsonl")) for part in parts}
                     for name, one in stages.items()

@@ -10,8 +10,7 @@ import pandas as pd
 from PIL import Image, ImageFilter
 
 from seednb.core.files import write_lines
-from seednb.core.locks import making
-from seednb.core.stage import Stage
+from seednb.core.stage import Stage, making
 from seednb.data.probes import with_article
 from seednb.data.readers import read_json_lines
 from seednb.evaluation.answer_files import answer_file

@@ -19,7 +19,6 @@ from seednb.method.perturbation import View
 from seednb.method.recipes import RECIPES, Recipe, with_overrides
 
 TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
-SELF = "self"
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")

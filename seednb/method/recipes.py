@@ -107,6 +107,9 @@ CONTROLS: tuple[Recipe, ...] = (sft, distill_only)
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in HISTORY + CONTROLS}
 
+LABELS = ("replay", "truthful")  # answers to learn: LLaVA-Instruct's, or built from annotations
+SELF = "self"  # a third kind: the base model's own answers
+
 
 SET_BY_PARAMETERS = tuple(item.name for item in fields(Recipe) if hasattr(TrainParams, item.name))
 

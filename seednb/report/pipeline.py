@@ -11,19 +11,12 @@ from typing import Any
 
 import nbformat
 
+from seednb.core.code import code_fingerprint, imported_modules
 from seednb.core.console import bar
 from seednb.core.errors import SeedError
-from seednb.core.files import LOCK, read_json, write_bytes, write_json, writing
-from seednb.core.locks import alone
+from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, writing
 from seednb.core.profiles import SECTIONS, Params, describe
-from seednb.core.stage import (
-    code_fingerprint,
-    digest,
-    fingerprint,
-    git_commit,
-    imported_modules,
-    versions,
-)
+from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
@@ -105,7 +98,7 @@ class Pipeline:
         same profile is refused.
         """
         chosen = self.chosen(only, everything)
-        with alone(self.runs / f"report{LOCK}", f"the report {self.runs}"):
+        with locked(self.runs / f"report{LOCK}", f"the report {self.runs}"):
             return self._run(chosen, force)
 
     def _run(self, chosen: Sequence[Step], force: bool) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from accelerate.utils import gather_object
 
-from seednb.core.devices import OnHost
+from seednb.core.devices import HostCopy
 
 CURVE = "curve.parquet"  # of a finished run
 GROWING = "curve.jsonl"  # of a run at work: a row is added at each step
@@ -21,9 +21,9 @@ GROWING = "curve.jsonl"  # of a run at work: a row is added at each step
 class StepResult:
     """The numbers of one step, on their way from the device while the next step is queued."""
 
-    figures: list[dict[str, OnHost]]  # of each micro-batch: one number an example
+    figures: list[dict[str, HostCopy]]  # of each micro-batch: one number an example
     n_skipped: int  # micro-batches of this process whose loss was not finite
-    gradient_norm: OnHost  # before clipping
+    gradient_norm: HostCopy  # before clipping
     learning_rate: float
     n_history: int  # confidences that were remembered by then
 

@@ -12,7 +12,7 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from seednb.core.devices import OnHost
+from seednb.core.devices import HostCopy
 from seednb.core.errors import GradientLost
 from seednb.method.losses import example_means, seed_loss
 from seednb.method.objective import Objective
@@ -66,7 +66,7 @@ class Step:
         betas = self.targets.betas(targets, progress)
 
         skipped = set(left_out)
-        figures: list[dict[str, OnHost]] = []
+        figures: list[dict[str, HostCopy]] = []
         parts = zip(batches, targets.views, betas, strict=True)
         for number, (batch, views, beta) in enumerate(parts):
             # Student, and its distance from purified target and label at each answer token.
@@ -88,10 +88,10 @@ class Step:
                     "checkpointing set use_reentrant=False, and check lora_scope"
                 )
             figures.append({
-                "loss": OnHost(losses.detach()),
-                "distillation": OnHost(temperature**2 * distillation.detach()),
-                "supervision": OnHost(supervision.detach()),
-                "beta": OnHost(beta),
+                "loss": HostCopy(losses.detach()),
+                "distillation": HostCopy(temperature**2 * distillation.detach()),
+                "supervision": HostCopy(supervision.detach()),
+                "beta": HostCopy(beta),
                 "confidence": targets.confidences[number],
             })  # fmt: skip
             # Backward.
@@ -118,7 +118,7 @@ class Step:
         return StepResult(
             figures=[figures[n] for n in counted],
             n_skipped=len(skipped.intersection(counted)),
-            gradient_norm=OnHost(norm),
+            gradient_norm=HostCopy(norm),
             learning_rate=rate,
             n_history=len(self.targets.selector.history),
         )

@@ -7,7 +7,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from seednb.core.devices import OnHost
+from seednb.core.devices import HostCopy
 from seednb.method.beta import BetaSelector
 from seednb.method.confidence import pooled
 from seednb.method.losses import example_means
@@ -24,7 +24,7 @@ class Targets:
     group: Group
     micro_batches: list[MicroBatch]
     views: list[Views | None]  # None where nothing is distilled
-    confidences: list[OnHost]  # of each example, or of each token, on their way to the host
+    confidences: list[HostCopy]  # of each example, or of each token, on their way to the host
     betas: list[Tensor] | None = None  # as many as confidences; None until they are chosen
 
 
@@ -101,11 +101,11 @@ class TargetMaker:
 
         return self.teacher.views(micro.batch, micro.noisy, micro.keys, unsure)
 
-    def _confidence(self, micro: MicroBatch, views: Views | None) -> OnHost:
+    def _confidence(self, micro: MicroBatch, views: Views | None) -> HostCopy:
         if views is None:
-            return OnHost(torch.zeros(len(micro.batch)))
+            return HostCopy(torch.zeros(len(micro.batch)))
         tokens = self._tokens(views.clean)
-        return OnHost(tokens if self.recipe.beta_per_token else self._pooled(micro, tokens))
+        return HostCopy(tokens if self.recipe.beta_per_token else self._pooled(micro, tokens))
 
     @torch.no_grad()
     def _tokens(self, clean: Tensor) -> Tensor:

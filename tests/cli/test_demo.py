@@ -16,10 +16,10 @@ from PIL import Image
 
 from seednb.cli.__main__ import main
 from seednb.cli.demo.captioner import Captioner, Described, Sample, Word
+from seednb.cli.demo.samples import named_images, validation_images
 from seednb.cli.demo.server import Demo, Refused, read_upload
 from seednb.cli.demo.sheet import draw_sheet
 from seednb.cli.demo.show import page_item, terminal_lines, write_files
-from seednb.cli.demo.sources import named_images, validation_images
 from seednb.core.errors import SeedError
 from seednb.experiments.experiment import Experiment
 

@@ -33,6 +33,13 @@ def test_a_training_names_recipe_and_steps(folders, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_training_of_no_epochs_is_refused_dry_or_not(dry, folders, capsys):
+    assert main(["train", *dry, "--params", SMOKE, "--epochs", "0", *folders]) == 1
+    said = capsys.readouterr()
+    assert "--epochs 0: must be at least 1" in said.err and "epochs" not in said.out
+
+
 OTHERS = {  # a value that v7 does not have, of each parameter that changes a recipe
     "distill_weight": "0.5",
     "temperature": "3.0",

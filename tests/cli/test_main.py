@@ -1,14 +1,18 @@
 """Every verb from the outside: what it prints, what it writes, how it fails."""
 
 import json
+import subprocess
+import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from seednb.cli.__main__ import main
+from seednb.cli.options import overrides
 from seednb.data.readers import read_json_lines
-from seednb.method.recipes import RECIPES
+from seednb.method.recipes import LABELS, RECIPES, SELF
 
 ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "params/smoke.yaml")
@@ -193,6 +197,39 @@ def test_an_unknown_version_is_wrong_usage_and_the_known_ones_are_listed(capsys)
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "'v9'" in said and all(name in said for name in RECIPES)
+
+
+HELP = """
+import sys
+from seednb.cli.__main__ import build_parser
+for verb in [[], ["report"], ["train"], ["evaluate"], ["answer"], ["demo"], ["score"], ["doctor"]]:
+    try:
+        build_parser().parse_args([*verb, "--help"])
+    except SystemExit:
+        assert "torch" not in sys.modules, verb
+"""
+
+
+def test_help_does_not_wait_for_torch():
+    subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True)
+
+
+def test_labels_are_those_that_an_experiment_has(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--labels", "none"])
+    said = capsys.readouterr().err
+    assert all(name in said for name in (*LABELS, SELF))
+
+
+def test_a_path_on_the_command_line_starts_where_it_was_typed(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    typed = [f"{name}=here" for name in ("data_root", "model", "runs_dir", "train_images")]
+    given = overrides(Namespace(overrides=[*typed, "reports_dir=elsewhere"]))
+    here = str(tmp_path / "here")
+    assert [given[name] for name in ("data_root", "model", "runs_dir")] == [here] * 3
+    assert given["train_images"] == "here"  # lies below data_root
+    assert given["reports_dir"] == "elsewhere"  # is not there
 
 
 def test_malformed_json_is_named_with_its_line(tmp_path, capsys):

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from seednb.core import stage
-from seednb.core.stage import code_fingerprint, code_hash, imported_modules, source_hash
+from seednb.core import code
+from seednb.core.code import code_fingerprint, code_hash, imported_modules, source_hash
 
 SOURCE = '''
 import math
@@ -77,7 +77,7 @@ def test_code_counts_with_all_that_it_imports(tmp_path, monkeypatch):
     files = {"top": "from seednb.middle import f", "middle": "import seednb.base", "base": "x = 1"}
     for name, text in (files | {"report": "y = 1"}).items():
         (package / f"{name}.py").write_text(text)
-    monkeypatch.setattr(stage, "PACKAGE", package)
+    monkeypatch.setattr(code, "PACKAGE", package)
     before = code_fingerprint("top")
     (package / "report.py").write_text("y = 2")
     assert code_fingerprint("top") == before
@@ -97,8 +97,8 @@ def test_imports_inside_functions_count_too():
 def test_a_docstring_changed_in_any_file_changes_no_hash_of_code(tmp_path, monkeypatch):
     copy = tmp_path / "seednb"
     unwanted = shutil.ignore_patterns("assets", "__pycache__")
-    shutil.copytree(stage.PACKAGE, copy, ignore=unwanted)
-    monkeypatch.setattr(stage, "PACKAGE", copy)
+    shutil.copytree(code.PACKAGE, copy, ignore=unwanted)
+    monkeypatch.setattr(code, "PACKAGE", copy)
     modules = ("experiments.experiment", "pipeline", "core")
     before = code_fingerprint(*modules)
     n_changed = 0

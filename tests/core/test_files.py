@@ -1,14 +1,13 @@
-"""Laws of files: written whole, and told apart by what they hold."""
+"""Laws of files: written whole or not at all, and read back as they were."""
 
 import json
 
 import pandas as pd
 import pytest
 
-from seednb.core import stage
+from seednb.core import files
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_frame, write_json, write_lines
-from seednb.core.stage import fingerprint
 
 WRITERS = {
     "json": lambda path, value: write_json(path, value),
@@ -26,22 +25,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, write, monkeypatch):
     def full_disk(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(stage.Path, "replace", full_disk)
+    monkeypatch.setattr(files.Path, "replace", full_disk)
     with pytest.raises(SeedError, match=r"result cannot be written \(No space left on device\)"):
         write(file, {"value": 2})
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]
-
-
-def test_large_files_are_told_apart_by_size_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "WHOLE_FILE", 64)
-    monkeypatch.setattr(stage, "END", 8)
-    file = tmp_path / "weights"
-    prints = set()
-    for content in (b"a" * 100, b"a" * 101, b"b" + b"a" * 99, b"a" * 99 + b"b"):
-        file.write_bytes(content)
-        prints.add(fingerprint(file))
-    assert len(prints) == 4
 
 
 def test_what_is_written_is_read_back(tmp_path):

@@ -8,9 +8,8 @@ import pytest
 
 from seednb.core import stage as stage_module
 from seednb.core.errors import SeedError
-from seednb.core.files import write_json
-from seednb.core.locks import UNTIL_DONE_S, making
-from seednb.core.stage import VERSIONS, Stage, fingerprint, version_of
+from seednb.core.files import UNTIL_DONE_S, write_json
+from seednb.core.stage import VERSIONS, Stage, fingerprint, making, version_of
 
 
 def test_a_stage_counts_only_once_it_is_finished(tmp_path):
@@ -105,3 +104,14 @@ def test_a_kill_right_after_the_manifest_leaves_nothing_behind(tmp_path):
     with making(stage) as is_left:
         assert not is_left and not room.exists()
     shutil.rmtree(stage.folder)
+
+
+def test_large_files_are_told_apart_by_size_and_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage_module, "WHOLE_FILE", 64)
+    monkeypatch.setattr(stage_module, "END", 8)
+    file = tmp_path / "weights"
+    prints = set()
+    for content in (b"a" * 100, b"a" * 101, b"b" + b"a" * 99, b"a" * 99 + b"b"):
+        file.write_bytes(content)
+        prints.add(fingerprint(file))
+    assert len(prints) == 4

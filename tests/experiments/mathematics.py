@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seednb.core.stage import VERSIONS, code_hash
+from seednb.core.code import code_hash
+from seednb.core.stage import VERSIONS
 from seednb.data.coco import split_by_id
 from seednb.data.curation import Curator
 from seednb.data.instruct import build_conversations, to_pairs

@@ -14,8 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from seednb.cli.__main__ import main
 from seednb.core.errors import SeedError
-from seednb.core.files import Journal, append_lines, cut_torn_end, write_json
-from seednb.core.locks import alone
+from seednb.core.files import Journal, append_lines, cut_torn_end, locked, write_json
 from seednb.core.stage import Stage
 from seednb.experiments import experiment
 from seednb.experiments.experiment import Experiment
@@ -92,8 +91,8 @@ def test_a_journal_gives_back_what_all_processes_kept(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from seednb.core.locks import alone
-with alone(Path(sys.argv[1]), "the run"):
+from seednb.core.files import locked
+with locked(Path(sys.argv[1]), "the run"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -106,12 +105,12 @@ def test_a_second_process_is_refused_with_the_owners_pid_until_kill_9(tmp_path):
     try:
         assert owner.stdout.readline() == "held\n"
         sentence = rf"the run is being made by process {owner.pid}; wait"
-        with pytest.raises(SeedError, match=sentence), alone(file, "the run", patience_s=0.1):
+        with pytest.raises(SeedError, match=sentence), locked(file, "the run", patience_s=0.1):
             pass
     finally:
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    with alone(file, "the run", patience_s=0.1):
+    with locked(file, "the run", patience_s=0.1):
         assert file.with_name("stage.lock.pid").read_text().split()[0] == str(os.getpid())
     assert not file.with_name("stage.lock.pid").exists()
 
@@ -121,7 +120,7 @@ def test_a_second_training_of_the_same_version_exits_1_with_the_pid(tmp_path, mo
     changes = {"runs_dir": str(tmp_path), "n_train_images": 8, "n_val_images": 6}
     stage = Experiment.open(str(SMOKE), changes).stages.train(RECIPES["v7"], "replay")
     options = [text for key, value in changes.items() for text in ("-p", f"{key}={value}")]
-    with alone(stage.lock, "a run"):
+    with locked(stage.lock, "a run"):
         assert main(["train", "--params", str(SMOKE), "--version", "v7", *options]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"seednb: {stage.folder.name} is being made by process {os.getpid()};")
@@ -257,9 +256,9 @@ def test_whatever_stops_papermill_is_a_sentence(project, monkeypatch, error, sai
 
 
 def test_a_second_report_of_the_same_profile_is_refused(project, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "alone", partial(alone, patience_s=0.1))
+    monkeypatch.setattr(pipeline, "locked", partial(locked, patience_s=0.1))
     verb = ["report", "--params", str(project / "params/small.yaml"), "--only", "01"]
-    with alone(project / "runs/small/report.lock", "a report"):
+    with locked(project / "runs/small/report.lock", "a report"):
         assert main(verb) == 1
     assert f"is being made by process {os.getpid()};" in capsys.readouterr().err
     assert main(verb) == 0

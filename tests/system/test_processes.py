@@ -19,12 +19,12 @@ HOLD = """
 import os
 from torch.multiprocessing.reductions import StorageWeakRef
 from seednb.core.params import ModelParams
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.model.forward import decoder_layers
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
 from seednb.model import sharding
-processes = one_card_each()
+processes = process_state()
 bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)
 model = add_adapter(bundle.model, ModelParams(), seed=0)
 layer = decoder_layers(model)[0]

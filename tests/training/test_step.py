@@ -194,9 +194,9 @@ def test_two_processes_with_sharded_layers_end_where_the_reference_ends(referenc
 
 def train_sharded(folder):
     """What each of the two processes runs."""
-    from seednb.core.devices import one_card_each
+    from seednb.core.devices import process_state
 
-    processes = one_card_each()
+    processes = process_state()
     sizes = {"batch_size": 2, "grad_accum": 4}  # micro-batches of two examples, two a process
     adapter, _ = by_trainer(folder, 8, shard_layers=True, **sizes)
     if processes.is_main_process:

@@ -1,4 +1,4 @@
-"""One model, its adapter off and on: two captions of an image, and the words they hesitated over."""
+"""One model, its adapter off and on: two captions of an image, and the next word they disagree on."""
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
@@ -95,9 +95,9 @@ class Captioner:
     def _described(
         self, sample: Sample, pixels: Float[Tensor, "1 C H W"], captions: dict[str, str]
     ) -> Described:
-        place, so_far, words = self._next_words(pixels, captions)
+        parted, so_far, words = self._next_words(pixels, captions)
         segments = {name: self._segments(text, sample.present) for name, text in captions.items()}
-        return Described(sample, captions, segments, so_far, words, place)
+        return Described(sample, captions, segments, so_far, words, parted)
 
     def _pixels(self, image: Image.Image) -> Float[Tensor, "C H W"]:
         fitted = fit_image(image, self.params.data.image_fit)
@@ -125,28 +125,25 @@ class Captioner:
         The word is the first one in which the captions differ; if they are equal, the one on whose
         distribution the models differ most (total variation).
         """
-        batches = {name: self._batch(pixels, text) for name, text in captions.items()}
-        ids = {name: batch.answer_ids.tolist() for name, batch in batches.items()}
-        both = zip(ids["base"], ids["SEED"], strict=False)
-        place = next((n for n, (a, b) in enumerate(both) if a != b), None)
+        base_batch, seed_batch = (self._batch(pixels, captions[name]) for name in MODELS)
+        base_ids, seed_ids = base_batch.answer_ids.tolist(), seed_batch.answer_ids.tolist()
+        both = enumerate(zip(base_ids, seed_ids, strict=False))
+        place = next((n for n, (base_id, seed_id) in both if base_id != seed_id), None)
+        base_probs, seed_probs = (self._probs(name, base_batch) for name in MODELS)
         parted = place is not None
-        probs = {name: self._probs(name, batches["base"]) for name in MODELS}
         if place is None:
-            place = int((probs["base"] - probs["SEED"]).abs().sum(-1).argmax())
-        tokenizer = self.bundle.tokenizer
-        at = {name: each[place] for name, each in probs.items()}
-        best = dict.fromkeys(t for p in at.values() for t in p.topk(N_WORDS).indices.tolist())
+            place = int((base_probs - seed_probs).abs().sum(-1).argmax())
+        base, seed = base_probs[place], seed_probs[place]
+        decode = self.bundle.tokenizer.decode
+        tokens = [token for probs in (base, seed) for token in probs.topk(N_WORDS).indices.tolist()]
         words = [
-            Word(
-                str(tokenizer.decode([token])).strip() or "␣",
-                *(float(at[m][token]) for m in MODELS),
-            )
-            for token in best
+            Word(str(decode([token])).strip() or "␣", float(base[token]), float(seed[token]))
+            for token in dict.fromkeys(tokens)
         ]
         words.sort(key=lambda word: -max(word.base, word.seed))
         n_likely = sum(max(word.base, word.seed) >= LIKELY for word in words)
         shown = words[: min(N_WORDS, max(2, n_likely))]
-        return parted, str(tokenizer.decode(ids["base"][:place])).strip(), shown
+        return parted, str(decode(base_ids[:place])).strip(), shown
 
     def _batch(self, pixels: Float[Tensor, "1 C H W"], caption: str) -> Batch:
         bundle, question = self.bundle, self.params.evaluation.caption_prompt

@@ -151,10 +151,8 @@ class Demo:
             ) from None
         self.port = sockets[0].getsockname()[1]
         logging.getLogger("tornado.access").setLevel(logging.ERROR)
-        server = HTTPServer(
-            Application([(r"/", Describe, {"demo": self})]),
-            max_buffer_size=4 * LIMIT_MB * 1_000_000,
-        )
+        application = Application([(r"/", Describe, {"demo": self})])
+        server = HTTPServer(application, max_buffer_size=4 * LIMIT_MB * 1_000_000)
         server.add_sockets(sockets)
         return server
 
@@ -162,10 +160,8 @@ class Demo:
 async def serve(demo: Demo, port: int) -> None:
     """Serve until interrupted."""
     server = demo.listen(port)
-    print(
-        f"http://{HOST}:{demo.port}/   (Ctrl+C ends it; only this computer can reach it)",
-        flush=True,
-    )
+    address = f"http://{HOST}:{demo.port}/"
+    print(f"{address}   (Ctrl+C ends it; only this computer can reach it)", flush=True)
     try:
         await asyncio.Event().wait()
     finally:

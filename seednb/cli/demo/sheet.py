@@ -11,11 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from seednb.cli.demo.captioner import Described, Segment
 
-WIDTH, MARGIN, SIDE = (
-    1600,
-    40,
-    420,
-)  # pixels: the sheet, around a row, the longest side of an image
+WIDTH, MARGIN, SIDE = 1600, 40, 420  # pixels: of the sheet, around a row, of an image at most
 BODY, LABEL, NAME = 26, 22, 20  # pixels: sizes of type
 LINE = 1.45  # line height in sizes of type
 INK, SOFT, WRONG, PAPER, RULE = "#1b1f24", "#586069", "#a83a14", "#ffffff", "#e2e4e0"

@@ -8,8 +8,7 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_json
-from seednb.core.locks import making
-from seednb.core.stage import Stage
+from seednb.core.stage import Stage, making
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, part_rows
 from seednb.experiments.sweep.run import log_of, run_cells

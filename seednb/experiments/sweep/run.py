@@ -11,14 +11,14 @@ from joblib import cpu_count
 
 from seednb.core.devices import default_device
 from seednb.core.errors import SeedError
-from seednb.core.workers import GPUS, Outcome, run_all
+from seednb.core.workers import GPUS, TaskResult, run_all
 from seednb.experiments.sweep.grid import Sweep
 from seednb.experiments.sweep.schedule import Planned, Progress, plan
 from seednb.experiments.sweep.tables import cell_rows, write_rows
 from seednb.experiments.sweep.variants import Cell
 
 
-def run_sweep(sweep: Sweep, jobs: int | None = None) -> list[Outcome]:
+def run_sweep(sweep: Sweep, jobs: int | None = None) -> list[TaskResult]:
     """Make the cells that are not finished, and write the tables; returns the failures.
 
     Arguments and failures are those of `run_cells`. Each cell writes a log beside the tables.
@@ -38,7 +38,7 @@ def write_tables(sweep: Sweep) -> Path:
     return write_rows(sweep, finished)
 
 
-def run_cells(planned: Sequence[Planned], jobs: int | None, logs: Path) -> list[Outcome]:
+def run_cells(planned: Sequence[Planned], jobs: int | None, logs: Path) -> list[TaskResult]:
     """Make the cells that are not finished, `jobs` at a time; what a cell prints goes to its log.
 
     A live bar shows the time left. Without `jobs`: one a GPU, or else one a core. Returns the
@@ -48,12 +48,12 @@ def run_cells(planned: Sequence[Planned], jobs: int | None, logs: Path) -> list[
     gpus = _gpus()
     default = len(gpus) or (cpu_count() if default_device().type == "cpu" else 1)
     jobs = min(jobs or default, max(1, len(todo)))
-    failed: list[Outcome] = []
+    failed: list[TaskResult] = []
     with Progress(planned, jobs) as progress:
         tasks = [(cell, log_of(logs, cell)) for cell in todo]
         for outcome in run_all(_logged, tasks, jobs, gpus, progress.tick):
             if outcome.error:
-                failed.append(Outcome(todo[outcome.index].number, error=outcome.error))
+                failed.append(TaskResult(todo[outcome.index].number, error=outcome.error))
             progress.advance(outcome.index, bool(outcome.error))
     return failed
 

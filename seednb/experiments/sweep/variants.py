@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seednb.core.files import read_json, write_json, write_lines
-from seednb.core.locks import UNTIL_DONE_S, making
-from seednb.core.stage import Stage
+from seednb.core.files import UNTIL_DONE_S, read_json, write_json, write_lines
+from seednb.core.stage import Stage, making
 from seednb.data.readers import read_json_lines
 from seednb.evaluation.evaluator import Contrast, answer_probes, write_captions
 from seednb.evaluation.records import Answers

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from seednb.core.devices import OnHost, one_generator_aside
+from seednb.core.devices import HostCopy, preserved_generator
 from seednb.method.losses import mean_of_means, precise
 from seednb.method.objective import Objective
 from seednb.model.inputs.collate import Batch
@@ -32,7 +32,7 @@ class Probe:
         views: Views | None,
         beta: Float[Tensor, "N"],
         batch: Batch,
-    ) -> dict[str, OnHost]:
+    ) -> dict[str, HostCopy]:
         """Figures of a micro-batch, each a tensor of one number; none where nothing is distilled.
 
         `contrast`: T^2 KL(teacher's clean view || target), the signal itself, whatever the student
@@ -64,7 +64,7 @@ class Probe:
             for values in (_kl(of_clean, of_target), optimised)
         )
         found = {"contrast": contrast, "probed": probed, "direction": position}
-        return {name: OnHost(value.reshape(1)) for name, value in found.items()}
+        return {name: HostCopy(value.reshape(1)) for name, value in found.items()}
 
     def teacher_shift(self, group: Group, device: torch.device) -> dict[str, float]:
         """How far the teacher's hidden states have moved since it was asked first, by their length.
@@ -75,7 +75,7 @@ class Probe:
             return {}
         is_new = self.first is None
         micro = group.micro_batches[0].to(device) if self.first is None else self.first[0]
-        with one_generator_aside(device), torch.no_grad(), self.teacher.mode:
+        with preserved_generator(device), torch.no_grad(), self.teacher.mode:
             hidden = self.teacher.answers.hidden(micro.batch)
         if is_new:
             self.first = (micro, hidden)

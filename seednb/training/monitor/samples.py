@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from seednb.core.devices import one_generator_aside
+from seednb.core.devices import preserved_generator
 from seednb.model.loading import Bundle
 from seednb.training.examples import Examples
 
@@ -39,7 +39,7 @@ class Samples:
         """The tokens of each sample, without the one that ends it."""
         was_training = self.model.training
         self.model.eval()
-        with one_generator_aside(self.bundle.device), torch.no_grad():
+        with preserved_generator(self.bundle.device), torch.no_grad():
             texts = [self._continue(number) for number in self.chosen]
         self.model.train(was_training)
         return texts

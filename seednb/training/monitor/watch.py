@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from seednb.core.devices import one_card_each
+from seednb.core.devices import process_state
 from seednb.core.errors import SeedError, TrainingFailure
 from seednb.core.files import read_json, write_json
 from seednb.core.params import MonitorParams
@@ -212,7 +212,7 @@ def watching(
     params: MonitorParams, bands: Bands, folder: Path, bundle: Bundle
 ) -> Iterator[Watch | None]:
     """The monitor of a run that writes to `folder`, in its main process; None where it is off."""
-    if params.monitor == "off" or not one_card_each().is_main_process:
+    if params.monitor == "off" or not process_state().is_main_process:
         yield None
         return
     settings = Settings(

@@ -1,23 +1,28 @@
 """`seednb sweep`: list, run or gather the cells of a sweep file."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seednb.cli.options import add_verb
+from seednb.cli.options import add_overrides, add_verb, overrides, refuse_less_than_one
 from seednb.core.errors import SeedError
 
-LISTED = 8  # failures that are spelled out
+if TYPE_CHECKING:
+    from seednb.experiments.sweep.grid import Sweep
+
+EXAMPLES = """
+seednb sweep params/sweeps/alpha.yaml --dry-run
+seednb sweep params/sweeps/alpha.yaml --jobs 2
+sbatch --array=0-11 --wrap 'seednb sweep params/sweeps/alpha.yaml --cell $SLURM_ARRAY_TASK_ID'
+"""
 
 
-def add_sweep(verbs: Any, overrides_of: Callable[[argparse.Namespace], dict[str, Any]]) -> None:
-    """Add the verb and its options; `overrides_of` reads the -p options."""
-    verb = add_verb(verbs, "sweep", sweep, "a grid over parameters, versions and seeds", "seednb sweep params/sweeps/alpha.yaml --dry-run", "seednb sweep params/sweeps/alpha.yaml --jobs 2", "sbatch --array=0-11 --wrap 'seednb sweep params/sweeps/alpha.yaml --cell $SLURM_ARRAY_TASK_ID'")  # fmt: skip
+def add(verbs: Any) -> None:
+    """Add the verb and its options."""
+    verb = add_verb(verbs, "sweep", sweep, "a grid over parameters, versions and seeds", EXAMPLES)
     verb.add_argument("file", type=Path, metavar="FILE.yaml", help="keys: params, version, grid, seeds, benchmarks")  # fmt: skip
-    verb.add_argument("-p", action="append", default=[], metavar="key=value", dest="overrides", help="one parameter of every cell; list: seednb params")  # fmt: skip
+    add_overrides(verb, "one parameter of every cell; list: seednb params")
     verb.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or else one a core)")  # fmt: skip
-    verb.set_defaults(overrides_of=overrides_of)
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="list the cells with their number and predicted time")  # fmt: skip
     what.add_argument("--cell", type=int, metavar="NUMBER", help="run this cell only, in this process: for a scheduler's array job")  # fmt: skip
@@ -26,12 +31,11 @@ def add_sweep(verbs: Any, overrides_of: Callable[[argparse.Namespace], dict[str,
 
 def sweep(options: argparse.Namespace) -> None:
     """Run what is not finished, and write the tables."""
-    from seednb.experiments.sweep.grid import Sweep, load_sweep
+    from seednb.experiments.sweep.grid import load_sweep
     from seednb.experiments.sweep.run import log_of, run_cell, run_sweep, write_tables
 
-    if options.jobs is not None and options.jobs < 1:
-        raise SeedError(f"--jobs {options.jobs}: must be at least 1")
-    asked: Sweep = load_sweep(options.file, options.overrides_of(options))
+    refuse_less_than_one("--jobs", options.jobs)
+    asked = load_sweep(options.file, overrides(options))
     cells = asked.cells()
     if options.dry_run:
         print(_listing(asked, options.jobs or 1))
@@ -55,7 +59,7 @@ def sweep(options: argparse.Namespace) -> None:
             raise SeedError(f"{len(failed)} of {len(cells)} cells failed; the same command tries them again")  # fmt: skip
 
 
-def _listing(asked: Any, jobs: int) -> str:
+def _listing(asked: "Sweep", jobs: int) -> str:
     """The cells as a table, the time that they take together, and how a cluster runs them."""
     import pandas as pd
 
@@ -70,7 +74,7 @@ def _listing(asked: Any, jobs: int) -> str:
             "seed": "" if each.cell.seed is None else each.cell.seed,
             **{name: str(value) for name, value in each.cell.variant.changes.items()},
             "state": "finished" if each.is_finished else "to do",
-            "predicted": "" if each.is_finished else duration(each.predicted_s),
+            "predicted": "" if each.is_finished else _duration(each.predicted_s),
         }
         for each in planned
     )
@@ -79,14 +83,14 @@ def _listing(asked: Any, jobs: int) -> str:
     if todo:
         together = total_s(each.predicted_s for each in todo)
         unknown = "? (nothing like them has run yet: --cell 0 would tell)"
-        time = unknown if together is None else duration(together / jobs)
+        time = unknown if together is None else _duration(together / jobs)
         lines[-1] += f"; the others take about {time} with {jobs} at a time"
         numbers = ",".join(str(each.cell.number) for each in todo)
         lines.append(f"on a cluster: sbatch --array={numbers} --wrap 'seednb sweep {asked.file} --cell $SLURM_ARRAY_TASK_ID'")  # fmt: skip
     return "\n".join(lines)
 
 
-def duration(seconds: float | None) -> str:
+def _duration(seconds: float | None) -> str:
     """ "45 s", "12 min", "3.4 h"; "?" where nothing is known."""
     if seconds is None:
         return "?"

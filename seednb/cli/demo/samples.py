@@ -34,15 +34,9 @@ def find_adapter(lab: Experiment, given: Path | None) -> Path:
 
 def validation_images(lab: Experiment, n: int) -> list[Sample]:
     """The first n validation images of the profile, with their objects."""
-    data = lab.data
-    return [
-        Sample(
-            row["file_name"],
-            load_image(data.val.image_dir / row["file_name"]),
-            data.present[row["image_id"]],
-        )
-        for row in data.to_caption[:n]
-    ]
+    folder, present = lab.data.val.image_dir, lab.data.present
+    images = [(row["file_name"], row["image_id"]) for row in lab.data.to_caption[:n]]
+    return [Sample(name, load_image(folder / name), present[key]) for name, key in images]
 
 
 def named_images(
@@ -85,17 +79,14 @@ def _read_truth(file: Path) -> Truth:
 
 def _coco_truth(folder: Path, lab: Experiment) -> Truth:
     """Objects by file name from COCO's annotations of this folder; nothing if there are none."""
-    place = folder.resolve().parent / "annotations"
-    instances, captions = (
-        place / f"{kind}_{folder.resolve().name}.json" for kind in ("instances", "captions")
-    )
+    folder, evaluation = folder.resolve(), lab.params.evaluation
+    annotations = folder.parent / "annotations"
+    instances = annotations / f"instances_{folder.name}.json"
+    captions = annotations / f"captions_{folder.name}.json"
     if not (instances.is_file() and captions.is_file()):
         return {}
     split = load_split(folder.name, folder, instances, captions)
-    variant, vocabulary = (
-        lab.params.evaluation.chair_variant,
-        Vocabulary.read(lab.params.path(lab.params.evaluation.vocabulary)),
-    )
-    present = ground_truth(split.objects, split.captions, vocabulary, variant)
+    vocabulary = Vocabulary.read(lab.params.path(evaluation.vocabulary))
+    present = ground_truth(split.objects, split.captions, vocabulary, evaluation.chair_variant)
     names = zip(split.images["image_id"], split.images["file_name"], strict=True)
     return {name: present[image_id] for image_id, name in names}

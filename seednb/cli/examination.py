@@ -38,46 +38,51 @@ MODEL_GIB = 14  # LLaVA-1.5-7B in bfloat16
 
 def examine(params: Params) -> str:
     """The whole examination as text."""
-    missing = list(_missing(params))
+    needed = inputs(params)
     lines = [f"profile     {params.run.profile}", *_machine(), "", "needed files"]
-    lines += [
-        f"  {'missing' if path in dict(missing) else 'found':<9}{path}" for path in _needed(params)
-    ]
+    lines += [f"  {'missing' if command else 'found':<9}{path}" for path, command in needed]
     lines += ["", *_cards(params)]
-    lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items()), ""]
-    lines += _benchmarks(params)
-    if missing:
-        lines += ["next, in " + str(params.path(params.data.data_root)) + ":"]
-        lines += [f"  {command}" for command in dict.fromkeys(command for _, command in missing)]
+    lines += ["", "licences", *(f"  {name}: {text}" for name, text in LICENCES.items())]
+    lines += ["", *_benchmarks(params), ""]
+    commands = dict.fromkeys(command for _, command in needed if command)
+    if commands:
+        lines.append(f"next, in {params.path(params.data.data_root)}:")
+        lines += [f"  {command}" for command in commands]
     else:
-        lines += [f"next: seednb report --params params/{params.run.profile}.yaml"]
+        lines.append(f"next: seednb report --params params/{params.run.profile}.yaml")
     return "\n".join(lines)
 
 
 def facts(params: Params) -> dict[str, Any]:
     """What `examine` says of files and downloads, for machines."""
-    missing = dict(_missing(params))
+    folders = Folders.of(params)
     return {
         "profile": params.run.profile,
         "versions": versions(),
-        "needed": [{"path": p, "command": missing.get(p)} for p in _needed(params)],
+        "needed": [{"path": path, "command": command or None} for path, command in inputs(params)],
         "licences": LICENCES,
-        "benchmarks_dir": str(Folders.of(params).benchmarks),
-        "benchmarks": [item.as_row() for item in benchmark_items(Folders.of(params))],
+        "benchmarks_dir": str(folders.benchmarks),
+        "benchmarks": [item.as_row() for item in benchmark_items(folders)],
         "words": [item.as_row() for item in word_items()],
     }
 
 
-def _benchmarks(params: Params) -> list[str]:
+def inputs(params: Params) -> list[tuple[str, str]]:
+    """(path or model, the command that brings it, or "" if it is there) of all that is needed."""
+    return [(needed, _command(needed, params)) for needed in _needed(params)]
+
+
+def _benchmarks(params: Params) -> Iterator[str]:
     """Published benchmarks and word data: what is there, and the commands that bring the rest."""
     folders = Folders.of(params)
-    lines = ["published benchmarks (seednb evaluate --benchmarks, seednb score); commands are for"]
-    lines += [f"{folders.shown}:"]
-    lines += [
-        line for item in benchmark_items(folders) for line in item.as_lines(folders.benchmarks)
-    ]
-    lines += ["", "word data (CHAIR's lemma and pattern, AMBER's descriptions)"]
-    return [*lines, *(line for item in word_items() for line in item.as_lines()), ""]
+    yield "published benchmarks (seednb evaluate --benchmarks, seednb score); commands are for"
+    yield f"{folders.shown}:"
+    for item in benchmark_items(folders):
+        yield from item.as_lines(folders.benchmarks)
+    yield ""
+    yield "word data (CHAIR's lemma and pattern, AMBER's descriptions)"
+    for item in word_items():
+        yield from item.as_lines()
 
 
 def _cards(params: Params) -> list[str]:
@@ -105,8 +110,8 @@ def _own_card() -> Card | None:
 
 
 def _machine() -> list[str]:
-    lines = [f"machine     {platform.platform()}"]
-    lines += [f"versions    {', '.join(f'{name} {text}' for name, text in versions().items())}"]
+    named = ", ".join(f"{name} {text}" for name, text in versions().items())
+    lines = [f"machine     {platform.platform()}", f"versions    {named}"]
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(number)
@@ -120,28 +125,22 @@ def _machine() -> list[str]:
 
 
 def _needed(params: Params) -> list[str]:
-    data = params.data
+    data, model = params.data, params.model.model
     if data.generator == "pocket":
-        return [params.model.model]
-    files = (data.train_images, data.train_instances, data.train_captions, data.instruct)
+        return [model]
+    training = (data.train_images, data.train_instances, data.train_captions, data.instruct)
     validation = (data.val_images, data.val_instances, data.val_captions)
-    return [
-        params.model.model,
-        *(f"{data.data_root}/{name}" for name in (*files, *validation) if name),
-    ]
+    return [model, *(f"{data.data_root}/{name}" for name in (*training, *validation) if name)]
 
 
-def _missing(params: Params) -> Iterator[tuple[str, str]]:
-    """(path, command) of each needed file that is not there."""
-    for needed in _needed(params):
-        path = params.path(needed)
-        if path.exists() or any(path.parent.glob(path.name)) or _in_hub_cache(needed):
-            continue
-        if needed == params.model.model:
-            yield needed, f"hf download {needed}"
-        else:
-            name = needed.removeprefix(f"{params.data.data_root}/").split("/")[0]
-            yield needed, DOWNLOADS.get(name, f"put {name} here (see README, The road to 7B)")
+def _command(needed: str, params: Params) -> str:
+    path = params.path(needed)
+    if path.exists() or any(path.parent.glob(path.name)) or _in_hub_cache(needed):
+        return ""
+    if needed == params.model.model:
+        return f"hf download {needed}"
+    name = needed.removeprefix(f"{params.data.data_root}/").split("/")[0]
+    return DOWNLOADS.get(name, f"put {name} here (see README, The road to 7B)")
 
 
 def _in_hub_cache(name: str) -> bool:
@@ -150,9 +149,3 @@ def _in_hub_cache(name: str) -> bool:
     if name.count("/") != 1 or Path(name).suffix:
         return False
     return isinstance(try_to_load_from_cache(name, "config.json"), str)
-
-
-def inputs(params: Params) -> list[tuple[str, str]]:
-    """Each needed file or model, with the command that brings it, or nothing if it is there."""
-    commands = dict(_missing(params))
-    return [(path, commands.get(path, "")) for path in _needed(params)]

@@ -1,32 +1,36 @@
 """`seednb check`: what the monitor says of a run, and healthy bands from runs that are well."""
 
 import argparse
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from seednb.cli.options import add_verb
 from seednb.core.errors import SeedError
 
-EVERY_S = 5.0  # between two looks at a run that is followed
+EXAMPLES = """
+seednb check runs/pocket/train-v7-replay-…
+seednb check runs/pocket/train-v7-replay-… --follow
+seednb check RUN RUN RUN --calibrate seednb/assets/bands/pocket.yaml
+"""
+EVERY_S = 5.0  # a run that is followed is read again
 
 
-def add_check(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """Add the verb and its options."""
-    verb = add_verb(verbs, "check", check, "is a training run well? Exits with 1 if not", "seednb check runs/pocket/train-v7-replay-…", "seednb check runs/pocket/train-v7-replay-… --follow", "seednb check RUN RUN RUN --calibrate seednb/assets/bands/pocket.yaml")  # fmt: skip
+    verb = add_verb(verbs, "check", check, "is a training run well? Exits with 1 if not", EXAMPLES)
     verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, finished or at work")  # fmt: skip
     verb.add_argument("--bands", type=Path, metavar="FILE", help="healthy bands (default: those that the run was watched with)")  # fmt: skip
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help="the findings of each run as one JSON object a line")  # fmt: skip
-    what.add_argument("--follow", action="store_true", help="look again until the run ends or a failure is found")  # fmt: skip
+    what.add_argument("--follow", action="store_true", help="check again until the run ends or a failure is found")  # fmt: skip
     what.add_argument("--calibrate", type=Path, metavar="FILE", help="take the runs as healthy and write their bands")  # fmt: skip
 
 
 def check(options: argparse.Namespace) -> None:
     """Print the findings. Raises SeedError if there are any."""
-    import json
-    from dataclasses import asdict
-
     from seednb.report.tables import as_text
     from seednb.training.monitor import as_frame, check_run, read_bands
 
@@ -42,10 +46,10 @@ def check(options: argparse.Namespace) -> None:
             print(json.dumps({"run": str(run), "findings": [asdict(each) for each in findings]}))
         else:
             print(f"{run}\n{as_text(as_frame(findings))}")
-    ill = [run.name for run, findings in found.items() if findings]
-    if ill:
+    n_ill = sum(map(bool, found.values()))
+    if n_ill:
         names = ", ".join(dict.fromkeys(each.failure for run in found.values() for each in run))
-        raise SeedError(f"{len(ill)} of {len(found)} runs have findings ({names}); their fixes are above")  # fmt: skip
+        raise SeedError(f"{n_ill} of {len(found)} runs have findings ({names}); their fixes are above")  # fmt: skip
 
 
 def _calibrate(runs: list[Path], file: Path) -> None:
@@ -64,6 +68,7 @@ def _calibrate(runs: list[Path], file: Path) -> None:
 
 
 def _follow(runs: list[Path], bands: Any) -> None:
+    """Return once each run has ended, or has findings."""
     from seednb.training.history import read_curve
     from seednb.training.monitor import check_run
 

@@ -1,4 +1,4 @@
-"""Verbs that need no model: `score`, one a benchmark, and `build-pope`."""
+"""Verbs that need no model: `seednb score BENCHMARK` and `seednb build-pope`."""
 
 import argparse
 import json
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def add_scores(verbs: Any) -> None:
-    """Add `score` with its benchmarks, and `build-pope`, to the parser's verbs."""
+PROBES = """
+seednb build-pope --objects gt.json --split adversarial > probes.jsonl
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add `score` with its benchmarks, and `build-pope`."""
     scores = verbs.add_parser(
         "score",
         help="score answers that any model wrote",
@@ -25,7 +30,7 @@ def add_scores(verbs: Any) -> None:
         epilog="examples: seednb score pope --help, seednb score vqa --help",
     )
     scores.later = _add_benchmarks
-    verb = add_verb(verbs, "build-pope", build_pope, "POPE probes from annotations", "seednb build-pope --objects gt.json --split adversarial > probes.jsonl")  # fmt: skip
+    verb = add_verb(verbs, "build-pope", build_pope, "POPE probes from annotations", PROBES)
     verb.add_argument("--objects", required=True, type=Path, help="JSON: image -> list of objects")
     verb.add_argument("--split", required=True, choices=("random", "popular", "adversarial"))
     verb.add_argument("--images", type=Path, help="text file: images to probe, one a line")
@@ -37,7 +42,9 @@ def _add_benchmarks(scores: Parser) -> None:
 
     benchmarks = scores.add_subparsers(required=True, metavar="BENCHMARK")
     for one in BENCHMARKS.values():
-        verb = add_verb(benchmarks, one.command, partial(score, one), one.title, *one.examples)
+        verb = add_verb(
+            benchmarks, one.command, partial(score, one), one.title, "\n".join(one.examples)
+        )
         for flag, settings in one.options:
             verb.add_argument(flag, **settings)
 

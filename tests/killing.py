@@ -1,6 +1,6 @@
 """Lives of a job, each a forked process: killed at a chosen moment, and the next one goes on.
 
-python tests/killing.py FOLDER        prints one JSON object; tests/test_durable.py reads it
+python tests/killing.py FOLDER        prints one JSON object; tests/system/test_durable.py reads it
 """
 
 import json
@@ -60,7 +60,7 @@ def killed_at_append(count: int, torn: int) -> Work:
             die()
 
     def harm() -> None:
-        files.append_lines = files.append_lines = append_and_die
+        files.append_lines = answer_files.append_lines = append_and_die
 
     return harm
 

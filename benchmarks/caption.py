@@ -5,6 +5,7 @@ python benchmarks/caption.py --tiny        (any machine, seconds; writes nothing
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ BATCHES = {  # name: images a batch, batches a time; five rounds time 500 captio
     "16 a batch": (16, 1),
     "50 a batch": (50, 2),
 }
-N_PICTURES = 1000  # as many again as are timed: each time is warmed up
+N_IMAGES = 1000  # as many again as are timed: each time is warmed up
 QUESTION = "Please describe this image in detail."
 
 
@@ -42,7 +43,7 @@ def main(tiny: bool = False) -> None:
     where = torch.device("cpu" if tiny else "cuda")
     bundle = build_bundle(where, "tiny" if tiny else "7b")
     n_tokens, n_short = (4, 2) if tiny else (N_TOKENS, N_SHORT)
-    images = RandomImages(bundle).batch([str(n) for n in range(N_PICTURES)])
+    images = RandomImages(bundle).batch([str(n) for n in range(N_IMAGES)])
     written: dict[str, list[str]] = {}
 
     def write(name: str, n_of_batch: int, n_batches: int, contrast: Contrast | None = None) -> Work:
@@ -60,15 +61,11 @@ def main(tiny: bool = False) -> None:
 
         return work
 
-    def answer(read_once: bool) -> Work:
-        def work() -> int:
-            pixels, rows = images[:1], [0] * N_QUESTIONS
-            if not read_once:
-                pixels, rows = pixels[rows], list(range(N_QUESTIONS))
-            decode([QUESTION] * N_QUESTIONS, pixels, n_short, [NeverEnd()], rows)
-            return N_QUESTIONS
-
-        return work
+    def answer(rows: list[int]) -> int:
+        """Questions about as many copies of one image as there are different rows."""
+        copies = images[:1][[0] * len(set(rows))]
+        decode([QUESTION] * N_QUESTIONS, copies, n_short, [NeverEnd()], rows)
+        return N_QUESTIONS
 
     def decode(
         questions: str | list[str], pixels: Tensor, n: int, rules: list[Any], rows: Any = None
@@ -90,8 +87,8 @@ def main(tiny: bool = False) -> None:
     for name, texts in written.items():
         headline[f"{name}: different captions"] = len(set(texts))
     questions = {
-        "16 questions an image, read for each": answer(read_once=False),
-        "16 questions an image, read once": answer(read_once=True),
+        "16 questions an image, read for each": partial(answer, list(range(N_QUESTIONS))),
+        "16 questions an image, read once": partial(answer, [0] * N_QUESTIONS),
     }
     of_questions = alternate(questions, "answers", where)
     slow, fast = (row["answers_per_s"] for row in of_questions)

@@ -24,7 +24,7 @@ from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples
 
-SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # images, pairs each: the compiled forms must take all
+SIZES = ((2, 4), (3, 2), (4, 1), (2, 4))  # images, pairs each: the compiled layers must take all
 LARGEST = {torch.bfloat16: 5e-2, torch.float32: 5e-3}  # of the dense gradient's norm
 
 
@@ -42,18 +42,18 @@ def main(tiny: bool = False) -> int:
             if "lora_B" in name:
                 parameter.data.normal_(0, 0.02, generator=generator)
         skips_blocks("block_sparse", bundle)
-        forms = Compiled(model)
+        layers = Compiled(model)
         examples = [make_examples(bundle, *size, seed) for seed, size in enumerate(SIZES)]
-        dense = [outcome(model, each) for each in examples]
+        dense = [states_and_gradient(model, each) for each in examples]
         for compiled in (False,) if tiny else (False, True):
             name = f"{dtype}, layers {'compiled' if compiled else 'as written'}"
-            forms.use(compiled)
+            layers.use(compiled)
             try:
                 failures += compare(name, model, examples, dense, LARGEST[dtype])
             except Exception:  # the other variants are still worth knowing
                 failures += 1
                 print(name, "FAILS", traceback.format_exc()[-3000:], flush=True)
-            forms.use(False)
+            layers.use(False)
     print("FAILED" if failures else "all agree")
     return failures
 
@@ -69,18 +69,18 @@ def compare(
     seconds, distances = [], []
     for each, expected in zip(examples, dense, strict=True):
         started = time.perf_counter()
-        found = outcome(model, replace(each, packed=True))
+        found = states_and_gradient(model, replace(each, packed=True))
         seconds.append(time.perf_counter() - started)
         distances.append({key: distance(found[key], expected[key]) for key in expected})
     worst = {key: max(each[key] for each in distances) for key in distances[0]}
     is_far = max(worst.values()) > largest
     shown = ", ".join(f"{key} {value:.1e}" for key, value in worst.items())
     times = " ".join(f"{s:.2f}" for s in seconds)
-    print(f"{name}: {shown}; passes took {times} s{'; TOO FAR' if is_far else ''}", flush=True)
+    print(f"{name}: {shown}; steps took {times} s{'; TOO FAR' if is_far else ''}", flush=True)
     return int(is_far)
 
 
-def outcome(model: PeftModel, examples: Examples) -> dict[str, Tensor]:
+def states_and_gradient(model: PeftModel, examples: Examples) -> dict[str, Tensor]:
     """The teacher's two views, the student's states, and the gradient of a loss of them."""
     batch = examples.batch(range(len(examples.rows))).to(model.device)
     answers = AnswerLogits(model).train()

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from results import write_result
 
@@ -40,26 +41,17 @@ def healthy(seeds: tuple[int, ...], runs: str, jobs: int) -> list[Path]:
 
 def measure_bands(runs: str, jobs: int) -> None:
     """Write the profile's bands from healthy runs of seeds that are used for nothing else."""
-    import pandas as pd
-
     folders = healthy(CALIBRATED_ON, runs, jobs)
     for folder in folders:
         if findings := check_run(folder, bands={}):
             raise SeedError(f"{folder} is no healthy run: {findings[0]}")
     curves = [pd.read_parquet(folder / CURVE) for folder in folders]
     lab = Experiment.open(str(PARAMS))
-    seeds = ", ".join(map(str, CALIBRATED_ON))
     made_by = (
         f"python benchmarks/faults.py --calibrate\nLowest and highest means over 8 steps, of v7 on "
-        f"{PARAMS.name} with seeds {seeds}."
+        f"{PARAMS.name} with seeds {', '.join(map(str, CALIBRATED_ON))}."
     )
     write_bands(lab.params.path(lab.params.monitor.healthy_bands), calibrate(curves), made_by)
-
-
-def healthy_row(seed: int, folder: Path, bands: Any) -> dict[str, Any]:
-    """What the monitor says of a healthy run."""
-    findings = check_run(folder, bands)
-    return {"fault": f"none: healthy v7, seed {seed}", "alarms": [str(each) for each in findings]}
 
 
 def main() -> None:
@@ -75,7 +67,13 @@ def main() -> None:
         measure_bands(runs, options.jobs)
     lab = Experiment.open(str(PARAMS), {"runs_dir": runs})
     folders = healthy(HEALTHY, runs, options.jobs)
-    alarms = [healthy_row(*pair, lab.bands) for pair in zip(HEALTHY, folders, strict=True)]
+    alarms: list[dict[str, Any]] = [
+        {
+            "fault": f"none: healthy v7, seed {seed}",
+            "alarms": [*map(str, check_run(folder, lab.bands))],
+        }
+        for seed, folder in zip(HEALTHY, folders, strict=True)
+    ]
     table = as_frame([run_fault(lab, fault) for fault in FAULTS])
     print(table.drop(columns=["symptom", "evidence"]).to_string(index=False))
     print(*alarms, sep="\n")

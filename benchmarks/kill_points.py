@@ -4,8 +4,8 @@ python benchmarks/kill_points.py                 (50 points; about 30 minutes on
 python benchmarks/kill_points.py --points 7      (one point a job; about 8 minutes; writes nothing)
 
 A kill counts if it came while the job held its lock: one that came before or after is drawn again.
-The points of the first form are kept in `runs/kill_points.jsonl` until all are there: run again, it goes
-on after them.
+Of the first command, the points are kept in `runs/kill_points.jsonl` until all are there: run again, it
+goes on after them.
 """
 
 import argparse
@@ -51,27 +51,15 @@ class Job:
     results: tuple[str, ...]  # patterns of the files that must be the same to the byte
     options: tuple[str, ...] = ()  # -p of the command
 
-    def command(self, runs: Path) -> list[str]:
-        """As a user types it."""
-        options = (f"runs_dir={runs}", f"reports_dir={runs}/reports", *self.options)
-        verb = [text.format(runs=runs) for text in self.verb]
-        settings = [text for option in options for text in ("-p", option)]
-        return [
-            sys.executable,
-            "-m",
-            "seednb.cli.__main__",
-            *verb,
-            "--params",
-            str(PARAMS),
-            *settings,
-        ]
-
     def start(self, runs: Path) -> subprocess.Popen[bytes]:
-        """Start it in a process group of its own."""
+        """Start it, as a user types it, in a process group of its own."""
+        command = [sys.executable, "-m", "seednb.cli.__main__"]
+        command += [text.format(runs=runs) for text in self.verb]
+        command += ["--params", str(PARAMS)]
+        for option in (f"runs_dir={runs}", f"reports_dir={runs}/reports", *self.options):
+            command += ["-p", option]
         log = (runs / "log.txt").open("ab")
-        return subprocess.Popen(
-            [*self.command(runs)], stdout=log, stderr=log, cwd=ROOT, start_new_session=True
-        )
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
 
     def finish(self, runs: Path) -> float:
         """Run it to its end; returns the seconds from its lock to its end."""
@@ -87,7 +75,8 @@ class Job:
         self._begun(process, runs)
         time.sleep(after_s)
         at_work = process.poll() is None and self._is_locked(runs)
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return at_work
 
@@ -192,10 +181,8 @@ def prepare(runs: Path) -> Path:
     (images,) = runs.glob("smoke/world-*/val")
     shutil.copytree(images, runs / "images")
     names = sorted(path.name for path in images.iterdir())
-    questions = [
-        {"question_id": number, "image": name, "text": "Describe this image."}
-        for number, name in enumerate(names)
-    ]
+    asked = {"text": "Describe this image."}
+    questions = [asked | {"question_id": n, "image": name} for n, name in enumerate(names)]
     write_lines(runs / "questions.jsonl", questions)
     return runs
 
@@ -222,8 +209,7 @@ def kill_job(
     assert expected, f"{job.name} made nothing to compare"
     for number in numbers:
         rng = random.Random(f"kill-{seed}-{job.name}-{number}")
-        redrawn = -1
-        at_work = False
+        redrawn, at_work = -1, False
         while not at_work:
             redrawn += 1
             runs, after_s = copy("killed"), rng.uniform(0, seconds)
@@ -248,17 +234,12 @@ def progress(runs: Path) -> str:
     """What a killed run left to go on with."""
     steps = [read_json(file)["step"] for file in runs.glob("smoke/train-*/checkpoint/latest.json")]
     unfinished = [f for f in runs.glob("smoke/*-*") if not (f / "manifest.json").is_file()]
-    chunks = sum(
-        len(file.read_bytes().splitlines()) for f in unfinished for file in f.glob("*.journal")
-    )
-    answers = runs / "answers.jsonl"
-    n_answers = answers.read_bytes().count(b"\n") if answers.is_file() else 0
-    shards = len(list(runs.glob("smoke/teacher/*/*.safetensors")))
+    journals = [file for f in unfinished for file in f.glob("*.journal")]
     found = {
         "checkpoint at step": max(steps, default=0),
-        "chunks": chunks,
-        "answers": n_answers,
-        "shards": shards,
+        "chunks": sum(len(file.read_bytes().splitlines()) for file in journals),
+        "answers": sum(file.read_bytes().count(b"\n") for file in runs.glob("answers.jsonl")),
+        "shards": len(list(runs.glob("smoke/teacher/*/*.safetensors"))),
     }
     return ", ".join(f"{name} {count}" for name, count in found.items() if count) or "nothing yet"
 

@@ -2,23 +2,80 @@
 
 import math
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 from torch.utils.flop_counter import FlopCounterMode
 
 from seednb.core.errors import SeedError
+from seednb.core.params import TrainParams
+from seednb.method.recipes import RECIPES
 from seednb.model import attention
-from seednb.training.history import StepResult
+from seednb.model.compile import Compiled
+from seednb.model.loading import Bundle
+from seednb.training.examples import Examples
+from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import Run
 
 N_ROUNDS = 5
+ENDLESS = replace(RECIPES["v5"], epochs=1000)  # of one step each
 Work = Callable[[], int]  # does something and returns how many units of it
+
+
+class Training:
+    """Each call takes a run's next optimiser step, of all examples, and returns their number."""
+
+    def __init__(
+        self,
+        model: PeftModel,
+        bundle: Bundle,
+        examples: Examples,
+        cache: TeacherCache | None = None,
+        **changes: Any,
+    ) -> None:
+        """`changes` are training parameters; without them the examples are one micro-batch."""
+        self.n_examples = len(examples.rows)
+        one_batch = {"batch_size": self.n_examples, "grad_accum": 1, "sample_every": 0}
+        params, folder = TrainParams(**one_batch | changes), Path(tempfile.mkdtemp())
+        run = self.run = Run(model, bundle, examples, ENDLESS, params, folder, cache)
+        self.checkpoints = params.gradient_checkpointing == "always"
+        self.layers = run.fallback.layers or Compiled(model)
+        self.steps = self._steps()
+
+    def __call__(self) -> int:
+        """Set the model up as this run needs it, for others may share it, and take the step."""
+        self.layers.use(self.run.fallback.layers is not None)
+        self.run.fallback.set_checkpointing(self.checkpoints)
+        next(self.steps)
+        return self.n_examples
+
+    def forget(self) -> None:
+        """Drop the optimiser's moments."""
+        self.run.step.optimiser.optimizer.state.clear()
+
+    def _steps(self) -> Iterator[None]:
+        """Steps as `train` takes them; one's numbers are awaited once the next is queued."""
+        step, before = self.run.step, None
+        for group, following in self.run.groups.from_step(0, step.targets.device):
+            step.student.train()
+            if following and step.asynchronous:
+                step.targets.read_cached(following)
+            result = self.run.fallback.within_limits(step.take, group)
+            if following:
+                step.targets.of(following)
+            if before:
+                before.row(0)
+            before = result
+            yield
 
 
 def alternate(
@@ -75,22 +132,6 @@ def alternate(
     return rows
 
 
-def steps_of(run: Run) -> Iterator[StepResult]:
-    """A run's steps as `train` takes them; a step's numbers are awaited once the next is queued."""
-    step, before = run.step, None
-    for group, following in run.groups.from_step(0, step.targets.device):
-        step.student.train()
-        if following and step.asynchronous:
-            step.targets.read_cached(following)
-        result = run.fallback.within_limits(step.take, group)
-        if following:
-            step.targets.of(following)
-        if before:
-            before.row(0)
-        before = result
-        yield result
-
-
 def tflop_a_unit(work: Work) -> float:
     """Operations that one unit of the work executes, in 10^12 (matrix products and attention).
 
@@ -106,14 +147,14 @@ def tflop_a_unit(work: Work) -> float:
         nonlocal counted
         n_blocks = int(allowed.kv_num_blocks.sum() + allowed.full_kv_num_blocks.sum())
         _, n_heads, _, d = query.shape
-        per_pass = n_blocks * math.prod(allowed.BLOCK_SIZE) * n_heads * d
-        counted += 4 * per_pass
+        n_products = n_blocks * math.prod(allowed.BLOCK_SIZE) * n_heads * d
+        counted += 4 * n_products
         groups = n_heads // key.shape[1]
         mixed = query + key.repeat_interleave(groups, 1) + value.repeat_interleave(groups, 1)
 
         def count_backward(gradient: Tensor) -> None:
             nonlocal counted
-            counted += 10 * per_pass
+            counted += 10 * n_products
 
         if mixed.requires_grad:
             mixed.register_hook(count_backward)

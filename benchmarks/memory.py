@@ -1,4 +1,4 @@
-"""Peak memory and speed of training by size of a pass, checkpointing and model.
+"""Peak memory and speed of training by size of a micro-batch, checkpointing and model.
 
 python benchmarks/memory.py                (one GPU; about 4 minutes; what does not fit is a row, too)
 python benchmarks/memory.py --tiny         (any machine, seconds; writes nothing)
@@ -7,35 +7,30 @@ python benchmarks/memory.py --tiny         (any machine, seconds; writes nothing
 import gc
 import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate, significant, steps_of, tflop_a_unit
+from measure import Training, alternate, significant, tflop_a_unit
 from results import write_result
 
 from seednb.core.errors import SeedError
-from seednb.core.params import ModelParams, TrainParams
-from seednb.method.recipes import RECIPES
+from seednb.core.params import ModelParams
 from seednb.model.lora import add_adapter
-from seednb.training.trainer import Run
 
 CARDS_GIB = (16, 24, 40, 80, 141)
 USABLE = 0.92  # the rest goes to the driver and to fragments
-ENDLESS = 1000
-PICTURES = {"7b": (1, 2, 4), "13b": (1, 4), "34b": (1,)}  # of one pass
+IMAGES = {"7b": (1, 2, 4), "13b": (1, 4), "34b": (1,)}  # of one micro-batch
 
 
 def main(tiny: bool = False) -> None:
     """Measure settings of three models; name the smallest card that holds each."""
     device = torch.device("cpu" if tiny else "cuda")
     rows: list[dict[str, Any]] = []
-    for size, images in {"tiny": (1, 2)}.items() if tiny else PICTURES.items():
+    for size, images in {"tiny": (1, 2)}.items() if tiny else IMAGES.items():
         rows += measure_model(size, images, ModelParams(), device)
         gc.collect()  # the next model needs the memory
     small = replace(ModelParams(), lora_r=16, lora_alpha=32, lora_scope="language_model")
@@ -56,38 +51,17 @@ def measure_model(
     torch.compiler.reset()  # kernels of other sizes count towards the most that torch compiles
     bundle = build_bundle(device, size)
     model = add_adapter(bundle.model, adapter, seed=0)
-    optimisers: list[torch.optim.Optimizer] = []
-
-    def step_of(n_images: int, checkpointing: str) -> Work:
-        examples = make_examples(bundle, max(1, n_images), 4 if n_images else 1)
-        n = len(examples.rows)
-        params = replace(
-            TrainParams(sample_every=0),
-            batch_size=n,
-            grad_accum=1,
-            gradient_checkpointing=checkpointing,
-        )
-        recipe = replace(RECIPES["v5"], epochs=ENDLESS)
-        run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
-        optimisers.append(run.step.optimiser.optimizer)
-        steps = steps_of(run)
-
-        def step() -> int:
-            run.fallback.set_checkpointing(checkpointing == "always")
-            next(steps)
-            return n
-
-        return step
+    variants = {}
+    for n in images:
+        examples = make_examples(bundle, max(1, n), 4 if n else 1)
+        for mode in ("never", "always"):
+            name = f"{size}, LoRA r {adapter.lora_r}, {_texts(n)}, checkpointing {mode}"
+            variants[name] = Training(model, bundle, examples, gradient_checkpointing=mode)
 
     def forget() -> None:
-        for optimiser in optimisers:
-            optimiser.state.clear()
+        for variant in variants.values():
+            variant.forget()
 
-    variants = {
-        f"{size}, LoRA r {adapter.lora_r}, {_texts(n)}, checkpointing {mode}": step_of(n, mode)
-        for n in images
-        for mode in ("never", "always")
-    }
     rows = alternate(variants, "samples", device, n_rounds=3, n_timed=1, before=forget)
     for row in rows:
         if "failure" not in row:

@@ -65,11 +65,8 @@ def _features(examples: Examples, number: int) -> dict[str, Tensor]:
     ids = torch.tensor(row.input_ids)
     labels = ids.clone()
     labels[: row.n_prompt] = IGNORED
-    return {
-        "ids": ids,
-        "labels": labels,
-        "pixels": examples.reader.pixels(examples.images[number]),
-    }
+    pixels = examples.reader.pixels(examples.images[number])
+    return {"ids": ids, "labels": labels, "pixels": pixels}
 
 
 def _collate(features: list[dict[str, Tensor]]) -> dict[str, Tensor]:

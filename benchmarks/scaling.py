@@ -8,22 +8,15 @@ torchrun --standalone --nproc_per_node 2 benchmarks/scaling.py --size tiny
 """
 
 import argparse
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 
 from accelerate.utils import gather_object
 from llava_shapes import build_bundle, make_examples
-from measure import alternate, steps_of
+from measure import Training, alternate
 from results import write_result
 
 from seednb.core.devices import default_device, process_state
-from seednb.core.params import ModelParams, TrainParams
-from seednb.method.recipes import RECIPES
+from seednb.core.params import ModelParams
 from seednb.model.lora import add_adapter
-from seednb.training.trainer import Run
-
-ENDLESS = 1000
 
 
 def main(size: str = "7b", shard: bool = False) -> None:
@@ -35,25 +28,16 @@ def main(size: str = "7b", shard: bool = False) -> None:
     bundle = build_bundle(device, size)
     model = add_adapter(bundle.model, ModelParams(), seed=0)
     n = processes.num_processes
-    examples = make_examples(bundle, n if shard else 4 * n, 4)
-    params = replace(
-        TrainParams(sample_every=0),
-        batch_size=len(examples.rows),
-        grad_accum=1,
+    training = Training(
+        model,
+        bundle,
+        make_examples(bundle, n if shard else 4 * n, 4),
         gradient_checkpointing="always" if shard else "never",
         shard_layers=shard,
+        compile_layers=device.type == "cuda" and not shard,
     )
-    params = replace(params, compile_layers=device.type == "cuda" and not shard)
-    recipe = replace(RECIPES["v5"], epochs=ENDLESS)
-    run = Run(model, bundle, examples, recipe, params, Path(tempfile.mkdtemp()))
-    steps = steps_of(run)
-
-    def step() -> int:
-        next(steps)
-        return len(examples.rows)
-
     name = f"{size}, {n} processes{', sharded' if shard else ''}"
-    rows = alternate({name: step}, "samples", device)
+    rows = alternate({name: training}, "samples", device)
     if device.type == "cuda":
         rows[0]["peak_gib_of_each"] = gather_object([rows[0]["peak_gib"]])
     if processes.is_main_process:

@@ -33,8 +33,8 @@ from seednb.model.loading import Bundle
 from seednb.model.lora import add_adapter, load_adapter
 
 N_PROBES = 18  # an image: three splits of six
-N_PICTURES = 16  # of one pass
-N_ALONE = 36  # probes of the slow way
+N_IMAGES = 16  # of one batch
+N_ALONE = 36  # probes that have a forward each
 SOME = slice(8)  # logits that are read, Yes and No among them
 ALONE, PACKED = "one forward a probe", "images read once"
 COMPILED = f"{PACKED}, compiled"
@@ -64,15 +64,15 @@ def compare(
     """Alternate the ways on the same probes: (rates, how they compare and how far they agree)."""
     generator = torch.Generator().manual_seed(1)
     start = [*random_tokens(N_SYSTEM, generator), *ours.image_tokens.ids]
-    rows = [image for image in range(N_PICTURES) for _ in range(N_PROBES)]
+    rows = [image for image in range(N_IMAGES) for _ in range(N_PROBES)]
     lengths = torch.randint(12, 18, (len(rows),), generator=generator).tolist()
     prompts = [(*start, *random_tokens(n, generator)) for n in lengths]
     probes = [Encoded(prompt, len(prompt)) for prompt in prompts]
-    pixels = RandomImages(ours).batch([str(n) for n in range(N_PICTURES)])
+    pixels = RandomImages(ours).batch([str(n) for n in range(N_IMAGES)])
     answers = AnswerLogits(ours.model)
     on_gpu = ours.device.type == "cuda"
     in_sequence, _ = skips_blocks("auto", ours)
-    forms = Compiled(ours.model, backend="inductor" if on_gpu else "eager")
+    layers = Compiled(ours.model, backend="inductor" if on_gpu else "eager")
     found: dict[str, Tensor] = {}
 
     def packed() -> int:
@@ -81,7 +81,7 @@ def compare(
         return len(probes)
 
     def compiled() -> int:
-        with forms.used():
+        with layers.used():
             batch = lay_in(in_sequence, probes, rows, pixels, ours.layout)
             found[COMPILED] = answers(batch.to(ours.device))[:, SOME].float().cpu()
         return len(probes)

@@ -14,30 +14,26 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from llava_shapes import build_bundle, make_examples
-from measure import Work, alternate, matmul_tflops, significant, steps_of, tflop_a_unit
+from measure import Training, Work, alternate, matmul_tflops, significant, tflop_a_unit
 from peft import PeftModel
 from plain_lora import plain_lora_rate
 from results import write_result
 
-from seednb.core.params import ModelParams, TrainParams
-from seednb.method.recipes import RECIPES
+from seednb.core.params import ModelParams
 from seednb.method.reference import Example, seed_step
 from seednb.model.compile import Compiled
 from seednb.model.lora import add_adapter, n_trainable
 from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
-from seednb.training.trainer import Run
 
 REFERENCE = "seed loop, 4 pairs an image"  # the name in results that were measured before
 PLAIN = "plain LoRA, transformers.Trainer"
 PLAIN_BATCHES = (4, 8, 16)
-ENDLESS = 1000  # epochs of one step each
 
 
 def main(tiny: bool = False, only: str = "") -> None:
@@ -55,35 +51,20 @@ def main(tiny: bool = False, only: str = "") -> None:
     eight = make_examples(bundle, 8, 4)
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
-    folder = Path(tempfile.mkdtemp())
-    as_written = Compiled(model)
+    eager = Compiled(model)
     fast = {"compile_layers": not tiny}
     kept = fast | {"noise": "per_image_seed"}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)
-    optimisers: list[torch.optim.Optimizer] = [optimiser]
+    ours = partial(Training, model, bundle)
 
-    def ours(examples: Examples, cache: TeacherCache | None = None, **changes: Any) -> Work:
-        n = len(examples.rows)
-        params = replace(TrainParams(batch_size=n, grad_accum=1, sample_every=0), **changes)
-        recipe = replace(RECIPES["v5"], epochs=ENDLESS)
-        run = Run(model, bundle, examples, recipe, params, folder / "run", cache)
-        optimisers.append(run.step.optimiser.optimizer)
-        steps = steps_of(run)
-
-        def step() -> int:
-            layers = run.fallback.layers
-            (layers or as_written).use(layers is not None)
-            run.fallback.set_checkpointing(params.gradient_checkpointing == "always")
-            next(steps)
-            return n
-
-        return step
+    def cache() -> TeacherCache:
+        return TeacherCache(Path(tempfile.mkdtemp()), 2**34)
 
     def baseline(examples: Examples) -> Work:
         history: list[float] = []
 
         def step() -> int:
-            as_written.use(False)
+            eager.use(False)
             model.train()
             model.gradient_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
@@ -96,22 +77,22 @@ def main(tiny: bool = False, only: str = "") -> None:
 
     def forget() -> None:
         """Drop the moments of the other variants: a run has one optimiser."""
-        for each in optimisers:
-            each.state.clear()
+        optimiser.state.clear()
+        for variant in variants.values():
+            if isinstance(variant, Training):
+                variant.forget()
 
-    variants = {
+    variants: dict[str, Work] = {
         REFERENCE: baseline(four),
         "ours, 4 pairs an image": ours(four),
         "ours, 4 pairs an image, one a pass, checkpointing": ours(
             four, gradient_checkpointing="always", batch_size=4, grad_accum=4
         ),
         "ours, 4 pairs an image, compiled": ours(four, **fast),
-        "ours, 4 pairs an image, compiled, teacher cached": ours(
-            four, **kept, cache=TeacherCache(folder / "cache", 2**34)
-        ),
+        "ours, 4 pairs an image, compiled, teacher cached": ours(four, cache(), **kept),
         "ours, 4 pairs an image, eight images a step, compiled": ours(eight, **fast),
         "ours, 4 pairs an image, eight images a step, compiled, teacher cached": ours(
-            eight, **kept, cache=TeacherCache(folder / "cache of eight", 2**34)
+            eight, cache(), **kept
         ),
         "ours, 4 pairs an image, dense attention, compiled": ours(four, **fast, attention="dense"),
         "ours, 1 pair an image, compiled": ours(one, **fast),
@@ -143,7 +124,7 @@ def main(tiny: bool = False, only: str = "") -> None:
         row["share_of_matmul"] = round(rate[name] * tflop[name] / ceiling, 3)
         row["first_two_steps_s"] = first_steps[name]
     forget()
-    as_written.use(False)
+    eager.use(False)
     model.gradient_checkpointing_disable()
     plain: dict[int, float] = {}
     for n in PLAIN_BATCHES[:1] if tiny else reversed(PLAIN_BATCHES):

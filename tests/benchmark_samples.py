@@ -56,14 +56,8 @@ def _pope(folder, objects):
 
 
 def _vqav2(folder, image_ids):
-    asked = [
-        {
-            "image_id": image_id,
-            "question": "Is there a cup in the image?",
-            "question_id": image_id * 1000,
-        }
-        for image_id in image_ids
-    ]
+    question = {"question": "Is there a cup in the image?"}
+    asked = [question | {"image_id": n, "question_id": n * 1000} for n in image_ids]
     truth = [
         {"question_id": row["question_id"], "image_id": row["image_id"], "answer_type": "yes/no",
          "question_type": "is there", "multiple_choice_answer": "yes",
@@ -103,9 +97,8 @@ def _seedbench(folder, images):
              "question_type_id": 1 + n, **{f"choice_{letter}": text for letter, text in choices}}
             for n in range(1)
         ]  # fmt: skip
-    questions.append(
-        dict(questions[0]) | {"question_id": "v1", "data_type": "video", "data_id": "1.webm"}
-    )
+    video = {"question_id": "v1", "data_type": "video", "data_id": "1.webm"}
+    questions.append(questions[0] | video)
     types = {"Scene Understanding": 1, "Instance Identity": 2}
     _write(folder / "SEED-Bench/SEED-Bench.json", {"questions": questions, "question_type": types})
 
@@ -150,14 +143,8 @@ def _hallusionbench(folder, images):
              "gt_answer_details": "", "gt_answer": str(n), "filename": name}
             for n, text in enumerate(("Is there a bus in the image?", "Is there a cup in the image?"))
         ]  # fmt: skip
-    none = {
-        "category": "VS",
-        "subcategory": "map",
-        "visual_input": "0",
-        "figure_id": "0",
-        "filename": None,
-    }
-    entries.append(dict(entries[0]) | none)
+    none = {"category": "VS", "subcategory": "map", "visual_input": "0", "figure_id": "0"}
+    entries.append(entries[0] | none | {"filename": None})
     _write(folder / "HallusionBench/HallusionBench.json", entries)
 
 

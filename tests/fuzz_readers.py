@@ -24,31 +24,16 @@ else:  # as the tests import it
 
 SLOW_S = 20.0
 MEMORY = 16 * 2**30  # bytes of addresses: a config may ask for more than any machine has
-MODELS = (
-    "checkpoint:",
-    "adapter:",
-    "run:",
-    "prompt:",
-    "pair:",
-)  # a tenth of a second and more each
+# A tenth of a second and more each.
+MODELS = ("checkpoint:", "adapter:", "run:", "prompt:", "pair:")
 ODD = [
     None, True, False, 0, -1, 1, 2**63, -(2**70), 1e308, float("nan"), float("inf"), "", " ", "0",
     "NaN", "yes", "../../x", "/etc/passwd", "a\0b", "<image>", "\u202e🦄", "x" * 5000, [], {}, [[]],
     [None], {"id": 1}, ["a", "b"], [1, 2, 3, 4], {"": None},
 ]  # fmt: skip
 BYTES = [
-    b"\0",
-    b"\xff",
-    b"\n",
-    b'"',
-    b"{",
-    b"[",
-    b"NaN",
-    b"\\ud800",
-    b"\xe2\x80\xa8",
-    b"1e999",
-    b": ",
-]
+    b"\0", b"\xff", b"\n", b'"', b"{", b"[", b"NaN", b"\\ud800", b"\xe2\x80\xa8", b"1e999", b": ",
+]  # fmt: skip
 
 
 def change_bytes(content: bytes, rng: Random) -> bytes:

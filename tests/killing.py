@@ -1,6 +1,6 @@
 """Lives of a job, each a forked process: killed at a chosen moment, and the next one goes on.
 
-python tests/killing.py FOLDER        prints one JSON object; tests/test_durable.py reads it
+python tests/killing.py FOLDER        prints one JSON object; tests/system/test_durable.py reads it
 """
 
 import json

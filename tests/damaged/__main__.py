@@ -1,22 +1,9 @@
 """Print every damaged input with what became of it: python -m tests.damaged [words of a name]"""
 
 import sys
-import tempfile
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
-from . import CASES, Case, Outcome, outcome
-
-
-def outcomes(words: str = "") -> Iterator[tuple[Case, Outcome]]:
-    """Each case whose name has the words, in a folder of its own, and what happened."""
-    for case in CASES:
-        if words in case.name:
-            with tempfile.TemporaryDirectory() as folder:
-                happened = outcome(case, Path(folder))
-                detail = happened.detail.replace(folder, "…")
-            yield case, Outcome(happened.kind, detail, happened.seconds)
+from . import outcomes
 
 
 def main(words: str) -> int:

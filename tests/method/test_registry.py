@@ -4,20 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training.test_trainer import CHECKPOINT, LINES, ROOT, Noise
+from noise_images import Noise
+from small_runs import LINES, ROOT
+from small_runs import make_run as train_small
 
 from seednb.core.errors import SeedError
 from seednb.core.profiles import SECTIONS, load_params
 from seednb.method.beta import BetaSelector
 from seednb.method.recipes import RECIPES, diff, with_overrides
 from seednb.method.registry import REGISTRIES, catalogue
-from seednb.model.inputs.corruption import Corruption
-from seednb.model.inputs.prompts import PLAIN, encode
-from seednb.model.loading import load_bundle
-from seednb.model.lora import add_adapter
-from seednb.training.examples import Examples
 from seednb.training.teacher import Teacher
-from seednb.training.trainer import train
 
 BOX = [(20.0, 30.0, 40.0, 30.0)]
 
@@ -42,17 +38,13 @@ def make_run(params, folder, recipe="v5", **changes):
 
     With plain gradient descent at rate 1 the change of a weight is its gradient.
     """
-    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    model = add_adapter(bundle.model.double(), params.model, seed=1).double()
-    tokens = bundle.image_tokens
-    rows = [encode(q, a, bundle.tokenizer, tokens, PLAIN) for q, a in LINES]
-    corruption = Corruption.of(bundle.tokenizer, PLAIN)
-    examples = Examples(rows, list("0101"), BoxedNoise(), bundle.layout, corruption, tokens)
-    settings = replace(params.train, learning_rate=1.0, max_grad_norm=1e9, **changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-        curve = train(model, bundle, examples, RECIPES[recipe], settings, folder)
-    return {n: p.detach().clone() for n, p in model.named_parameters() if "lora_B" in n}, curve
+        weights, curve = train_small(
+            params, folder, recipe, images="0101", lines=LINES, reader=BoxedNoise(),
+            learning_rate=1.0, max_grad_norm=1e9, **changes,
+        )  # fmt: skip
+    return {name: weight for name, weight in weights.items() if "lora_B" in name}, curve
 
 
 def largest_change(one, other):

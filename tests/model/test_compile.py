@@ -3,12 +3,10 @@
 import sys
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 import pytest
 import torch
-from noise_images import Noise
-from peft import get_peft_model_state_dict
+from small_runs import LINES, ROOT, make_run
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._dynamo.utils import counters
 from torch.nn.attention import flex_attention as flex
@@ -17,28 +15,15 @@ from seednb.core.errors import SeedError
 from seednb.core.params import ModelParams
 from seednb.core.profiles import load_params
 from seednb.method import objective
-from seednb.method.recipes import RECIPES
 from seednb.model import attention, compile
 from seednb.model.attention import skips_blocks
 from seednb.model.compile import Compiled, obstacle
 from seednb.model.forward import AnswerLogits, TeacherMode
-from seednb.model.inputs.prompts import PLAIN, encode
-from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
 from seednb.training import fallback, trainer
-from seednb.training.examples import Examples
 from seednb.training.step import Step
-from seednb.training.trainer import train
 
-ROOT = Path(__file__).parents[2]
-CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
-LINES = [
-    ("Is there a fork in the image?", "Yes"),
-    ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
-    ("Is there a bus in the image?", "No"),
-]
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))
 
 
 @pytest.fixture
@@ -107,22 +92,13 @@ def run_on(tmp_path, monkeypatch):
         params = load_params(
             ROOT / "params/smoke.yaml", {"lora_dropout": 0.0, "precision": "float32"}
         )
-        bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-        model = add_adapter(bundle.model.double(), params.model, seed=0).double()
-        rows = [encode(*line, bundle.tokenizer, bundle.image_tokens, PLAIN) for line in LINES * 2]
-        examples = Examples(rows, list("001122"), Noise(), bundle.layout)
-        settings = replace(params.train, batch_size=3, grad_accum=1, **changes)
         remarks = []
         monkeypatch.setattr(trainer.tqdm, "write", staticmethod(remarks.append))
-        train(
-            model,
-            bundle,
-            examples,
-            RECIPES["v5"],
-            settings,
-            tmp_path / str(len(list(tmp_path.iterdir()))),
-        )
-        return get_peft_model_state_dict(model), remarks
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        lines = LINES[1:] * 2
+        changes = {"batch_size": 3, "grad_accum": 1} | changes
+        weights, _ = make_run(params, folder, images="001122", lines=lines, **changes)
+        return weights, remarks
 
     yield run
     torch._dynamo.reset()

@@ -1,4 +1,4 @@
-"""The main job at its smallest: nine notebooks through papermill, then the report."""
+"""The main job at its smallest: every notebook through papermill, then the report."""
 
 import json
 from pathlib import Path

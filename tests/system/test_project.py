@@ -42,6 +42,12 @@ def test_every_path_of_the_mutation_tests_leads_somewhere():
     assert [pattern for pattern in patterns if not list(ROOT.glob(pattern))] == []
 
 
+def test_no_test_module_imports_another_which_would_run_it_twice():
+    line = re.compile(r"^\s*(?:from|import) (?:\w+\.)*test_\w+", re.M)
+    files = (ROOT / "tests").rglob("*.py")
+    assert [path.name for path in files if line.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_there_is_one_step_a_notebook():
     assert [step.notebook for step in STEPS] == [path.stem for path in NOTEBOOKS]
 

@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from noise_images import Noise
 from peft import LoraConfig, get_peft_model
+from small_runs import CHECKPOINT, LINES, ROOT, make_run
 from transformers import (
     AutoModelForImageTextToText,
     CLIPVisionConfig,
@@ -41,16 +41,6 @@ from seednb.training.history import GROWING, read_curve
 from seednb.training.step import Step
 from seednb.training.targets import TargetMaker
 from seednb.training.teacher_cache import TeacherCache
-from seednb.training.trainer import train
-
-ROOT = Path(__file__).parents[2]
-CHECKPOINT = ROOT / "seednb/assets/pocket-llava"
-LINES = [
-    ("Describe this image.", "The image shows a kitchen with a fork and a cup."),
-    ("Is there a fork in the image?", "Yes"),
-    ("Is there a bus in the image?", "No"),
-    ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
-]
 
 
 @pytest.fixture
@@ -59,34 +49,6 @@ def params():
         ROOT / "params/smoke.yaml",
         {"lora_dropout": 0.0, "batch_size": 8, "grad_accum": 1, "precision": "float32"},
     )
-
-
-def make_run(
-    params,
-    folder,
-    recipe="v5",
-    dtype=torch.float64,
-    n_images=8,
-    cache=None,
-    prepare=None,
-    **changes,
-):
-    """Train on eight examples about some images; returns the adapter's weights and the curve."""
-    bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    model = add_adapter(bundle.model.to(dtype), params.model, seed=1)
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
-    rows = [
-        encode(question, answer, bundle.tokenizer, bundle.image_tokens, PLAIN)
-        for question, answer in LINES * 2
-    ]
-    examples = Examples(rows, [str(n % n_images) for n in range(8)], Noise(), bundle.layout)
-    settings = replace(params.train, **changes)
-    curve = train(
-        model, bundle, examples, RECIPES[recipe], settings, folder, cache, prepare=prepare
-    )
-    weights = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
-    return weights, curve
 
 
 def test_a_batch_of_eight_equals_eight_accumulated_steps_of_one(params, tmp_path):
@@ -100,7 +62,7 @@ def test_a_batch_of_eight_equals_eight_accumulated_steps_of_one(params, tmp_path
 def test_four_texts_in_one_row_have_the_gradients_of_four_rows(params, tmp_path, monkeypatch):
     """With plain gradient descent at rate 1 the change of a weight is its gradient."""
     monkeypatch.setattr(torch.optim, "AdamW", torch.optim.SGD)
-    settings = {"n_images": 2, "learning_rate": 1.0, "max_grad_norm": 1e9}
+    settings = {"images": "01" * 4, "learning_rate": 1.0, "max_grad_norm": 1e9}
     packed, curve = make_run(params, tmp_path / "a", **settings)
     alone, other = make_run(params, tmp_path / "b", **settings, batch_size=1, grad_accum=8)
     for name in packed:
@@ -314,8 +276,8 @@ def test_v4s_teacher_is_never_remembered(params, tmp_path):
 
 
 def test_micro_batches_cut_by_tokens_hold_everything_and_change_nothing(params, tmp_path):
-    whole, curve = make_run(params, tmp_path / "a", "v7", n_images=3)
-    cut, other = make_run(params, tmp_path / "b", "v7", n_images=3, tokens_per_pass=200)
+    whole, curve = make_run(params, tmp_path / "a", "v7", images="01201201")
+    cut, other = make_run(params, tmp_path / "b", "v7", images="01201201", tokens_per_pass=200)
     for name in whole:
         torch.testing.assert_close(cut[name], whole[name], atol=1e-9, rtol=0)
     assert list(other["beta"]) == list(curve["beta"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training.monitor.test_rules import FAILURES, SETTINGS, curve
-from training.test_trainer import make_run
+from curves import FAILURES, SETTINGS, curve
+from small_runs import make_run
 
 from seednb.cli.__main__ import main
 from seednb.core.errors import SeedError
@@ -21,7 +21,7 @@ from seednb.experiments.experiment import Experiment
 from seednb.experiments.fault_injection import FAULTS, as_frame, run_fault
 from seednb.method import losses
 from seednb.method.recipes import RECIPES
-from seednb.training import monitor, step, trainer
+from seednb.training import monitor, step
 from seednb.training.history import CURVE, GROWING
 from seednb.training.monitor.findings import FINDINGS
 from seednb.training.monitor.samples import distinct_2, is_due, repeats
@@ -69,7 +69,7 @@ def test_samples_and_the_repeated_question_leave_the_adapter_as_it_is(params, tm
 
 
 def test_a_stop_keeps_the_checkpoint_before_the_failure_and_the_run_goes_on_from_it(
-    params, tmp_path, monkeypatch
+    params, tmp_path
 ):
     settings = {"recipe": "v7", "dtype": torch.float32, "checkpoint_every": 1}
     whole, _ = make_run(params, tmp_path / "a", **settings)
@@ -78,12 +78,8 @@ def test_a_stop_keeps_the_checkpoint_before_the_failure_and_the_run_goes_on_from
         if rows[-1]["step"] == 2:
             raise SeedError("enough")
 
-    train = trainer.train
-    with monkeypatch.context() as patch, pytest.raises(SeedError, match="enough"):
-        patch.setattr(
-            "training.test_trainer.train", lambda *given, **_: train(*given, watch=stop_at_2)
-        )
-        make_run(params, tmp_path / "b", **settings)
+    with pytest.raises(SeedError, match="enough"):
+        make_run(params, tmp_path / "b", **settings, watch=stop_at_2)
     assert json.loads((tmp_path / "b/checkpoint/latest.json").read_text())["step"] == 1
     again, rows = make_run(params, tmp_path / "b", **settings)
     assert list(rows["step"]) == [1, 2, 3]

@@ -44,7 +44,7 @@ def test_the_drawing_of_the_rooms_is_what_todays_code_gives():
     assert DRAWING.read_text(encoding="utf-8") == draw(), "run: python docs/make_architecture.py"
 
 
-def test_an_arrow_counts_pairs_of_modules_and_a_room_without_code_is_left_out(tmp_path):
+def test_a_number_counts_pairs_of_modules_and_a_room_without_code_is_left_out(tmp_path):
     from make_architecture import count_imports, draw
 
     files = {

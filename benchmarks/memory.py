@@ -1,4 +1,4 @@
-"""Peak memory and speed of training by size of a pass, checkpointing and model.
+"""Peak memory and speed of training by size of a micro-batch, checkpointing and model.
 
 python benchmarks/memory.py                (one GPU; about 4 minutes; what does not fit is a row, too)
 python benchmarks/memory.py --tiny         (any machine, seconds; writes nothing)

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DRAWING = ROOT / "docs/images/architecture.svg"
 ROOMS = {  # from the top: each imports only from those below it
-    "cli": "one file a verb: report, train, evaluate, score, demo, doctor",
+    "cli": "the verbs: report, train, evaluate, score, sweep, demo, doctor",
     "report": "pipeline of notebooks, tables, plots, widgets, claims, the page",
     "experiments": "an experiment and its stages, metric rows, sweeps and ablations",
     "evaluation": "answers, parsers, benchmarks, intervals, controls",

@@ -70,7 +70,7 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
         options = launch_command_parser().parse_args(rest[1:])
         assert (
             ROOT / options.config_file
-        ).is_file() and options.training_script == "seednb.cli.__main__"
+        ).is_file() and options.training_script == "seednb.cli"
         run_verb(options.training_script_args, monkeypatch)
     elif program == "make":
         assert re.search(rf"^{rest[0]}:", MAKEFILE, re.M)
@@ -107,7 +107,7 @@ def made_by(program, arguments, folder, monkeypatch, capsys):
         made = made_by("seednb", verb[1].split(), "", monkeypatch, capsys) if verb else []
         return [".venv", *made, *filter(IS_PATH.fullmatch, re.split(r"[\s,;]+", recipe))]
     if program == "accelerate":
-        program, arguments = "seednb", arguments[arguments.index("seednb.cli.__main__") + 1 :]
+        program, arguments = "seednb", arguments[arguments.index("seednb.cli") + 1 :]
     if program in SEEDNB and arguments[0] in ("report", "train"):
         capsys.readouterr()
         run_verb(arguments, monkeypatch)

@@ -68,9 +68,7 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
         assert not failure or "missing" in failure or "holds no adapter" in failure
     elif program == "accelerate":
         options = launch_command_parser().parse_args(rest[1:])
-        assert (
-            ROOT / options.config_file
-        ).is_file() and options.training_script == "seednb.cli"
+        assert (ROOT / options.config_file).is_file() and options.training_script == "seednb.cli"
         run_verb(options.training_script_args, monkeypatch)
     elif program == "make":
         assert re.search(rf"^{rest[0]}:", MAKEFILE, re.M)

@@ -223,7 +223,7 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_image_with_words_for_it_stands_in_the_first_three_cells(name):
+def test_an_image_with_words_for_it_stands_in_the_first_three_cells(name):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells[:3]
     found = [re.search(r"!\[(.{20,})\]\(attachment:(.+)\)", cell.source) for cell in cells]
     (place,) = [place for place, match in enumerate(found) if match]

@@ -1,4 +1,4 @@
-"""Does attention that skips blocks say on this card what dense attention says? Run it first.
+"""Whether attention that skips blocks agrees with dense attention on this card. Run it first.
 
 python benchmarks/check_attention.py           (one GPU; about a minute)
 python benchmarks/check_attention.py --tiny    (any machine: the layout alone, without the kernel)

@@ -1,4 +1,4 @@
-"""Every historical fault against the monitor, and the monitor against healthy runs.
+"""Whether the monitor finds every fault of the reproduction, and leaves healthy runs alone.
 
 python benchmarks/faults.py --jobs 2                 # about 4 minutes on two cores
 python benchmarks/faults.py --calibrate --jobs 2     # first measure the pocket bands anew

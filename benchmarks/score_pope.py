@@ -1,4 +1,4 @@
-"""Probes a second on LLaVA-1.5-7B's architecture: one forward a probe, and images read once.
+"""Probes a second on LLaVA-1.5-7B's architecture: one forward pass a probe, or one an image.
 
 python benchmarks/score_pope.py            (one GPU with 40 GB or more; about 2 minutes)
 python benchmarks/score_pope.py --tiny     (any machine, seconds; writes nothing)

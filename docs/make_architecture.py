@@ -1,8 +1,8 @@
 """Draw the rooms of `seednb` and who imports whom: python docs/make_architecture.py
 
 Reads the imports out of the code and writes docs/images/architecture.svg. A room that does not exist
-is left out. An arrow goes from the room that imports to the room that is imported; its number counts
-pairs of modules, and its width grows with that number.
+is left out. Beside each room stands what it imports from each other room: the number of pairs of
+modules, on a square that is the darker the more there are.
 """
 
 import ast
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DRAWING = ROOT / "docs/images/architecture.svg"
 ROOMS = {  # from the top: each imports only from those below it
-    "cli": "one file a verb: report, train, evaluate, score, demo, doctor",
+    "cli": "the verbs: report, train, evaluate, score, sweep, demo, doctor",
     "report": "pipeline of notebooks, tables, plots, widgets, claims, the page",
     "experiments": "an experiment and its stages, metric rows, sweeps and ablations",
     "evaluation": "answers, parsers, benchmarks, intervals, controls",
@@ -25,9 +25,9 @@ ROOMS = {  # from the top: each imports only from those below it
     "method": "SEED as mathematics: noise, purification, beta, losses, v1 to v7",
     "core": "errors, parameters, stages and files, locks, workers, devices",
 }
-INK, PAPER, BOX, LINE = "#1b1b1b", "#ffffff", "#f1f1f1", "#6b6b6b"
-LEFT, TOP, WIDTH, HEIGHT, STEP = 16, 16, 470, 58, 80  # of a room, in pixels
-REACH = 50  # pixels that an arrow goes out for each room that it passes
+INK, PAPER, BOX, BLUE = "#1b1b1b", "#ffffff", "#f1f1f1", "#2f6fb7"
+EDGE, WIDTH, HEIGHT, STEP = 16, 440, 58, 68  # of a room, in pixels
+HEADING, GAP, COLUMN = 34, 8, 76  # height of the names, space before the columns, width of one
 
 
 def modules(room: str, package: Path) -> list[Path]:
@@ -60,70 +60,64 @@ def count_imports(package: Path) -> Counter[tuple[str, str]]:
 def draw(package: Path = ROOT / "seednb") -> str:
     """The drawing as SVG text; the same code gives the same bytes."""
     rooms = [room for room in ROOMS if modules(room, package)]
-    arrows = count_imports(package)
-    spans = [abs(rooms.index(a) - rooms.index(b)) for a, b in arrows]
-    width = round(LEFT + WIDTH + 0.75 * (30 + REACH * max(spans, default=0)) + 24)
-    height = 2 * TOP + STEP * len(rooms) - (STEP - HEIGHT)
+    counts = count_imports(package)
+    width = 2 * EDGE + WIDTH + GAP + COLUMN * len(rooms[1:])
+    height = 2 * EDGE + HEADING + STEP * len(rooms) - (STEP - HEIGHT)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'font-family="Helvetica, Arial, sans-serif">',
         "<title>The rooms of seednb, and how many imports go from each to those below</title>",
         f'<rect width="{width}" height="{height}" fill="{PAPER}"/>',
+        _text(EDGE + WIDTH - 14, EDGE + 16, "imports from", 13, 'text-anchor="end"'),
     ]
-    parts += [_room(place, room, package) for place, room in enumerate(rooms)]
-    places = {room: place for place, room in enumerate(rooms)}
-    numbered = sorted((places[a], places[b], n) for (a, b), n in arrows.items())
-    parts += [_arrow(*arrow) for arrow in numbered] + [_number(*arrow) for arrow in numbered]
+    for row, room in enumerate(rooms):
+        parts.append(_room(row, room, package))
+        if row:
+            parts.append(_text(_centre(row), EDGE + 16, room, 12, 'text-anchor="middle"'))
+        for column, other in enumerate(rooms[1:], start=1):
+            if counts[room, other] or column > row:
+                parts.append(_cell(row, column, counts[room, other], max(counts.values())))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _room(place: int, room: str, package: Path) -> str:
+def _room(row: int, room: str, package: Path) -> str:
     files = modules(room, package)
     lines = sum(len(file.read_text().splitlines()) for file in files)
     size = f"{len(files)} files, {max(round(lines, -2), 100):,} lines"
-    y = TOP + STEP * place
-    return (
-        f'<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{BOX}" '
-        f'stroke="{INK}"/>\n'
-        f'<text x="{LEFT + 14}" y="{y + 25}" font-size="17" font-weight="bold" '
-        f'fill="{INK}">{room}</text>\n'
-        f'<text x="{LEFT + WIDTH - 14}" y="{y + 25}" font-size="13" text-anchor="end" '
-        f'fill="{INK}">{size}</text>\n'
-        f'<text x="{LEFT + 14}" y="{y + 46}" font-size="13" fill="{INK}">'
-        f"{escape(ROOMS[room])}</text>"
+    y = _top(row)
+    shape = f'x="{EDGE}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"'
+    return "\n".join([
+        f'<rect {shape} fill="{BOX}" stroke="{INK}"/>',
+        _text(EDGE + 14, y + 25, room, 17, 'font-weight="bold"'),
+        _text(EDGE + WIDTH - 14, y + 25, size, 13, 'text-anchor="end"'),
+        _text(EDGE + 14, y + 46, escape(ROOMS[room]), 13),
+    ])  # fmt: skip
+
+
+def _cell(row: int, column: int, n: int, most: int) -> str:
+    """How many imports go from one room to another; a dot where there are none."""
+    x, y = _centre(column), _top(row)
+    middle = y + HEIGHT / 2
+    if n == 0:
+        return f'<circle cx="{x}" cy="{middle}" r="2" fill="{INK}" fill-opacity="0.35"/>'
+    shade = 0.08 + 0.62 * sqrt(n / most)
+    square = (
+        f'<rect x="{x - COLUMN / 2 + 4}" y="{y}" width="{COLUMN - 8}" height="{HEIGHT}" rx="6" '
+        f'fill="{BLUE}" fill-opacity="{shade:.2f}"/>'
     )
+    return square + _text(x, middle + 5, str(n), 14, 'text-anchor="middle"')
 
 
-def _ends(start: int, end: int) -> tuple[float, float]:
-    """Heights at which an arrow leaves a room (its lower half) and enters one (its upper half)."""
-    span = abs(end - start)
-    lean = HEIGHT / 2 / (len(ROOMS) + 1) * span
-    leaves = TOP + STEP * start + (HEIGHT - lean if end > start else lean)
-    enters = TOP + STEP * end + (lean if end > start else HEIGHT - lean)
-    return leaves, enters
+def _text(x: float, y: float, words: str, size: int, more: str = "") -> str:
+    return f'<text x="{x}" y="{y}" font-size="{size}" {more} fill="{INK}">{words}</text>'
 
 
-def _arrow(start: int, end: int, n: int) -> str:
-    leaves, enters = _ends(start, end)
-    x, out = LEFT + WIDTH, LEFT + WIDTH + 30 + REACH * abs(end - start)
-    tip = x + 9
-    return (
-        f'<path d="M{x} {leaves:.1f} C{out} {leaves:.1f} {out} {enters:.1f} {tip} {enters:.1f}" '
-        f'fill="none" stroke="{LINE}" stroke-width="{0.8 + sqrt(n) / 2:.1f}"/>\n'
-        f'<path d="M{x + 1} {enters:.1f} l10 -4.5 v9 z" fill="{INK}"/>'
-    )
+def _top(row: int) -> int:
+    return EDGE + HEADING + STEP * row
 
 
-def _number(start: int, end: int, n: int) -> str:
-    leaves, enters = _ends(start, end)
-    x = LEFT + WIDTH + 0.75 * (30 + REACH * abs(end - start))
-    y = (leaves + enters) / 2
-    half = 4.5 * len(str(n)) + 3
-    return (
-        f'<rect x="{x - half:.1f}" y="{y - 9:.1f}" width="{2 * half:.1f}" height="18" rx="4" '
-        f'fill="{PAPER}"/><text x="{x:.1f}" y="{y + 4.5:.1f}" font-size="13" '
-        f'text-anchor="middle" fill="{INK}">{n}</text>'
-    )
+def _centre(column: int) -> float:
+    return EDGE + WIDTH + GAP + COLUMN * (column - 0.5)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def data() -> Figure:
 
 
 def teacher() -> Figure:
-    """Two sources of a word: the image, and the company that it keeps."""
+    """A word comes from the image, or from the company that it keeps."""
     figure, ax = _sheet(10, 2.3)
     _scene(ax, 0.2, 0.35)
     _box(ax, 2.7, 1.3, "what is seen\ncup, fork", INK)
@@ -115,9 +115,9 @@ def evaluation() -> Figure:
 
 
 def claims() -> Figure:
-    """A statement of the seed document, and the three ways to a verdict."""
+    """A statement of the reproduction, and the three ways to a verdict."""
     figure, ax = _sheet(10, 3.0)
-    _box(ax, 0.2, 1.15, "a statement of\nthe seed document", INK, 2.1)
+    _box(ax, 0.2, 1.15, "a statement of\nthe reproduction", INK, 2.1)
     ways = (("its own arithmetic", "consistent, or not"), ("intervals of 08 and 10", "supported, opposite, open"),
             ("the real model", "needs 7B: the command"))  # fmt: skip
     for row, (way, verdict) in enumerate(ways):
@@ -156,7 +156,7 @@ def beyond() -> Figure:
         _box(ax, 0.2 + 1.65 * place, 0.95, name, BLUE if place % 2 else INK, 1.25)
         if place:
             _arrow(ax, 1.6 + 1.65 * (place - 1), 1.3, 1.75 + 1.65 * (place - 1), 1.3)
-    ax.text(0.12, 0.3, "each choice is a parameter; the first of each is the seed's", fontsize=10, color=INK)  # fmt: skip
+    ax.text(0.12, 0.3, "each choice is a parameter; the first of each is that of the reproduction", fontsize=10, color=INK)  # fmt: skip
     return figure
 
 

@@ -68,9 +68,7 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
         assert not failure or "missing" in failure or "holds no adapter" in failure
     elif program == "accelerate":
         options = launch_command_parser().parse_args(rest[1:])
-        assert (
-            ROOT / options.config_file
-        ).is_file() and options.training_script == "seednb.cli.__main__"
+        assert (ROOT / options.config_file).is_file() and options.training_script == "seednb.cli"
         run_verb(options.training_script_args, monkeypatch)
     elif program == "make":
         assert re.search(rf"^{rest[0]}:", MAKEFILE, re.M)
@@ -107,7 +105,7 @@ def made_by(program, arguments, folder, monkeypatch, capsys):
         made = made_by("seednb", verb[1].split(), "", monkeypatch, capsys) if verb else []
         return [".venv", *made, *filter(IS_PATH.fullmatch, re.split(r"[\s,;]+", recipe))]
     if program == "accelerate":
-        program, arguments = "seednb", arguments[arguments.index("seednb.cli.__main__") + 1 :]
+        program, arguments = "seednb", arguments[arguments.index("seednb.cli") + 1 :]
     if program in SEEDNB and arguments[0] in ("report", "train"):
         capsys.readouterr()
         run_verb(arguments, monkeypatch)
@@ -225,7 +223,7 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_image_with_words_for_it_stands_in_the_first_three_cells(name):
+def test_an_image_with_words_for_it_stands_in_the_first_three_cells(name):
     cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells[:3]
     found = [re.search(r"!\[(.{20,})\]\(attachment:(.+)\)", cell.source) for cell in cells]
     (place,) = [place for place, match in enumerate(found) if match]

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,28 @@ def test_a_module_that_is_named_exists(module):
     assert importlib.util.find_spec(module)
 
 
+STEPS = re.findall(r"`(seednb/[\w/]+)\.py`\s→ `([\w.]+)`", ARCHITECTURE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "name"), STEPS, ids=lambda part: part)
+def test_a_step_of_a_path_names_a_function_of_its_file(file, name):
+    module = importlib.import_module(file.replace("/", "."))
+    found = attrgetter(name)(module)
+    assert found.__module__ == module.__name__
+
+
+def test_every_path_of_the_architecture_names_its_steps():
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    assert len(STEPS) == text.count(".py` →") + text.count(".py`\n   →") >= 20
+
+
 def test_the_drawing_of_the_rooms_is_what_todays_code_gives():
     from make_architecture import DRAWING, draw
 
     assert DRAWING.read_text(encoding="utf-8") == draw(), "run: python docs/make_architecture.py"
 
 
-def test_an_arrow_counts_pairs_of_modules_and_a_room_without_code_is_left_out(tmp_path):
+def test_a_number_counts_pairs_of_modules_and_a_room_without_code_is_left_out(tmp_path):
     from make_architecture import count_imports, draw
 
     files = {

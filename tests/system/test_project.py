@@ -1,5 +1,6 @@
 """The project's own files agree with each other."""
 
+import ast
 import json
 import re
 import tomllib
@@ -63,6 +64,18 @@ def test_a_notebook_is_stripped_and_in_the_house_style(path):
     assert all(len(cell.source.splitlines()) <= 15 for cell in code)
     assert len(notebook.cells) - len(code) >= len(code) - 1
     assert "## What we learnt" in "\n".join(cell.source for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_uses_all_that_it_imports_and_overwrites_none_of_it(path):
+    cells = nbformat.read(path, as_version=4).cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    nodes = list(ast.walk(tree))
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported = {name.asname or name.name for node in imports for name in node.names}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    assert imported.isdisjoint(node.id for node in names if isinstance(node.ctx, ast.Store))
+    assert imported <= {node.id for node in names if isinstance(node.ctx, ast.Load)}
 
 
 @pytest.mark.parametrize(

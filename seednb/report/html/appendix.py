@@ -9,21 +9,16 @@ from seednb.core.errors import SeedError
 Counts = Mapping[str, Mapping[str, int]]  # kind -> verdict -> how many claims
 
 KINDS = {
-    "arithmetic": ("Arithmetic", "checked with the document’s own numbers"),
+    "arithmetic": ("Arithmetic", "checked with the reproduction’s own numbers"),
     "tried_here": ("Tried here", "judged from this run’s intervals"),
     "source": ("Sources", "checked against the literature"),
     "needs_7b": ("Needs the real model", "left open, each with a command"),
 }
+NOT_SUPPORTED = ("not contradicted", "not supported", "opposite")
 # kind, tone, verdicts that count (none: all), what the tile says, what the first screen says
 TILES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("tried_here", "good", ("supported",), "supported by this run", "claims supported here"),
-    (
-        "tried_here",
-        "open",
-        ("not contradicted", "not supported", "opposite"),
-        "not supported by this run",
-        "not",
-    ),
+    ("tried_here", "open", NOT_SUPPORTED, "not supported by this run", "not"),
     ("arithmetic", "bad", ("inconsistent",), "inconsistent with their own numbers", "inconsistent"),
     ("needs_7b", "open", (), "need the 7B model", "need 7B"),
 )
@@ -53,14 +48,13 @@ class Bar:
     kind: str
     title: str
     meaning: str
-    total: int
     parts: tuple[Part, ...]
     place: str
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the four counts that a reader looks for first."""
+    """One of the four counts above the bars; `place` as of the bar it counts in."""
 
     title: str
     short: str
@@ -99,23 +93,19 @@ def claim_bars(claims: Any, places: Mapping[str, str]) -> tuple[Bar, ...]:
 def claim_tiles(bars: Sequence[Bar]) -> tuple[Tile, ...]:
     """The four counts above the bars, each with the place that lists its claims."""
     by_kind = {bar.kind: bar for bar in bars}
-    return tuple(
-        Tile(title, short, n, tone, by_kind[kind].place)
-        for kind, tone, verdicts, title, short in TILES
-        if kind in by_kind
-        for n in [
-            sum(p.claims for p in by_kind[kind].parts if not verdicts or p.verdict in verdicts)
-        ]
-    )
+    tiles = []
+    for kind, tone, verdicts, title, short in TILES:
+        if bar := by_kind.get(kind):
+            n = sum(p.claims for p in bar.parts if not verdicts or p.verdict in verdicts)
+            tiles.append(Tile(title, short, n, tone, bar.place))
+    return tuple(tiles)
 
 
 def steps(facts: Mapping[str, Any]) -> tuple[StepFacts, ...]:
     """Durations and keys of all steps that have either."""
     durations, keys = facts.get("durations_s") or {}, facts.get("artifacts") or {}
     return tuple(
-        StepFacts(
-            str(name), _clock(durations.get(name)), durations.get(name), str(keys.get(name, "–"))
-        )
+        StepFacts(name, _clock(durations.get(name)), durations.get(name), keys.get(name, "–"))
         for name in dict.fromkeys([*durations, *keys])
     )
 
@@ -131,11 +121,9 @@ def _nested(claims: Counts | Sequence[Mapping[str, Any]]) -> Counts:
 
 def _bar(kind: str, verdicts: Mapping[str, int], places: Mapping[str, str]) -> Bar:
     title, meaning = KINDS.get(kind, (kind, ""))
-    tones = ("good", "open", "bad")
     parts = [Part(v, n, TONES.get(v, "open")) for v, n in verdicts.items() if n]
-    parts.sort(key=lambda part: tones.index(part.tone))
-    n = sum(part.claims for part in parts)
-    return Bar(kind, title, meaning, n, tuple(parts), places.get(title, ""))
+    parts.sort(key=lambda part: ("good", "open", "bad").index(part.tone))
+    return Bar(kind, title, meaning, tuple(parts), places.get(title, ""))
 
 
 def _clock(seconds: float | None) -> str:

@@ -517,7 +517,7 @@ def test_figure_without_quotes_is_refused_by_id_when_settled(tmp_path):
 
 
 def test_loading_the_ledger_does_not_import_torch():
-    code = "import sys, seednb.claims as c; c.load_claims(); print('torch' in sys.modules)"
+    code = "import sys, seednb.report.claims as c; c.load_claims(); print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

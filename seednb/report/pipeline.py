@@ -249,7 +249,7 @@ class Pipeline:
             "commit": git_commit(),
             "artifacts": {name: record["key"] for name, record in records.items()},
             "skipped": self._artifact("01", "skipped.json") or [],
-            "claims": self._artifact("09", "claim_counts.json") or {},
+            "claims": self._artifact("09", "claim_counts.json") or [],
         }
 
     def _artifact(self, number: str, file: str) -> Any:

@@ -1,6 +1,6 @@
 """Frames about data, answers and committed measurements that the notebooks show."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,9 @@ def label_errors(data: Prepared, labels: str) -> pd.DataFrame:
             tally[name]["present" if name in present else "absent"] += 1
             tally[name]["omitted"] += name in present - named
             tally[name]["invented"] += name in named - present
-    frame = pd.DataFrame.from_dict(tally, orient="index").fillna(0).rename_axis("object")
-    counts = ["present", "absent"]
-    frame = frame.reindex(columns=[*counts, "invented", "omitted"], fill_value=0)
-    frame[counts] = frame[counts].astype(int)
+    columns = ["present", "absent", "invented", "omitted"]
+    frame = pd.DataFrame(list(tally.values()), pd.Index(tally, name="object"), columns)
+    frame = frame.fillna(0).astype(int)
     for share, whole in (("invented", "absent"), ("omitted", "present")):
         frame[share] = frame[share] / frame[whole].clip(lower=1)
     return frame.sort_values("invented", ascending=False)
@@ -110,13 +109,10 @@ def hallucination_ranks(records: Sequence[Row], data: Prepared) -> pd.Series:
     for record in records:
         present = data.present[record["image_id"]]
         known = [name for name in present if name in together.index]
-        absent = (
-            together.loc[known].sum().drop(labels=known).sort_values(ascending=False, kind="stable")
-        )
-        position = {name: rank for rank, name in enumerate(absent.index, start=1)}
-        for name in _hallucinated(record, present, data.vocabulary):
-            if name in position:
-                ranks.append(position[name])
+        shared = together.loc[known].sum().drop(labels=known)
+        absent = list(shared.sort_values(ascending=False, kind="stable").index)
+        named = _hallucinated(record, present, data.vocabulary)
+        ranks += [1 + absent.index(name) for name in named if name in absent]
     return pd.Series(ranks, name="rank", dtype=int)
 
 
@@ -131,23 +127,17 @@ def rank_table(ranks: pd.Series, data: Prepared, n_rows: int = 8) -> pd.DataFram
 
 def hallucination_table(records: Sequence[Row], data: Prepared, n_rows: int = 10) -> pd.DataFrame:
     """The objects most often hallucinated, with the present objects they usually come with."""
-    partners: dict[str, Counter[str]] = {}
+    partners: defaultdict[str, Counter[str]] = defaultdict(Counter)
     times: Counter[str] = Counter()
     for record in records:
         present = data.present[record["image_id"]]
         for name in _hallucinated(record, present, data.vocabulary):
             times[name] += 1
-            partners.setdefault(name, Counter()).update(present)
-    rows = [
-        {
-            "hallucinated": name,
-            "times": count,
-            "present in those images": ", ".join(
-                f"{other} ({share / count:.0%})" for other, share in partners[name].most_common(3)
-            ),
-        }
-        for name, count in times.most_common(n_rows)
-    ]
+            partners[name].update(sorted(present))  # a set's order would decide ties
+    rows = []
+    for name, count in times.most_common(n_rows):
+        usual = [f"{other} ({n / count:.0%})" for other, n in partners[name].most_common(3)]
+        rows.append((name, count, ", ".join(usual)))
     return pd.DataFrame(rows, columns=["hallucinated", "times", "present in those images"])
 
 

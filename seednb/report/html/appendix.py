@@ -6,8 +6,6 @@ from typing import Any
 
 from seednb.core.errors import SeedError
 
-Counts = Mapping[str, Mapping[str, int]]  # kind -> verdict -> how many claims
-
 KINDS = {
     "arithmetic": ("Arithmetic", "checked with the reproduction’s own numbers"),
     "tried_here": ("Tried here", "judged from this run’s intervals"),
@@ -74,20 +72,21 @@ class StepFacts:
 
 
 def claim_bars(claims: Any, places: Mapping[str, str]) -> tuple[Bar, ...]:
-    """Bars of claim counts: from rows of kind, verdict, claims or from {kind: {verdict: count}}.
+    """Bars of claim counts, from rows of kind, verdict, claims.
 
     `places`: ids of the report's sections by their title; a kind's claims are listed in the section
-    that is called like it.
+    that is called like it. Raises SeedError for anything but such rows.
     """
+    counts: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
     try:
-        counts = _nested(claims or {})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        for row in claims or ():
+            counts.setdefault(str(row["kind"]), {})[str(row["verdict"])] = int(row["claims"])
+    except (KeyError, TypeError, ValueError) as error:
         raise SeedError(
             f"claim counts {str(claims)[:60]!r} are not rows of kind, verdict, claims; "
             "run: seednb report --only 09 --force"
         ) from error
-    order = [*KINDS, *(kind for kind in counts if kind not in KINDS)]
-    return tuple(_bar(kind, counts[kind], places) for kind in order if counts.get(kind))
+    return tuple(_bar(kind, verdicts, places) for kind, verdicts in counts.items() if verdicts)
 
 
 def claim_tiles(bars: Sequence[Bar]) -> tuple[Tile, ...]:
@@ -108,15 +107,6 @@ def steps(facts: Mapping[str, Any]) -> tuple[StepFacts, ...]:
         StepFacts(name, _clock(durations.get(name)), durations.get(name), keys.get(name, "–"))
         for name in dict.fromkeys([*durations, *keys])
     )
-
-
-def _nested(claims: Counts | Sequence[Mapping[str, Any]]) -> Counts:
-    if isinstance(claims, Mapping):
-        return {kind: dict(verdicts.items()) for kind, verdicts in claims.items()}
-    counts: dict[str, dict[str, int]] = {}
-    for row in claims:
-        counts.setdefault(str(row["kind"]), {})[str(row["verdict"])] = int(row["claims"])
-    return counts
 
 
 def _bar(kind: str, verdicts: Mapping[str, int], places: Mapping[str, str]) -> Bar:

@@ -79,7 +79,7 @@ def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
     return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
 
 
-def headlines(rows: Rows) -> list[Row]:
+def headlines(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that papers print; all splits of MME's tasks, question types and so on are left out."""
     return [row for row in rows if BENCHMARKS[row["benchmark"]].headline.has(row)]
 

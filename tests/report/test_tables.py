@@ -152,7 +152,7 @@ def test_epochs_are_averaged_by_time_and_not_by_rate():
     ]
     (row,) = epochs_table({"rows": rows}).to_dict("records")
     assert row["variant"] == "ours"
-    shown = training_table({"rows": rows}).set_index("name")[TIMES_REPRODUCTION]
+    shown = training_table({"rows": rows}).set_index("name")["times_seed_loop"]
     assert shown["reproduction's loop"] == 1 and shown["ours"] == 20
     assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
     assert row[TIMES_REPRODUCTION] == pytest.approx(45 / 1.5)

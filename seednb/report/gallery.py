@@ -73,10 +73,7 @@ def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> Beta
     for record in lab.answers("base").captions:
         wrong, _ = caption_spans(record, data.present[record["image_id"]], data.vocabulary)
         if wrong and len(examples) < n:
-            place = wrong[0][0]
-            examples.append(
-                _explorer_example(lab, bundle, reader, record, place, alphas, own_alpha)
-            )
+            examples.append(_explorer_example(lab, bundle, reader, record, wrong[0][0], alphas))
     return BetaExplorer(examples, history, alphas, TEMPERATURES, start=own_alpha)
 
 
@@ -142,7 +139,6 @@ def _explorer_example(
     record: dict,
     start: int,
     alphas: Sequence[float],
-    own_alpha: float,
 ) -> ExplorerExample:
     """Logits of clean and noisy views just before character `start` of a caption."""
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
@@ -153,17 +149,10 @@ def _explorer_example(
     name = record["image"]
     pixels = reader.batch([name])
     views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in alphas)])
-    batch = collate(
-        [Encoded(tuple(prompt), len(prompt))] * len(views),
-        range(len(views)),
-        views,
-        bundle.layout,
-    ).to(bundle.device)
-    with torch.inference_mode():
-        logits = AnswerLogits(bundle.model)(batch)
+    logits, _ = _answer_logits(bundle, [Encoded(tuple(prompt), len(prompt))] * len(views), views)
     clean, *noisy = logits.float().cpu().numpy()
     noisy_logits = dict(zip(alphas, noisy, strict=True))
-    word_ids = _candidates(clean, noisy_logits[own_alpha])
+    word_ids = _candidates(clean, noisy_logits[lab.params.train.noise_alpha])
     words = [str(tokenizer.decode([token])).strip() or "␣" for token in word_ids]
     return ExplorerExample(
         title=f"{name}: “… {caption[start:].split()[0].strip('.,')}”",
@@ -195,15 +184,17 @@ def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
 def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
     question = lab.params.evaluation.caption_prompt
     row = encode(question, caption, bundle.tokenizer, bundle.image_tokens, bundle.template)
-    batch = collate(
-        [row],
-        [0],
-        pixels,
-        bundle.layout,
-    ).to(bundle.device)
+    logits, example_of_token = _answer_logits(bundle, [row], pixels)
+    return answer_confidence(logits, example_of_token, 1).item()
+
+
+def _answer_logits(
+    bundle: Bundle, rows: Sequence[Encoded], pixels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logits of the answer tokens, (tokens, V), and each token's row; one image a row."""
+    batch = collate(rows, range(len(rows)), pixels, bundle.layout).to(bundle.device)
     with torch.inference_mode():
-        logits = AnswerLogits(bundle.model)(batch)
-    return answer_confidence(logits, batch.example_of_token, 1).item()
+        return AnswerLogits(bundle.model)(batch), batch.example_of_token
 
 
 def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:

@@ -129,7 +129,7 @@ class Pipeline:
         return report
 
     def chosen(self, only: Iterable[str], everything: bool) -> list[Step]:
-        """The steps that `run` would look at. Raises SeedError for a number that no step has."""
+        """The steps that `run` would execute where they are not done. Raises SeedError for a number that no step has."""
         wanted = list(only)
         unknown = [number for number in wanted if number not in self.steps]
         if unknown:
@@ -148,24 +148,23 @@ class Pipeline:
         )
         modules = [name.removeprefix("seednb.") for name in imported_modules(code)]
         values = self.params.values()
-        names = [
+        names = {
             n for use in step.uses for n in (self.params.values(use) if use in SECTIONS else [use])
-        ]
+        }
         bands = self.params.path(str(values["healthy_bands"]))
         files = {"healthy_bands": fingerprint(bands)} if bands.is_file() else {}
         if step.reads:
-            files |= {
-                path.name: fingerprint(path) for path in sorted(self.params.root.glob(step.reads))
-            }
+            found = sorted(self.params.root.glob(step.reads))
+            files |= {path.name: fingerprint(path) for path in found}
         if step.picks_up:
             found = sorted(self.runs.glob(step.picks_up))
             files |= {str(path.relative_to(self.runs)): fingerprint(path) for path in found}
         return digest(
             {
                 "cells": [[cell.cell_type, cell.source] for cell in notebook.cells],
-                "parameters": {name: values[name] for name in sorted(set(names))},
+                "parameters": {name: values[name] for name in sorted(names)},
                 "files": files,
-                "sources": self._sources if "data" in step.uses else {},
+                "sources": self._inputs if "data" in step.uses else {},
                 "code": code_fingerprint(*modules),
                 "needs": [self.keys[number] for number in step.needs],
                 "shows": [self.keys[n] for n in step.shows if self.is_done(self.steps[n])],
@@ -173,12 +172,12 @@ class Pipeline:
         )
 
     @cached_property
-    def _sources(self) -> dict[str, Any]:
-        """What decides data and model; nothing as long as a file of them is missing."""
-        sources = stages.Stages(self.params, self.runs)
+    def _inputs(self) -> dict[str, Any]:
+        """What data and model depend on; empty as long as one of their files is missing."""
+        inputs = stages.Stages(self.params, self.runs)
         try:
-            data = [sources.training_data, sources.validation_data]
-            return {"data": data, "model": sources.model}
+            data = [inputs.training_data, inputs.validation_data]
+            return {"data": data, "model": inputs.model}
         except (SeedError, OSError):
             return {}
 
@@ -243,7 +242,7 @@ class Pipeline:
             "commit": git_commit(),
             "artifacts": {name: record["key"] for name, record in records.items()},
             "skipped": self._artifact("01", "skipped.json") or [],
-            "claims": self._artifact("09", "claim_counts.json") or {},
+            "claims": self._artifact("09", "claim_counts.json") or [],
         }
 
     def _artifact(self, number: str, file: str) -> Any:

@@ -58,15 +58,6 @@ def show(figure: Figure, alt: str) -> HTML:
     return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(svg).decode()))
 
 
-def _as_jpeg(found: re.Match[bytes]) -> bytes:
-    """A raster of an SVG as JPEG where that is smaller: photographs and noise are, drawings are not."""
-    png, jpeg = base64.b64decode(found[1]), io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
-    if jpeg.tell() >= len(png):
-        return found[0]
-    return b"data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue())
-
-
 def canvas(
     n_rows: int = 1, n_columns: int = 1, width: float = 7.5, height: float = 3.2
 ) -> tuple[Figure, np.ndarray]:
@@ -85,17 +76,10 @@ def images(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int =
         ax.axis("off")
     for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="lanczos")
-        lines = textwrap.fill(
-            title, TITLE_WIDTH
-        )  # matplotlib's own wrapping lets neighbours overlap
-        ax.set_title(lines, fontsize=8.5, fontweight="normal", loc="left", color=INK)
+        # matplotlib's own wrapping lets neighbours overlap
+        wrapped = textwrap.fill(title, TITLE_WIDTH)
+        ax.set_title(wrapped, fontsize=8.5, fontweight="normal", loc="left", color=INK)
     return figure
-
-
-def _in_points(frame: pd.DataFrame) -> tuple[np.ndarray, list[np.ndarray]]:
-    """(values, how far their intervals reach down and up), fractions drawn in points."""
-    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
-    return value, [value - low, high - value]
 
 
 def differences(
@@ -124,8 +108,8 @@ def grouped(frame: pd.DataFrame, xlabel: str, groups: str = "split") -> Figure:
     models, rows = list(frame["model"].unique()), list(frame[groups].unique())
     figure, (ax,) = canvas(height=1.1 + 0.18 * len(rows) * (len(models) + 1))
     ax.axvline(0, color=INK, linewidth=1)
-    looks = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY, INK, BLUE, ORANGE), strict=True)
-    for n, (model, (marker, colour)) in enumerate(zip(models, looks, strict=False)):
+    styles = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY, INK, BLUE, ORANGE), strict=True)
+    for n, (model, (marker, colour)) in enumerate(zip(models, styles, strict=False)):
         mine = frame[frame["model"] == model]
         y = np.array([-rows.index(name) for name in mine[groups]]) - (n + 1) / (len(models) + 1)
         value, whiskers = _in_points(mine)
@@ -204,8 +188,8 @@ def trade_off(frame: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
     ax.axhline(0, color=INK, linewidth=1)
     groups = frame.groupby("group", sort=False)
     step = 0.008 * (frame["spent"].max() - frame["spent"].min())  # so that whiskers do not coincide
-    looks = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY), ("-", "--", ":", "-."), strict=False)
-    for n, ((name, mine), (marker, colour, dash)) in enumerate(zip(groups, looks, strict=False)):
+    styles = zip(MARKERS, (BLUE, ORANGE, GREEN, GREY), ("-", "--", ":", "-."), strict=False)
+    for n, ((name, mine), (marker, colour, dash)) in enumerate(zip(groups, styles, strict=False)):
         mine = mine.sort_values("spent")
         value, whiskers = _in_points(mine)
         ax.errorbar(
@@ -277,3 +261,18 @@ def against_healthy(
 def shade_band(ax: Axes, low: float, high: float) -> None:
     """Mark a healthy range."""
     ax.axhspan(low, high, color=GREEN, alpha=0.12)
+
+
+def _as_jpeg(found: re.Match[bytes]) -> bytes:
+    """A raster of an SVG as JPEG where that is smaller: photographs and noise are, drawings are not."""
+    png, jpeg = base64.b64decode(found[1]), io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    if jpeg.tell() >= len(png):
+        return found[0]
+    return b"data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue())
+
+
+def _in_points(frame: pd.DataFrame) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(values, how far their intervals reach down and up), fractions drawn in points."""
+    value, low, high = (100 * frame[name].to_numpy(float) for name in ("value", "low", "high"))
+    return value, [value - low, high - value]

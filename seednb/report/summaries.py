@@ -1,7 +1,7 @@
 """Frames about data, answers and committed measurements that the notebooks show."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from seednb.experiments.dataset import Prepared
 from seednb.model.cost_model import RESULTS
 
 CACHED = ", teacher cached"  # how a measured row's name ends
+# Results name the reproduction's training loop "seed loop"; people read these instead.
+TIMES_REPRODUCTION = "times the reproduction's loop"
+MEASURED_AS, SHOWN_AS = "seed loop", "reproduction's loop"
 
 Row = dict[str, Any]
 
@@ -39,10 +42,8 @@ def co_occurrence(split: CocoSplit, n_largest: int = 32) -> pd.DataFrame:
     """How often two objects share an image; the most frequent objects, partners side by side."""
     names = list(split.objects.values())
     frequent = [name for name, _ in Counter(n for ns in names for n in ns).most_common(n_largest)]
-    indicator = pd.DataFrame(
-        [[name in ns for name in frequent] for ns in map(set, names)], dtype=int
-    )
-    together = indicator.to_numpy().T @ indicator.to_numpy()
+    holds = np.array([[name in ns for name in frequent] for ns in map(set, names)], dtype=int)
+    together = holds.T @ holds
     np.fill_diagonal(together, 0)
     table = pd.DataFrame(together, index=frequent, columns=frequent)
     order = _partners_adjacent(table)
@@ -61,10 +62,9 @@ def label_errors(data: Prepared, labels: str) -> pd.DataFrame:
             tally[name]["present" if name in present else "absent"] += 1
             tally[name]["omitted"] += name in present - named
             tally[name]["invented"] += name in named - present
-    frame = pd.DataFrame.from_dict(tally, orient="index").fillna(0).rename_axis("object")
-    counts = ["present", "absent"]
-    frame = frame.reindex(columns=[*counts, "invented", "omitted"], fill_value=0)
-    frame[counts] = frame[counts].astype(int)
+    columns = ["present", "absent", "invented", "omitted"]
+    frame = pd.DataFrame(list(tally.values()), pd.Index(tally, name="object"), columns)
+    frame = frame.fillna(0).astype(int)
     for share, whole in (("invented", "absent"), ("omitted", "present")):
         frame[share] = frame[share] / frame[whole].clip(lower=1)
     return frame.sort_values("invented", ascending=False)
@@ -93,28 +93,9 @@ def same_image(data: Prepared) -> pd.DataFrame:
         for pair in pairs
         if pair.image == image
     ]
-    image_ids = dict(
-        zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
-    )
-    truth = ", ".join(data.train.objects[image_ids[image]])
+    truth = ", ".join(_objects_by_file(data)[image])
     rows.insert(0, {"labels": "annotation", "question": "objects in the image", "answer": truth})
     return pd.DataFrame(rows)
-
-
-def _named(data: Prepared, labels: str) -> Iterator[tuple[Pair, set[str], set[str]]]:
-    """(pair, objects in its image, objects that it names) of every caption of a label set."""
-    image_ids = dict(
-        zip(data.train.images["file_name"], data.train.images["image_id"], strict=True)
-    )
-    for pair in data.pairs[labels]:
-        if not is_yes_no(pair):
-            named = {mention.object for mention in find_mentions(pair.answer, data.vocabulary)}
-            yield pair, set(data.train.objects[image_ids[pair.image]]), named
-
-
-def is_yes_no(pair: Pair) -> bool:
-    """Whether a pair asks for a yes or a no."""
-    return pair.answer.strip().rstrip(".").lower() in ("yes", "no")
 
 
 def hallucination_ranks(records: Sequence[Row], data: Prepared) -> pd.Series:
@@ -128,13 +109,10 @@ def hallucination_ranks(records: Sequence[Row], data: Prepared) -> pd.Series:
     for record in records:
         present = data.present[record["image_id"]]
         known = [name for name in present if name in together.index]
-        absent = (
-            together.loc[known].sum().drop(labels=known).sort_values(ascending=False, kind="stable")
-        )
-        position = {name: rank for rank, name in enumerate(absent.index, start=1)}
-        for name in _hallucinated(record, present, data.vocabulary):
-            if name in position:
-                ranks.append(position[name])
+        shared = together.loc[known].sum().drop(labels=known)
+        absent = list(shared.sort_values(ascending=False, kind="stable").index)
+        named = _hallucinated(record, present, data.vocabulary)
+        ranks += [1 + absent.index(name) for name in named if name in absent]
     return pd.Series(ranks, name="rank", dtype=int)
 
 
@@ -149,23 +127,17 @@ def rank_table(ranks: pd.Series, data: Prepared, n_rows: int = 8) -> pd.DataFram
 
 def hallucination_table(records: Sequence[Row], data: Prepared, n_rows: int = 10) -> pd.DataFrame:
     """The objects most often hallucinated, with the present objects they usually come with."""
-    partners: dict[str, Counter[str]] = {}
+    partners: defaultdict[str, Counter[str]] = defaultdict(Counter)
     times: Counter[str] = Counter()
     for record in records:
         present = data.present[record["image_id"]]
         for name in _hallucinated(record, present, data.vocabulary):
             times[name] += 1
-            partners.setdefault(name, Counter()).update(present)
-    rows = [
-        {
-            "hallucinated": name,
-            "times": count,
-            "present in those images": ", ".join(
-                f"{other} ({share / count:.0%})" for other, share in partners[name].most_common(3)
-            ),
-        }
-        for name, count in times.most_common(n_rows)
-    ]
+            partners[name].update(sorted(present))  # a set's order would decide ties
+    rows = []
+    for name, count in times.most_common(n_rows):
+        usual = [f"{other} ({n / count:.0%})" for other, n in partners[name].most_common(3)]
+        rows.append((name, count, ", ".join(usual)))
     return pd.DataFrame(rows, columns=["hallucinated", "times", "present in those images"])
 
 
@@ -179,30 +151,14 @@ def caption_spans(
     return wrong, right
 
 
-def _hallucinated(record: Row, present: set[str], vocabulary: Vocabulary) -> list[str]:
-    mentions = find_mentions(record["caption"], vocabulary)
-    return [mention.object for mention in mentions if mention.object not in present]
-
-
-def _partners_adjacent(table: pd.DataFrame) -> list[str]:
-    """Order objects so that each stands next to the one it shares most images with."""
-    left = list(table.index)
-    order = [left.pop(0)]
-    while left:
-        nearest = max(left, key=lambda name: table.loc[order[-4:], name].sum())
-        left.remove(nearest)
-        order.append(nearest)
-    return order
-
-
 def scaling_table(root: Path) -> pd.DataFrame:
     """What `benchmarks/scaling.py` measured on several cards of one machine, beside one of them."""
     files = sorted((root / RESULTS).glob("scaling-*.json"))
     rows = {row["name"]: row for file in files for row in read_json(file)["rows"]}
     table = []
     for name, row in rows.items():
-        size, _, form = name.partition(", ")
-        n_cards, _, how = form.partition(" processes")
+        size, _, setting = name.partition(", ")
+        n_cards, _, how = setting.partition(" processes")
         one = rows.get(f"{size}, 1 processes{how}")
         table.append(
             {
@@ -217,31 +173,72 @@ def scaling_table(root: Path) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def training_table(result: dict[str, Any]) -> pd.DataFrame:
+    """The measured rows of `benchmarks/train_step.py`, with the reproduction's loop named so."""
+    table = pd.DataFrame(result["rows"])
+    return table.assign(name=table["name"].str.replace(MEASURED_AS, SHOWN_AS))
+
+
 def epochs_table(result: dict[str, Any], n_epochs: int = 3) -> pd.DataFrame:
-    """Samples a second over some epochs: the teacher is asked in the first, and remembered then."""
+    """Samples a second over some epochs: the first asks the teacher, the others read its cache."""
     rate = {row["name"]: row["samples_per_s"] for row in result["rows"]}
-    seed = next(row["samples_per_s"] / row["times_seed_loop"] for row in result["rows"])
+    first_row = result["rows"][0]
+    reproduction = first_row["samples_per_s"] / first_row["times_seed_loop"]
     table = []
     for name, later in rate.items():
-        asked, cached, _ = name.partition(CACHED)
-        if not cached:
-            continue
-        average = n_epochs / (1 / rate[asked] + (n_epochs - 1) / later)
-        table.append(
-            {
-                "variant": asked,
-                "first epoch": rate[asked],
-                "later epochs": later,
-                f"over {n_epochs} epochs": average,
-                "times the seed's loop": average / seed,
-            }
-        )
+        if CACHED in name:
+            asked = name.partition(CACHED)[0]
+            average = n_epochs / (1 / rate[asked] + (n_epochs - 1) / later)
+            table.append(
+                {
+                    "variant": asked,
+                    "first epoch": rate[asked],
+                    "later epochs": later,
+                    f"over {n_epochs} epochs": average,
+                    TIMES_REPRODUCTION: average / reproduction,
+                }
+            )
     return pd.DataFrame(table)
 
 
 def provenance(result: dict[str, Any]) -> str:
-    """Where a result comes from, in one line."""
+    """Machine, versions, date and command of a result, on one line of text."""
     used = ", ".join(
         f"{name} {result['versions'][name]}" for name in ("torch", "transformers", "peft")
     )
     return f"{result['machine']}; {used}; {result['date']}; {result['command']}"
+
+
+def _named(data: Prepared, labels: str) -> Iterator[tuple[Pair, set[str], set[str]]]:
+    """(pair, objects in its image, objects that it names) of every caption of a label set."""
+    objects = _objects_by_file(data)
+    for pair in data.pairs[labels]:
+        if pair.answer.strip().rstrip(".").lower() not in ("yes", "no"):
+            named = {mention.object for mention in find_mentions(pair.answer, data.vocabulary)}
+            yield pair, set(objects[pair.image]), named
+
+
+def _objects_by_file(data: Prepared) -> dict[str, Collection[str]]:
+    """Objects of each training image, by the image's file name."""
+    images = data.train.images
+    return {
+        file_name: data.train.objects[image_id]
+        for file_name, image_id in zip(images["file_name"], images["image_id"], strict=True)
+    }
+
+
+def _hallucinated(record: Row, present: set[str], vocabulary: Vocabulary) -> list[str]:
+    """Objects that a caption names and the image lacks, one for each mention."""
+    mentions = find_mentions(record["caption"], vocabulary)
+    return [mention.object for mention in mentions if mention.object not in present]
+
+
+def _partners_adjacent(table: pd.DataFrame) -> list[str]:
+    """Order objects so that each stands next to the one it shares most images with."""
+    left = list(table.index)
+    order = [left.pop(0)]
+    while left:
+        nearest = max(left, key=lambda name: table.loc[order[-4:], name].sum())
+        left.remove(nearest)
+        order.append(nearest)
+    return order

@@ -1,4 +1,4 @@
-"""Metric rows as tables that people read: points instead of fractions, intervals in brackets."""
+"""Rows of metrics.json as tables to read: percent and points for fractions, intervals in brackets."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,79 +11,104 @@ from seednb.evaluation.benchmarks.registry import BENCHMARKS
 from seednb.evaluation.comparison import MENTIONS, THRESHOLD
 from seednb.evaluation.parsers import parser_named
 from seednb.evaluation.records import KINDS, Answers, kinds_asked
-from seednb.evaluation.stats import Interval
+from seednb.evaluation.stats import Direction, Interval
 
-Row = dict[str, Any]
-PLACE = ["benchmark", "split", "rule", "metric"]
-# Columns of the main tables: heading -> (benchmark, split, metric)
-CHAIR_COLUMNS = {
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+Columns = Mapping[str, tuple[str, str | None, str]]  # heading -> benchmark, split, metric
+
+CHAIR_COLUMNS: Columns = {
     "CHAIRi": ("chair", None, "CHAIRi"),
     "CHAIRs": ("chair", None, "CHAIRs"),
     "recall": ("chair", None, "recall"),
     "mentions": ("chair", None, "mentions"),
 }
-ADVERSARIAL_COLUMNS = {
+ADVERSARIAL_COLUMNS: Columns = {
     "accuracy": ("pope", "adversarial", "accuracy"),
     "F1": ("pope", "adversarial", "f1"),
     "yes ratio": ("pope", "adversarial", "yes_ratio"),
     "AUC": ("pope", "adversarial", "auc"),
 }
+PLACE = ["benchmark", "split", "rule", "metric"]
+DIRECTIONS: dict[Direction, str] = {"down": "lower", "up": "higher", "flat": "not resolved"}
 
 
-def headlines(rows: Sequence[Row]) -> list[Row]:
+def find_interval(
+    rows: Rows,
+    model: str,
+    versus: str | None,
+    benchmark: str,
+    metric: str,
+    split: str | None = None,
+) -> Interval | None:
+    """The first row with these names that has an interval; None if there is none."""
+    intervals = map(Interval.of, _named(rows, model, versus, benchmark, metric, split))
+    return next((interval for interval in intervals if interval.is_defined), None)
+
+
+def metric_table(
+    rows: Rows, columns: Columns, versus: str | None, models: Sequence[str] = ()
+) -> pd.DataFrame:
+    """One row a model, one column a metric: levels (`versus` None) or paired differences.
+
+    Models that have none of the metrics are left out.
+    """
+    chosen = [row for row in rows if row["versus"] == versus]
+    texts = {
+        (row["model"], row["benchmark"], row["split"], row["metric"]): interval_text(
+            row, signed=versus is not None
+        )
+        for row in chosen
+    }
+    names = list(dict.fromkeys(models or [row["model"] for row in chosen]))
+    cells = {
+        heading: [texts.get((name, *place)) for name in names] for heading, place in columns.items()
+    }
+    table = pd.DataFrame(cells, index=names, dtype=object).dropna(how="all")
+    return table.fillna("–").rename_axis("model")
+
+
+def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
+    """A row of differences in words: "v6 against v5: CHAIRi lower, recall not resolved."."""
+    words = []
+    for heading, (benchmark, split, metric) in columns.items():
+        for row in _named(rows, model, versus, benchmark, metric, split):
+            found = Interval.of(row)
+            way = DIRECTIONS[found.direction] if found.is_defined else "unknown"
+            words.append(f"{heading} {way}")
+    return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+
+
+def headlines(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that papers print; all splits of MME's tasks, question types and so on are left out."""
     return [row for row in rows if BENCHMARKS[row["benchmark"]].headline.has(row)]
 
 
-def level_table(rows: Sequence[Row]) -> pd.DataFrame:
+def level_table(rows: Rows) -> pd.DataFrame:
     """One line a figure, one column a model: percent with intervals; mentions and MME's score as they are."""
-    return _by_model([row for row in rows if row["versus"] is None], signed=False)
+    return _by_model(rows, versus=None)
 
 
-def difference_table(rows: Sequence[Row], versus: str = "base") -> pd.DataFrame:
+def difference_table(rows: Rows, versus: str = "base") -> pd.DataFrame:
     """The same for paired differences, in points."""
-    return _by_model([row for row in rows if row["versus"] == versus], signed=True)
+    return _by_model(rows, versus)
 
 
-def compact(rows: Sequence[Row], versus: str | None = None) -> pd.DataFrame:
+def compact(rows: Rows, versus: str | None = None) -> pd.DataFrame:
     """For a page: benchmark, split and rule in one column; a benchmark's control is `control`.
 
     Levels, or differences to `versus`.
     """
-    short = [row | {"model": _short(row["model"])} for row in rows if row["versus"] == versus]
-    wide = _by_model(short, signed=versus is not None)
-    if wide.empty:
-        return wide[["benchmark", "metric"]]
-    named = [
-        " ".join(filter(None, pair)) for pair in zip(wide["benchmark"], wide["split"], strict=True)
+    wide = _by_model([{**row, "model": _short(row["model"])} for row in rows], versus)
+    wide["benchmark"] = [
+        f"{' '.join(filter(None, (benchmark, split)))} ({rule})"
+        for benchmark, split, rule in wide[["benchmark", "split", "rule"]].itertuples(index=False)
     ]
-    rules = [f"{name} ({rule})" for name, rule in zip(named, wide["rule"], strict=True)]
-    return wide.drop(columns=["split", "rule"]).assign(benchmark=rules)
+    return wide.drop(columns=["split", "rule"])
 
 
-def _short(model: str) -> str:
-    return "control" + model.removeprefix(name) if (name := _control(model)) else model
-
-
-def _control(model: str) -> str | None:
-    return next((name for name in (THRESHOLD, MENTIONS) if model.startswith(name)), None)
-
-
-def _by_model(rows: Sequence[Row], signed: bool) -> pd.DataFrame:
-    if not rows:
-        return pd.DataFrame(columns=PLACE)
-    frame = pd.DataFrame(rows).rename(columns={"variant": "rule"})
-    frame["text"] = frame.apply(interval_text, axis=1, signed=signed)
-    models = list(dict.fromkeys(frame["model"]))
-    frame["split"] = frame["split"].fillna("")
-    wide = frame.pivot_table(
-        index=PLACE, columns="model", values="text", aggfunc="first", sort=False
-    )
-    return wide[models].fillna("–").rename_axis(columns=None).reset_index()
-
-
-def columns(rows: Sequence[Row], metric: str) -> dict[str, tuple[str, str | None, str]]:
-    """Columns of a metric table: the same metric of each kind that the rows hold."""
+def columns(rows: Rows, metric: str) -> dict[str, tuple[str, str | None, str]]:
+    """Columns of a metric table: the same metric of each kind of question that the rows hold."""
     found = dict.fromkeys(row["split"] for row in rows if row["benchmark"] == KINDS)
     return {kind: (KINDS, kind, metric) for kind in found}
 
@@ -106,12 +131,12 @@ def telling_image(answers: Mapping[str, Answers], model: str, parser: str) -> st
 
 def questions_about(answers: Mapping[str, Answers], image: str | None) -> pd.DataFrame:
     """An image's questions with the truth, what is typical, and what each model answers."""
-    first, *_ = answers
+    first, *_ = answers.values()
     rows = [
         {"kind": row["kind"], "question": row["text"], "truth": row["label"].capitalize()}
         | ({"typical": row["typical"].capitalize()} if "typical" in row else {})
         | {name: each.questions[number]["answer"] for name, each in answers.items()}
-        for number, row in enumerate(answers[first].questions)
+        for number, row in enumerate(first.questions)
         if row["image"] == image
     ]
     return pd.DataFrame(rows)
@@ -125,7 +150,6 @@ def typical_errors(
     Questions that carry no typical answer do not count; without any, the frame is empty.
     """
     read = parser_named(parser)
-    columns = ["kind", "model", "questions", "wrong", "typical, % of wrong"]
     rows = []
     for kind in kinds_asked(answers.values()):
         for model in models:
@@ -134,55 +158,14 @@ def typical_errors(
             typical = sum(read(r["answer"]) == r["typical"] for r in wrong)
             share = 100 * typical / len(wrong) if wrong else None
             rows.append((kind, model, len(asked), len(wrong), share))
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(
+        rows, columns=["kind", "model", "questions", "wrong", "typical, % of wrong"]
+    )
 
 
-def interval_text(row: Mapping[str, Any], signed: bool) -> str:
+def interval_text(row: Row, signed: bool) -> str:
     """ "−2.9 [−3.4, −2.5]" in points; mentions stay mentions a caption."""
     return Interval.of(row).text(row["metric"], signed)
-
-
-def metric_table(
-    rows: Sequence[Row],
-    columns: dict[str, tuple[str, str | None, str]],
-    versus: str | None,
-    models: Sequence[str] = (),
-) -> pd.DataFrame:
-    """One row a model, one column a metric: levels (`versus` None) or paired differences.
-
-    Models that have none of the metrics are left out.
-    """
-    frame = pd.DataFrame(rows)
-    chosen = frame[frame["versus"].isna() if versus is None else frame["versus"] == versus]
-    cells = {}
-    for heading, (benchmark, split, metric) in columns.items():
-        same_split = chosen["split"].isna() if split is None else chosen["split"] == split
-        found = chosen[
-            (chosen["benchmark"] == benchmark) & same_split & (chosen["metric"] == metric)
-        ]
-        cells[heading] = found.set_index("model").apply(
-            interval_text, axis=1, signed=versus is not None
-        )
-    order = [model for model in models or chosen["model"].unique() if model in set(chosen["model"])]
-    table = pd.DataFrame(cells).reindex(order).dropna(how="all")
-    return table.astype(object).fillna("–").rename_axis("model")
-
-
-def reading(
-    rows: Sequence[Row],
-    columns: dict[str, tuple[str, str | None, str]],
-    model: str,
-    versus: str,
-) -> str:
-    """A row of differences in words: "v6 against v5: CHAIRi lower, recall not resolved"."""
-    words = []
-    for heading, (benchmark, split, metric) in columns.items():
-        names: Row = {"model": model, "versus": versus, "benchmark": benchmark}
-        names |= {"split": split, "metric": metric}
-        for row in rows:
-            if all(row[name] == value for name, value in names.items()):
-                words.append(f"{heading} {_direction(row)}")
-    return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
 
 
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
@@ -196,12 +179,39 @@ def as_command(text: str) -> str:
     return f"<code>{' '.join(words)}</code>"
 
 
-def _direction(row: Row) -> str:
-    found = Interval.of(row)
-    words = {"down": "lower", "up": "higher", "flat": "not resolved"}
-    return words[found.direction] if found.is_defined else "unknown"
-
-
 def as_text(frame: pd.DataFrame) -> str:
     """A table for the terminal."""
     return frame.to_string(index=False)
+
+
+def _named(
+    rows: Rows, model: str, versus: str | None, benchmark: str, metric: str, split: str | None
+) -> list[Row]:
+    """The rows with these names, of every variant."""
+    names = {
+        "model": model,
+        "versus": versus,
+        "benchmark": benchmark,
+        "metric": metric,
+        "split": split,
+    }
+    return [row for row in rows if all(row.get(name) == names[name] for name in names)]
+
+
+def _by_model(rows: Rows, versus: str | None) -> pd.DataFrame:
+    """One line a figure of the rows against `versus`, one column a model."""
+    chosen = [row for row in rows if row["versus"] == versus]
+    if not chosen:
+        return pd.DataFrame(columns=PLACE)
+    frame = pd.DataFrame(chosen).rename(columns={"variant": "rule"}).fillna({"split": ""})
+    frame["text"] = [interval_text(row, signed=versus is not None) for row in chosen]
+    wide = frame.pivot_table(
+        index=PLACE, columns="model", values="text", aggfunc="first", sort=False
+    )
+    return wide[frame["model"].unique()].fillna("–").rename_axis(columns=None).reset_index()
+
+
+def _short(model: str) -> str:
+    """`control` for the name of a benchmark's control, whatever follows it kept."""
+    control = next((name for name in (THRESHOLD, MENTIONS) if model.startswith(name)), None)
+    return f"control{model.removeprefix(control)}" if control else model

@@ -15,12 +15,14 @@ from seednb.model.cost_model import RESULTS
 from seednb.report import plots
 from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
+    TIMES_REPRODUCTION,
     epochs_table,
     label_errors,
     label_honesty,
     rank_table,
     same_image,
     scaling_table,
+    training_table,
 )
 from seednb.report.tables import (
     CHAIR_COLUMNS,
@@ -150,5 +152,7 @@ def test_epochs_are_averaged_by_time_and_not_by_rate():
     ]
     (row,) = epochs_table({"rows": rows}).to_dict("records")
     assert row["variant"] == "ours"
+    shown = training_table({"rows": rows}).set_index("name")["times_seed_loop"]
+    assert shown["reproduction's loop"] == 1 and shown["ours"] == 20
     assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
-    assert row["times the seed's loop"] == pytest.approx(45 / 1.5)
+    assert row[TIMES_REPRODUCTION] == pytest.approx(45 / 1.5)

@@ -1,4 +1,4 @@
-"""The claims ledger: every figure and statement of the reproduction report, and what became of it.
+"""The claims ledger: every figure and statement of the reproduction, and its verdict.
 
 `settle(load_claims(), metrics_rows)` gives one row a claim; `counts` sums them up.
 """

@@ -14,9 +14,15 @@ from seednb.core.errors import SeedError
 from seednb.method.recipes import CONTROLS, REPORTED
 from seednb.report.claims.registry import CHECKS
 
-KINDS = ("arithmetic", "tried_here", "needs_7b", "source")
 SOURCE_VERDICTS = ("wrong", "right", "ambiguous")
-EXPECTATIONS = ("lower", "higher", "zero", "not_lower", "not_higher")
+# expected side of 0 -> verdict if the interval lies below 0, holds 0, lies above 0
+EXPECTATIONS = {
+    "lower": ("supported", "not supported", "opposite"),
+    "higher": ("opposite", "not supported", "supported"),
+    "zero": ("not supported", "not contradicted", "not supported"),
+    "not_lower": ("opposite", "not contradicted", "supported"),
+    "not_higher": ("supported", "not contradicted", "opposite"),
+}
 UNTRAINED = ("base", "contrastive", "mention_control", "threshold_control")
 TRAINED = tuple(recipe.name for recipe in (*REPORTED, *CONTROLS))
 MODELS = (*UNTRAINED, *TRAINED, "sft_truthful", "v7_truthful")
@@ -48,15 +54,13 @@ class Query:
         """Raise ValueError for a name that no run can hold."""
         for name, allowed in (("model", MODELS), ("versus", VERSUS), ("expected", EXPECTATIONS)):
             value = getattr(self, name)
-            if name != "expected" and value.startswith(ABLATION):
-                continue
-            if value not in allowed:
+            if value not in allowed and (name == "expected" or not value.startswith(ABLATION)):
                 raise ValueError(f"{name} {value!r} is not one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the report, and the means to settle it.
+    """One statement of the reproduction, and the means to settle it.
 
     By kind: `arithmetic` has `check` and `arguments`; `tried_here` a `query`; `needs_7b` the
     `command` that would settle it; `source` a `verdict` with its `reason`.
@@ -110,8 +114,8 @@ def _read_claim(entry: Any) -> Claim:
     if not isinstance(entry, dict):
         raise ValueError("expected `key: value` lines")
     kind = entry.get("kind")
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r}; use one of {', '.join(KINDS)}")
+    if kind not in FIELDS_OF_KIND:
+        raise ValueError(f"unknown kind {kind!r}; use one of {', '.join(FIELDS_OF_KIND)}")
     required = {"id", "section", "statement", "kind"} | FIELDS_OF_KIND[kind]
     missing = sorted(required - {key for key, value in entry.items() if value})
     if missing:

@@ -1,5 +1,6 @@
-"""The checks that the ledger may name."""
+"""The checks that the ledger may name: every function of these modules that gives a CheckResult."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,43 +8,11 @@ from seednb.report.claims import costs, design, method, sums, tables
 from seednb.report.claims.figures import CheckResult
 
 CHECKS: dict[str, Callable[..., CheckResult]] = {
-    check.__name__: check
-    for check in (
-        sums.difference,
-        sums.product,
-        sums.weighted_sum,
-        sums.weighted_range,
-        sums.total,
-        sums.within,
-        sums.falling,
-        sums.same_figure,
-        sums.signal_kept,
-        sums.signal_to_noise,
-        sums.duration,
-        tables.precision_recall,
-        tables.accuracy_yes_ratio,
-        tables.whole_count,
-        tables.closer_to_half,
-        tables.chair_pair,
-        tables.resolves,
-        tables.resolves_measured,
-        design.same_label,
-        design.only_change,
-        design.all_reported,
-        design.best_of,
-        costs.lora_count,
-        costs.lora_share,
-        costs.model_memory,
-        costs.adapter_size,
-        costs.step_cost,
-        method.log_space_purification,
-        method.kl_argument_order,
-        method.beta_rule,
-        method.history_by_batch,
-        method.continuous_beta,
-        method.level_or_mean,
-        method.temperature_effect,
-    )
+    name: check
+    for module in (sums, tables, design, costs, method)
+    for name, check in inspect.getmembers(module, inspect.isfunction)
+    if check.__module__ == module.__name__
+    and inspect.signature(check).return_annotation is CheckResult
 }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.evaluation.stats import COUNTED, Interval
-from seednb.report.claims.ledger import Claim, Query
+from seednb.report.claims.ledger import EXPECTATIONS, Claim, Query
 from seednb.report.claims.registry import run_check
 
 COLUMNS = ["id", "section", "statement", "kind", "verdict", "evidence", "command"]
@@ -40,30 +40,15 @@ def counts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval_verdict(low: float, high: float, expected: str) -> str:
-    """Verdict on a difference from its 95% interval.
-
-    | expected   | supported | not contradicted | opposite | not supported    |
-    | lower      | high < 0  | (none)           | low > 0  | interval holds 0 |
-    | higher     | low > 0   | (none)           | high < 0 | interval holds 0 |
-    | zero       | (none)    | interval holds 0 | (none)   | interval excludes 0 |
-    | not_lower  | low > 0   | interval holds 0 | high < 0 | (none)           |
-    | not_higher | high < 0  | interval holds 0 | low > 0  | (none)           |
+    """Verdict on a difference from its 95% interval, by the rule for `expected` in EXPECTATIONS.
 
     An interval that holds 0 is no proof of "no effect": a wide one holds large effects, too.
     Raises ValueError for another expectation.
     """
-    below, above = high < 0, low > 0
-    if expected == "lower":
-        return "supported" if below else "opposite" if above else "not supported"
-    if expected == "higher":
-        return "supported" if above else "opposite" if below else "not supported"
-    if expected == "zero":
-        return "not supported" if below or above else "not contradicted"
-    if expected == "not_lower":
-        return "opposite" if below else "supported" if above else "not contradicted"
-    if expected == "not_higher":
-        return "opposite" if above else "supported" if below else "not contradicted"
-    raise ValueError(f"expected {expected!r} is not a rule")
+    if expected not in EXPECTATIONS:
+        raise ValueError(f"expected {expected!r} is not a rule")
+    below, around, above = EXPECTATIONS[expected]
+    return below if high < 0 else above if low > 0 else around
 
 
 def _settle_one(claim: Claim, metrics_rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -91,9 +76,10 @@ def _settle_query(query: Query, rows: Sequence[Mapping[str, Any]]) -> tuple[str,
     verdicts = {interval_verdict(row["low"], row["high"], query.expected) for row in found}
     if len(verdicts) == 1:
         (verdict,) = verdicts
+    elif verdicts == {"supported", "not contradicted"}:
+        verdict = "not contradicted"
     else:
-        weaker = verdicts == {"supported", "not contradicted"}
-        verdict = "not contradicted" if weaker else "not supported"
+        verdict = "not supported"
     listed = "; ".join(_describe(row) for row in found)
     return verdict, f"{_title(query)}, expected {query.expected.replace('_', ' ')}: {listed}"
 

@@ -6,24 +6,17 @@ from typing import Any
 
 from seednb.core.errors import SeedError
 
-Counts = Mapping[str, Mapping[str, int]]  # kind -> verdict -> how many claims
-
 KINDS = {
-    "arithmetic": ("Arithmetic", "checked with the document’s own numbers"),
+    "arithmetic": ("Arithmetic", "checked with the reproduction’s own numbers"),
     "tried_here": ("Tried here", "judged from this run’s intervals"),
     "source": ("Sources", "checked against the literature"),
     "needs_7b": ("Needs the real model", "left open, each with a command"),
 }
+NOT_SUPPORTED = ("not contradicted", "not supported", "opposite")
 # kind, tone, verdicts that count (none: all), what the tile says, what the first screen says
 TILES: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("tried_here", "good", ("supported",), "supported by this run", "claims supported here"),
-    (
-        "tried_here",
-        "open",
-        ("not contradicted", "not supported", "opposite"),
-        "not supported by this run",
-        "not",
-    ),
+    ("tried_here", "open", NOT_SUPPORTED, "not supported by this run", "not"),
     ("arithmetic", "bad", ("inconsistent",), "inconsistent with their own numbers", "inconsistent"),
     ("needs_7b", "open", (), "need the 7B model", "need 7B"),
 )
@@ -53,14 +46,13 @@ class Bar:
     kind: str
     title: str
     meaning: str
-    total: int
     parts: tuple[Part, ...]
     place: str
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the four counts that a reader looks for first."""
+    """One of the four counts above the bars; `place` as of the bar it counts in."""
 
     title: str
     short: str
@@ -80,62 +72,48 @@ class StepFacts:
 
 
 def claim_bars(claims: Any, places: Mapping[str, str]) -> tuple[Bar, ...]:
-    """Bars of claim counts: from rows of kind, verdict, claims or from {kind: {verdict: count}}.
+    """Bars of claim counts, from rows of kind, verdict, claims.
 
     `places`: ids of the report's sections by their title; a kind's claims are listed in the section
-    that is called like it.
+    that is called like it. Raises SeedError for anything but such rows.
     """
+    counts: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
     try:
-        counts = _nested(claims or {})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        for row in claims or ():
+            counts.setdefault(str(row["kind"]), {})[str(row["verdict"])] = int(row["claims"])
+    except (KeyError, TypeError, ValueError) as error:
         raise SeedError(
             f"claim counts {str(claims)[:60]!r} are not rows of kind, verdict, claims; "
             "run: seednb report --only 09 --force"
         ) from error
-    order = [*KINDS, *(kind for kind in counts if kind not in KINDS)]
-    return tuple(_bar(kind, counts[kind], places) for kind in order if counts.get(kind))
+    return tuple(_bar(kind, verdicts, places) for kind, verdicts in counts.items() if verdicts)
 
 
 def claim_tiles(bars: Sequence[Bar]) -> tuple[Tile, ...]:
     """The four counts above the bars, each with the place that lists its claims."""
     by_kind = {bar.kind: bar for bar in bars}
-    return tuple(
-        Tile(title, short, n, tone, by_kind[kind].place)
-        for kind, tone, verdicts, title, short in TILES
-        if kind in by_kind
-        for n in [
-            sum(p.claims for p in by_kind[kind].parts if not verdicts or p.verdict in verdicts)
-        ]
-    )
+    tiles = []
+    for kind, tone, verdicts, title, short in TILES:
+        if bar := by_kind.get(kind):
+            n = sum(p.claims for p in bar.parts if not verdicts or p.verdict in verdicts)
+            tiles.append(Tile(title, short, n, tone, bar.place))
+    return tuple(tiles)
 
 
 def steps(facts: Mapping[str, Any]) -> tuple[StepFacts, ...]:
     """Durations and keys of all steps that have either."""
     durations, keys = facts.get("durations_s") or {}, facts.get("artifacts") or {}
     return tuple(
-        StepFacts(
-            str(name), _clock(durations.get(name)), durations.get(name), str(keys.get(name, "–"))
-        )
+        StepFacts(name, _clock(durations.get(name)), durations.get(name), keys.get(name, "–"))
         for name in dict.fromkeys([*durations, *keys])
     )
 
 
-def _nested(claims: Counts | Sequence[Mapping[str, Any]]) -> Counts:
-    if isinstance(claims, Mapping):
-        return {kind: dict(verdicts.items()) for kind, verdicts in claims.items()}
-    counts: dict[str, dict[str, int]] = {}
-    for row in claims:
-        counts.setdefault(str(row["kind"]), {})[str(row["verdict"])] = int(row["claims"])
-    return counts
-
-
 def _bar(kind: str, verdicts: Mapping[str, int], places: Mapping[str, str]) -> Bar:
     title, meaning = KINDS.get(kind, (kind, ""))
-    tones = ("good", "open", "bad")
     parts = [Part(v, n, TONES.get(v, "open")) for v, n in verdicts.items() if n]
-    parts.sort(key=lambda part: tones.index(part.tone))
-    n = sum(part.claims for part in parts)
-    return Bar(kind, title, meaning, n, tuple(parts), places.get(title, ""))
+    parts.sort(key=lambda part: ("good", "open", "bad").index(part.tone))
+    return Bar(kind, title, meaning, tuple(parts), places.get(title, ""))
 
 
 def _clock(seconds: float | None) -> str:

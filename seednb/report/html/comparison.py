@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seednb.evaluation.stats import Interval
-from seednb.report.formatting import as_text
+from seednb.evaluation.stats import Interval, figure_text
 from seednb.report.html.overview import forest_plot, overview_table
 from seednb.report.html.page import write_page
 from seednb.report.html.runs import PAGE, ReportedRun, all_runs
@@ -73,7 +72,7 @@ def _pair(row: Mapping[str, Any], other: Mapping[str, Any]) -> ComparedFigure:
     names = tuple(str(row.get(name) or "") for name in NAMES)
     both = a.is_defined and b.is_defined
     value = b.value - a.value if both else None
-    moved = as_text({"metric": row["metric"], "versus": "the first", "value": value}, "value")
+    moved = figure_text(b.value - a.value, row["metric"], signed=True) if both else "–"
     apart = both and (a.high < b.low or b.high < a.low)
     first, second = (each.text(row["metric"], row["versus"] is not None) for each in (a, b))
     return ComparedFigure(names, first, second, moved, value, apart)

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,8 @@ from nbconvert.filters.ansi import ansi2html, strip_ansi
 
 from seednb.report.html.prose import SCROLL_BOX, Prose
 
+SVG = "image/svg+xml"
+RICHEST_FIRST = ("text/html", SVG, "image/png", "image/jpeg", "text/markdown", "text/latex")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # "reading:  40%|####      | 4/10 [00:01<00:01, 3.9it/s]" and "12it [00:01, 9.9it/s]"
 PROGRESS_BAR = re.compile(r"^.*?(\d+%\|.*?\| *\S+/\S+|\d+\S*it) \[[^\]]*\d:\d\d[^\]]*\]")
@@ -64,23 +66,17 @@ def _without_progress(text: str) -> str:
 
 
 def _display(output: Mapping[str, Any], prose: Prose) -> Markup:
-    """The richest form of a displayed object that works without a kernel."""
+    """The richest of a displayed object's representations that works without a kernel."""
     if output["output_type"] == "error":
         return OUTPUT.format(_terminal("\n".join(output["traceback"]), "error"))
-    data, metadata = output["data"], output.get("metadata", {})
-    forms: dict[str, Callable[[str], Markup]] = {
-        "text/html": _html,
-        "image/svg+xml": lambda svg: _image(
-            "image/svg+xml", b64encode(svg.encode()).decode(), metadata
-        ),
-        "image/png": lambda image: _image("image/png", image, metadata),
-        "image/jpeg": lambda image: _image("image/jpeg", image, metadata),
-        "text/markdown": lambda text: OUTPUT.format(prose.render_output(text)),
-        "text/latex": lambda text: OUTPUT.format(prose.render_output(text)),
-    }
-    for mime, render in forms.items():
-        if mime in data:
-            return render(data[mime])
+    data = output["data"]
+    mime = next((mime for mime in RICHEST_FIRST if mime in data), "")
+    if mime == "text/html":
+        return _html(data[mime])
+    if mime.startswith("image/"):
+        return _image(mime, data[mime], output.get("metadata", {}))
+    if mime:
+        return OUTPUT.format(prose.render_output(data[mime]))
     if WIDGET_VIEW in data or "text/plain" not in data:
         return Markup()
     return OUTPUT.format(_terminal(data["text/plain"], "text"))
@@ -95,7 +91,8 @@ def _html(html: str) -> Markup:
 
 def _image(mime: str, data: str, metadata: Mapping[str, Any]) -> Markup:
     alt = metadata.get(mime, {}).get("alt") or "Figure made by the code above"
-    return PLOT.format(DATA_IMAGE.format(alt, mime, "".join(data.split())))
+    encoded = b64encode(data.encode()).decode() if mime == SVG else "".join(data.split())
+    return PLOT.format(DATA_IMAGE.format(alt, mime, encoded))
 
 
 def _terminal(text: str, kind: str) -> Markup:

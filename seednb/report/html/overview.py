@@ -1,16 +1,15 @@
 """The first screen's table and forest plot: what to draw and where, no HTML."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.ticker import MaxNLocator
 
-from seednb.evaluation.stats import Interval, figure_text
+from seednb.evaluation.stats import MINUS, Interval, figure_text
 from seednb.method.recipes import CONTROLS, REPORTED
-from seednb.report.formatting import find_change
+from seednb.report.tables import Rows, find_interval
 
-Rows = Sequence[Mapping[str, Any]]
 Mark = Literal["better", "worse", "open", ""]
 
 GROUPS = {
@@ -19,13 +18,15 @@ GROUPS = {
     "Truthful labels": ("sft_truthful", "v7_truthful"),
 }
 GLOSSES = {
-    "v4 … v7": "the seed’s versions; v7 is the final recipe",
+    "v4 … v7": "the reproduction’s versions; v7 is the final recipe",
     "sft": "v7’s adapter trained by supervision alone",
     "distill_only": "v7’s adapter trained by distillation alone",
     "contrastive": "the base model decoded from purified logits, without training",
     "mention_control": "the base model made to mention as many objects as v7",
     "… truthful": "trained on labels built from the annotations, which do not invent",
 }
+# Units of the forest plot: its box, the space around the intervals, and between lines.
+WIDTH, LEFT, RIGHT, TOP, STEP = 420.0, 122.0, 10.0, 8.0, 37.0
 PAIR_GAP = 13.0  # between the lines of one model's runs
 
 
@@ -58,35 +59,17 @@ class ChangeCell:
 
 
 @dataclass(frozen=True)
-class TableRow:
-    """One model's differences to the base model."""
-
-    model: str
-    cells: tuple[ChangeCell, ...]
-
-
-@dataclass(frozen=True)
 class Table:
-    """Groups of rows, the base model's levels in percent, and the models without any numbers."""
+    """Differences of each group's models, the base model's levels in percent, and what is missing.
+
+    `groups`: title -> model -> one cell a column; `missing`: models without any numbers.
+    """
 
     columns: tuple[Column, ...]
     base: tuple[str, ...]
-    groups: Mapping[str, tuple[TableRow, ...]]
+    groups: Mapping[str, Mapping[str, tuple[ChangeCell, ...]]]
     missing: tuple[str, ...]
     n_images: int
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Positions of a forest plot inside a box of `width` x `height` units."""
-
-    width: float
-    height: float
-    left: float
-    zero: float
-    bottom: float
-    ticks: tuple[tuple[float, str], ...]
-    rows: tuple["ForestRow", ...]
 
 
 @dataclass(frozen=True)
@@ -107,52 +90,60 @@ class ForestRow:
     high: float
 
 
+@dataclass(frozen=True)
+class Forest:
+    """Positions of a forest plot inside a box of `width` x `height` units."""
+
+    width: float
+    height: float
+    left: float
+    zero: float
+    bottom: float
+    ticks: tuple[tuple[float, str], ...]
+    rows: tuple[ForestRow, ...]
+
+
 def overview_table(metrics: Rows) -> Table:
     """Differences of every known model to the base model in the four columns."""
     ran = {row.get("model") for row in metrics}
     groups = {
-        title: tuple(_table_row(metrics, model) for model in models if model in ran)
+        title: {model: _cells(metrics, model) for model in models if model in ran}
         for title, models in GROUPS.items()
     }
-    sizes = [find_change(metrics, "base", None, "chair", "CHAIRi")]
+    chair_i = find_interval(metrics, "base", None, "chair", "CHAIRi")
     return Table(
         columns=COLUMNS,
         base=tuple(_level(metrics, column) for column in COLUMNS),
-        groups={title: rows for title, rows in groups.items() if rows},
+        groups={title: models for title, models in groups.items() if models},
         missing=tuple(model for models in GROUPS.values() for model in models if model not in ran),
-        n_images=max((size.n for size in sizes if size), default=0),
+        n_images=chair_i.n if chair_i else 0,
     )
 
 
 def forest_plot(*tables: Table) -> Forest | None:
     """Geometry of the first column's differences, of one run or of several; None if there are none."""
-    width, left, right, top, step = 420.0, 122.0, 10.0, 8.0, 37.0
     found = [
-        (row.model, series, row.cells[0])
+        (model, series, change, cells[0].mark)
         for series, table in enumerate(tables)
-        for rows in table.groups.values()
-        for row in rows
-        if row.cells[0].change
+        for models in table.groups.values()
+        for model, cells in models.items()
+        if (change := cells[0].change)
     ]
     if not found:
         return None
-    models = list(dict.fromkeys(model for model, _, _ in found))
-    changes = [(model, series, cell.change, cell.mark) for model, series, cell in found]
-    ends = [100 * end for _, _, c, _ in changes if c for end in (c.low, c.high)]
-    margin = 0.04 * (max(*ends, 0) - min(*ends, 0)) or 1.0
-    low, high = min(*ends, 0) - margin, max(*ends, 0) + margin
-    scale = (width - left - right) / (high - low)
+    ends = [0.0, *(100 * end for _, _, change, _ in found for end in (change.low, change.high))]
+    margin = 0.04 * (max(ends) - min(ends)) or 1.0
+    low, high = min(ends) - margin, max(ends) + margin
+    scale = (WIDTH - LEFT - RIGHT) / (high - low)
 
     def x(points: float) -> float:
-        return round(left + (points - low) * scale, 1)
+        return round(LEFT + (points - low) * scale, 1)
 
-    ticks = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(low, high)
-    inside = [float(tick) for tick in ticks if low <= tick <= high]
+    models = list(dict.fromkeys(model for model, *_ in found))
     named: set[str] = set()
     rows = []
-    for model, series, change, mark in changes:
-        assert change is not None
-        middle = top + step * (models.index(model) + 0.5)
+    for model, series, change, mark in found:
+        middle = TOP + STEP * (models.index(model) + 0.5)
         rows.append(
             ForestRow(
                 model=model,
@@ -167,20 +158,21 @@ def forest_plot(*tables: Table) -> Forest | None:
             )
         )
         named.add(model)
-    bottom = top + step * len(models)
-    labels = tuple((x(tick), f"{tick:g}".replace("-", "\u2212")) for tick in inside)
-    return Forest(width, bottom + 46, left, x(0), bottom, labels, tuple(rows))
+    bottom = TOP + STEP * len(models)
+    ticks = MaxNLocator(nbins=7, steps=[1, 2, 5, 10]).tick_values(low, high)
+    labels = tuple((x(t), f"{t:g}".replace("-", MINUS)) for t in ticks if low <= t <= high)
+    return Forest(WIDTH, bottom + 46, LEFT, x(0), bottom, labels, tuple(rows))
 
 
-def _table_row(metrics: Rows, model: str) -> TableRow:
-    return TableRow(model, tuple(_cells(metrics, model)))
-
-
-def _cells(metrics: Rows, model: str) -> Iterator[ChangeCell]:
-    for column in COLUMNS:
-        names = (column.benchmark, column.metric, column.split)
-        change = find_change(metrics, model, "base", *names)
-        yield ChangeCell(change, _mark(change, column))
+def _cells(metrics: Rows, model: str) -> tuple[ChangeCell, ...]:
+    changes = [
+        find_interval(metrics, model, "base", column.benchmark, column.metric, column.split)
+        for column in COLUMNS
+    ]
+    return tuple(
+        ChangeCell(change, _mark(change, column))
+        for change, column in zip(changes, COLUMNS, strict=True)
+    )
 
 
 def _mark(change: Interval | None, column: Column) -> Mark:
@@ -192,5 +184,5 @@ def _mark(change: Interval | None, column: Column) -> Mark:
 
 
 def _level(metrics: Rows, column: Column) -> str:
-    level = find_change(metrics, "base", None, column.benchmark, column.metric, column.split)
+    level = find_interval(metrics, "base", None, column.benchmark, column.metric, column.split)
     return figure_text(level.value) if level else "–"

@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from seednb.core.errors import SeedError
 from seednb.core.files import write_text
-from seednb.evaluation.stats import figure_text
-from seednb.report.formatting import as_text
+from seednb.evaluation.stats import Interval, figure_text
 
 # Second line of defence, for what a script might try: the browser refuses it.
 POLICY = (
@@ -105,8 +104,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["metric_text"] = as_text
-    environment.filters["points"] = partial(figure_text, signed=True)
+    environment.filters |= {
+        "interval": Interval.of,
+        "figure_text": figure_text,
+        "points": partial(figure_text, signed=True),
+    }
     environment.tests["prose"] = lambda cell: isinstance(cell, Markup)
     return environment
 

@@ -50,7 +50,7 @@ def write_facts(folder: Path, date: str, commit: str, notice: str, values: Any) 
 
 
 def read_run(text: str, reports: Path) -> ReportedRun:
-    """The run that is meant by a report's name, its folder, or its metrics.json.
+    """The run of a report, given by its name, its folder, or its metrics.json.
 
     Raises SeedError that names the file, and the reports there are, if it cannot be read.
     """

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from seednb.evaluation.stats import Direction, Interval
-from seednb.report.formatting import find_change
+from seednb.report.tables import Rows, find_interval
 
-Outcome = Literal["supported", "unresolved", "opposite", "missing"]
-Rows = Sequence[Mapping[str, Any]]
+Judgement = Literal["supported", "unresolved", "opposite", "missing"]
 
 SEED = "v7"
 SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
@@ -19,25 +18,71 @@ SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
     "distill_only": "distillation alone",
     "contrastive": "contrastive decoding",
 }
-RECALLS: dict[Direction, str] = {"up": "more", "down": "less"}
-RELATIONS: dict[Direction, str] = {  # of SEED's CHAIRi to another's
-    "down": "less than",
-    "up": "more than",
-}
-ADVERSARIAL = "adversarial"
-OUTCOMES: dict[Outcome, str] = {
+OUTCOMES: dict[Judgement, str] = {
     "supported": "supported",
     "unresolved": "not resolved",
     "opposite": "opposite",
     "missing": "not run",
 }
-LOWER_IS_BETTER: dict[Direction, Outcome] = {
+LOWER_IS_BETTER: dict[Direction, Judgement] = {
     "down": "supported",
     "flat": "unresolved",
     "up": "opposite",
 }
+RELATIONS: dict[Direction, str] = {"down": "less than", "up": "more than"}  # SEED's CHAIRi
+# What a card answers and what the sentence on the first screen says, by outcome.
+EFFECT: dict[Judgement, tuple[str, str]] = {
+    "supported": (
+        "hallucinates less than base",
+        f"SEED ({SEED}) hallucinates less than the base model when it describes images",
+    ),
+    "unresolved": (
+        "not distinguishable from base",
+        f"In captions, SEED ({SEED}) is not distinguishable from the base model",
+    ),
+    "opposite": (
+        "hallucinates more than base",
+        f"SEED ({SEED}) hallucinates more than the base model when it describes images",
+    ),
+    "missing": ("not run", f"SEED ({SEED}) has not been compared with the base model yet"),
+}
+CAUTION: dict[Judgement, tuple[str, str]] = {
+    "supported": (
+        "more than caution",
+        "That is more than caution: the base model held to as many mentions hallucinates more.",
+    ),
+    "unresolved": (
+        "not distinguishable from mentioning less",
+        "Its captions are not distinguishable from those of the base model mentioning less.",
+    ),
+    "opposite": (
+        "worse than mentioning less",
+        "The base model held to as many mentions hallucinates less than it.",
+    ),
+    "missing": ("not run", "The control that only mentions less has not been run."),
+}
+SIMPLER_ANSWERS: dict[Judgement, str] = {
+    "supported": "better than each of them",
+    "unresolved": "not better than all of them",
+    "opposite": "a simpler way does better",
+}
+TRUTHFUL: dict[Judgement, tuple[str, str]] = {
+    "supported": (
+        "less hallucination than plain supervision",
+        "Trained on truthful labels, SEED hallucinates less than plain supervision",
+    ),
+    "unresolved": (
+        "no gain over plain supervision",
+        "Trained on truthful labels, SEED is not distinguishable from plain supervision",
+    ),
+    "opposite": (
+        "plain supervision hallucinates less",
+        "Trained on truthful labels, SEED hallucinates more than plain supervision",
+    ),
+    "missing": ("not run", "Training on truthful labels has not been run"),
+}
 # (accuracy against the re-fitted threshold, AUC against the base) -> outcome, answer, sentence
-SEEING: dict[tuple[Direction, Direction], tuple[Outcome, str, str]] = {
+SEEING: dict[tuple[Direction, Direction], tuple[Judgement, str, str]] = {
     ("up", "up"): (
         "supported",
         "seeing better",
@@ -94,35 +139,22 @@ SEEING: dict[tuple[Direction, Direction], tuple[Outcome, str, str]] = {
 
 
 @dataclass(frozen=True)
-class CitedFigure:
-    """A number that a finding rests on."""
-
-    label: str
-    change: Interval | None
-
-
-@dataclass(frozen=True)
 class Conclusion:
-    """One question about SEED, answered from intervals."""
+    """One question about SEED, answered from intervals; `figures` are those it rests on."""
 
     question: str
-    outcome: Outcome
+    outcome: Judgement
     answer: str
     sentence: str
-    figures: tuple[CitedFigure, ...]
+    figures: Mapping[str, Interval | None]
     judged_by: str
 
 
 def judge(metrics: Rows) -> tuple[Conclusion, ...]:
     """Effect, caution, seeing, simpler ways, truthful labels: the first screen's questions."""
     effect = _effect(metrics)
-    return (
-        effect,
-        _caution(metrics, effect.outcome),
-        _seeing(metrics),
-        _simpler(metrics),
-        _truthful(metrics),
-    )
+    caution = _caution(metrics, effect.outcome)
+    return effect, caution, _seeing(metrics), _simpler(metrics), _truthful(metrics)
 
 
 def as_frame(findings: Sequence[Conclusion]) -> pd.DataFrame:
@@ -132,24 +164,8 @@ def as_frame(findings: Sequence[Conclusion]) -> pd.DataFrame:
 
 
 def _effect(metrics: Rows) -> Conclusion:
-    chair_i = find_change(metrics, SEED, "base", "chair", "CHAIRi")
-    recall = find_change(metrics, SEED, "base", "chair", "recall")
-    outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
-    answer, sentence = {
-        "supported": (
-            "hallucinates less than base",
-            f"SEED ({SEED}) hallucinates less than the base model when it describes images",
-        ),
-        "unresolved": (
-            "not distinguishable from base",
-            f"In captions, SEED ({SEED}) is not distinguishable from the base model",
-        ),
-        "opposite": (
-            "hallucinates more than base",
-            f"SEED ({SEED}) hallucinates more than the base model when it describes images",
-        ),
-        "missing": ("not run", f"SEED ({SEED}) has not been compared with the base model yet"),
-    }[outcome]
+    outcome, chair_i, recall = _captions(metrics, SEED, "base")
+    answer, sentence = EFFECT[outcome]
     if recall and recall.direction == "down":
         joint = "but" if outcome == "supported" else "and"
         sentence += f", {joint} it leaves out more of what is there"
@@ -158,33 +174,14 @@ def _effect(metrics: Rows) -> Conclusion:
         outcome=outcome,
         answer=answer,
         sentence=f"{sentence}.",
-        figures=(
-            CitedFigure("CHAIRi against base", chair_i),
-            CitedFigure("Recall against base", recall),
-        ),
+        figures={"CHAIRi against base": chair_i, "Recall against base": recall},
         judged_by="Captions. Supported if the interval of CHAIRi lies below zero.",
     )
 
 
-def _caution(metrics: Rows, effect: Outcome) -> Conclusion:
-    chair_i = find_change(metrics, SEED, "mention_control", "chair", "CHAIRi")
-    recall = find_change(metrics, SEED, "mention_control", "chair", "recall")
-    outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
-    answer, sentence = {
-        "supported": (
-            "more than caution",
-            "That is more than caution: the base model held to as many mentions hallucinates more.",
-        ),
-        "unresolved": (
-            "not distinguishable from mentioning less",
-            "Its captions are not distinguishable from those of the base model mentioning less.",
-        ),
-        "opposite": (
-            "worse than mentioning less",
-            "The base model held to as many mentions hallucinates less than it.",
-        ),
-        "missing": ("not run", "The control that only mentions less has not been run."),
-    }[outcome]
+def _caution(metrics: Rows, effect: Judgement) -> Conclusion:
+    outcome, chair_i, recall = _captions(metrics, SEED, "mention_control")
+    answer, sentence = CAUTION[outcome]
     if outcome == "supported" and effect != "supported":
         answer = "better than mentioning less, no better than base"
         sentence = "It hallucinates less than the base model held to as many mentions."
@@ -193,20 +190,25 @@ def _caution(metrics: Rows, effect: Outcome) -> Conclusion:
         outcome=outcome,
         answer=answer,
         sentence=sentence,
-        figures=(
-            CitedFigure("CHAIRi against the mention control", chair_i),
-            CitedFigure("Recall against the mention control", recall),
-        ),
+        figures={
+            "CHAIRi against the mention control": chair_i,
+            "Recall against the mention control": recall,
+        },
         judged_by="The mention control is the base model with a penalty on object words, matched "
         f"to {SEED}’s number of mentions.",
     )
 
 
 def _seeing(metrics: Rows) -> Conclusion:
-    accuracy = find_change(metrics, SEED, "threshold_control", "pope", "accuracy", ADVERSARIAL)
-    auc = find_change(metrics, SEED, "base", "pope", "auc", ADVERSARIAL)
-    gain = find_change(metrics, SEED, "base", "pope", "accuracy", ADVERSARIAL)
-    outcome: Outcome = "missing"
+    accuracy, auc, gain = (
+        find_interval(metrics, SEED, versus, "pope", metric, "adversarial")
+        for versus, metric in (
+            ("threshold_control", "accuracy"),
+            ("base", "auc"),
+            ("base", "accuracy"),
+        )
+    )
+    outcome: Judgement = "missing"
     answer, sentence = "not run", "The control that only moves the threshold has not been run."
     if accuracy and auc:
         outcome, answer, sentence = SEEING[accuracy.direction, auc.direction]
@@ -222,11 +224,11 @@ def _seeing(metrics: Rows) -> Conclusion:
         outcome=outcome,
         answer=answer,
         sentence=sentence,
-        figures=(
-            CitedFigure("Accuracy against the threshold control", accuracy),
-            CitedFigure("AUC against base", auc),
-            CitedFigure("Accuracy against base", gain),
-        ),
+        figures={
+            "Accuracy against the threshold control": accuracy,
+            "AUC against base": auc,
+            "Accuracy against base": gain,
+        },
         judged_by="POPE, adversarial questions. The threshold control is the base model with its "
         "yes/no threshold re-fitted; AUC does not depend on any threshold.",
     )
@@ -234,7 +236,7 @@ def _seeing(metrics: Rows) -> Conclusion:
 
 def _simpler(metrics: Rows) -> Conclusion:
     """SEED against each way that leaves out a part of it."""
-    changes = {model: find_change(metrics, SEED, model, "chair", "CHAIRi") for model in SIMPLER}
+    changes = {model: find_interval(metrics, SEED, model, "chair", "CHAIRi") for model in SIMPLER}
     named: dict[Direction, list[str]] = defaultdict(list)
     for model, change in changes.items():
         if change:
@@ -243,15 +245,11 @@ def _simpler(metrics: Rows) -> Conclusion:
     parts = [f"it hallucinates {' and '.join(resolved)}"] if resolved else []
     if named["flat"]:
         parts.append(f"against {_listed(named['flat'])} it is open")
-    outcome: Outcome = "missing"
+    outcome: Judgement = "missing"
     answer, sentence = "not run", "The simpler ways have not been run."
     if parts:
         outcome = "opposite" if named["up"] else "unresolved" if named["flat"] else "supported"
-        answer = {
-            "supported": "better than each of them",
-            "unresolved": "not better than all of them",
-            "opposite": "a simpler way does better",
-        }[outcome]
+        answer = SIMPLER_ANSWERS[outcome]
         sentence = f"{'; '.join(parts)}."
         sentence = sentence[0].upper() + sentence[1:]
     return Conclusion(
@@ -259,52 +257,42 @@ def _simpler(metrics: Rows) -> Conclusion:
         outcome=outcome,
         answer=answer,
         sentence=sentence,
-        figures=tuple(CitedFigure(f"CHAIRi against {model}", c) for model, c in changes.items()),
+        figures={f"CHAIRi against {model}": change for model, change in changes.items()},
         judged_by="Supported if CHAIRi is below that of each; opposite if it is above that of one.",
     )
 
 
 def _truthful(metrics: Rows) -> Conclusion:
     """SEED against plain supervision where the labels do not invent."""
-    seed, plain = f"{SEED}_truthful", "sft_truthful"
-    chair_i = find_change(metrics, seed, plain, "chair", "CHAIRi")
-    recall = find_change(metrics, seed, plain, "chair", "recall")
-    outcome: Outcome = LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing"
-    answer, sentence = {
-        "supported": (
-            "less hallucination than plain supervision",
-            "Trained on truthful labels, SEED hallucinates less than plain supervision",
-        ),
-        "unresolved": (
-            "no gain over plain supervision",
-            "Trained on truthful labels, SEED is not distinguishable from plain supervision",
-        ),
-        "opposite": (
-            "plain supervision hallucinates less",
-            "Trained on truthful labels, SEED hallucinates more than plain supervision",
-        ),
-        "missing": ("not run", "Training on truthful labels has not been run"),
-    }[outcome]
+    trained, plain = f"{SEED}_truthful", "sft_truthful"
+    outcome, chair_i, recall = _captions(metrics, trained, plain)
+    answer, sentence = TRUTHFUL[outcome]
     if chair_i and recall and recall.direction != "flat":
-        joint = "and" if (recall.direction == "up") == (outcome == "supported") else "but"
-        sentence += f", {joint} names {RECALLS[recall.direction]} of what is there"
+        names_more = recall.direction == "up"
+        joint = "and" if names_more == (outcome == "supported") else "but"
+        sentence += f", {joint} names {'more' if names_more else 'less'} of what is there"
     return Conclusion(
         question="Still needed with truthful labels?",
         outcome=outcome,
         answer=answer,
         sentence=f"{sentence}.",
-        figures=(
-            CitedFigure("CHAIRi against supervision", chair_i),
-            CitedFigure("Recall against supervision", recall),
-            CitedFigure("CHAIRi, SEED against base", _chair_i(metrics, seed)),
-            CitedFigure("CHAIRi, supervision against base", _chair_i(metrics, plain)),
-        ),
+        figures={
+            "CHAIRi against supervision": chair_i,
+            "Recall against supervision": recall,
+            "CHAIRi, SEED against base": _captions(metrics, trained, "base")[1],
+            "CHAIRi, supervision against base": _captions(metrics, plain, "base")[1],
+        },
         judged_by="Both trained on labels built from annotations, equal in data and steps.",
     )
 
 
-def _chair_i(metrics: Rows, model: str) -> Interval | None:
-    return find_change(metrics, model, "base", "chair", "CHAIRi")
+def _captions(
+    metrics: Rows, model: str, versus: str
+) -> tuple[Judgement, Interval | None, Interval | None]:
+    """Whether a model hallucinates less than another, and the differences of CHAIRi and recall."""
+    chair_i = find_interval(metrics, model, versus, "chair", "CHAIRi")
+    recall = find_interval(metrics, model, versus, "chair", "recall")
+    return LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing", chair_i, recall
 
 
 def _listed(names: Sequence[str]) -> str:

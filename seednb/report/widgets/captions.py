@@ -7,15 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from seednb.core.errors import SeedError
-from seednb.report.widgets.face import (
-    COMPACT,
-    NATURAL,
-    boxed,
-    check_png,
-    render,
-    static_face,
-    style,
-)
+from seednb.report.widgets.face import COMPACT, NATURAL, Card, boxed, check_png, render, static_face
 
 Span = tuple[int, int]  # characters [start, end) of a caption
 WRONG, RIGHT, PLAIN = "wrong", "right", ""
@@ -69,7 +61,7 @@ class CaptionItem:
         return len(set(self.captions.values())) > 1
 
 
-class CaptionBrowser(widgets.VBox):
+class CaptionBrowser(Card):
     """Images one at a time; `position`, `previous`, `next` and `only_different` are its controls.
 
     Live in JupyterLab; elsewhere its `text/html` is a static face that holds all the items.
@@ -94,8 +86,7 @@ class CaptionBrowser(widgets.VBox):
         controls = boxed(
             "sw-controls", self.previous, self.next, self.position, self.only_different
         )
-        super().__init__([style(), controls, self.view])
-        self.add_class("seednb").add_class("sw-card")
+        super().__init__(controls, self.view)
         self.previous.on_click(lambda _: self._move(-1))
         self.next.on_click(lambda _: self._move(+1))
         self.only_different.observe(self._filter, "value")
@@ -132,6 +123,3 @@ class CaptionBrowser(widgets.VBox):
             {"differs": [item.differs for item in self._items]},
             items=self._items,
         )
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}

@@ -73,13 +73,13 @@ def chart(curves: Mapping[str, pd.DataFrame], quantity: str, window: int) -> Cha
     low, high = float(every.min()), float(every.max())
     if high - low < FLAT:
         low, high = low - 0.5, high + 0.5
-    x_ticks = _ticks(1, end)
-    y_ticks = [(100 - place, text) for place, text in _ticks(low, high)]
+    y_ticks = tuple((100 - place, text) for place, text in _ticks(low, high))
     lines = tuple(
         RunLine(name, _path(values, end, low, high), _last(values))
         for name, values in smooth.items()
     )
-    return Chart(label, lines, tuple(x_ticks), tuple(y_ticks), _reading(label, smooth, curves))
+    reading = " ".join(_sentence(name, label, smooth[name], curves[name]) for name in smooth)
+    return Chart(label, lines, tuple(_ticks(1, end)), y_ticks, reading)
 
 
 def _smooth(curve: pd.DataFrame, quantity: str, window: int) -> pd.Series:
@@ -110,14 +110,8 @@ def _last(values: pd.Series) -> str:
     return minus(f"{values.iloc[-1]:.4g}") if len(values) else "no step yet"
 
 
-def _reading(
-    label: str, smooth: Mapping[str, pd.Series], curves: Mapping[str, pd.DataFrame]
-) -> str:
-    """The drawing in a sentence a run."""
-    return " ".join(_sentence(name, label, values, curves[name]) for name, values in smooth.items())
-
-
 def _sentence(name: str, label: str, values: pd.Series, curve: pd.DataFrame) -> str:
+    """One run's line in words, with the time that it still takes."""
     if not len(values):
         return f"{name}: no step yet."
     first, last = (minus(f"{value:.4g}") for value in (values.iloc[0], values.iloc[-1]))

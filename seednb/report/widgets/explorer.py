@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from markupsafe import Markup
 
 from seednb.core.errors import SeedError
-from seednb.report.widgets.face import COMPACT, boxed, percent, render, static_face, style
+from seednb.report.widgets.face import COMPACT, Card, boxed, dropdown, percent, render, static_face
 from seednb.report.widgets.frames import BETAS, ExplorerExample, Frames, frames
 from seednb.report.widgets.history import History
 
@@ -17,7 +17,7 @@ PRESENCE = {True: "in the image", False: "not in the image", None: "names no obj
 BY_CONFIDENCE, BY_HAND = "by confidence", "by hand"
 
 
-class BetaExplorer(widgets.VBox):
+class BetaExplorer(Card):
     """Clean, noisy and purified probabilities of candidate words, one example at a time.
 
     Live in JupyterLab (`example`, `rule`, `beta`, `temperature`, `alpha` are its controls, `chart`
@@ -42,8 +42,7 @@ class BetaExplorer(widgets.VBox):
         self._build_controls()
         controls = boxed("sw-controls", self.rule, self.alpha, self.temperature, self.beta)
         work = boxed("sw-work", controls, self.chart, self.reading)
-        super().__init__([style(), self.example, boxed("sw-grid", self.side, work)])
-        self.add_class("seednb").add_class("sw-card")
+        super().__init__(self.example, boxed("sw-grid", self.side, work))
         self._show_example()
         for control in (self.rule, self.beta, self.alpha, self.temperature):
             control.observe(self._update, "value")
@@ -51,16 +50,10 @@ class BetaExplorer(widgets.VBox):
 
     def _build_controls(self) -> None:
         titles = [(example.title, number) for number, example in enumerate(self._examples)]
-        self.example = widgets.Dropdown(options=titles, description="Example", **COMPACT)
-        self.rule = widgets.Dropdown(
-            options=[BY_CONFIDENCE, BY_HAND], description="Beta rule", **COMPACT
-        )
-        self.alpha = widgets.Dropdown(
-            options=self._alphas, value=self._start, description="Alpha", **COMPACT
-        )
-        self.temperature = widgets.Dropdown(
-            options=self._temperatures, description="Temperature", **COMPACT
-        )
+        self.example = dropdown("Example", titles)
+        self.rule = dropdown("Beta rule", [BY_CONFIDENCE, BY_HAND])
+        self.alpha = dropdown("Alpha", self._alphas, value=self._start)
+        self.temperature = dropdown("Temperature", self._temperatures)
         self.beta = widgets.FloatSlider(
             min=BETAS[0],
             max=BETAS[-1],
@@ -94,32 +87,28 @@ class BetaExplorer(widgets.VBox):
         )
 
     def static_html(self) -> str:
-        """The static face: one HTML element with all frames, made without a kernel or a network."""
-        numbers = range(len(self._examples))
-        tables = [self._table(number) for number in numbers]
+        """The static face: every frame, by example, alpha, temperature and beta."""
+        examples, numbers = self._examples, range(len(self._examples))
         first = [self._frames(number, self._start, self._temperatures[0]) for number in numbers]
-        ruled = [self._history.beta(example.confidence) for example in self._examples]
+        ruled = [self._history.beta(example.confidence) for example in examples]
+        data = [
+            {
+                "words": example.words,
+                "present": example.present,
+                "focus": example.focus,
+                "beta": beta,
+                "frames": self._table(number),
+            }
+            for number, (example, beta) in enumerate(zip(examples, ruled, strict=True))
+        ]
         return static_face(
             "explorer",
             "Beta explorer",
-            {
-                "examples": [
-                    {
-                        "words": example.words,
-                        "present": example.present,
-                        "focus": example.focus,
-                        "beta": beta,
-                        "frames": table,
-                    }
-                    for example, beta, table in zip(self._examples, ruled, tables, strict=True)
-                ],
-            },
-            examples=self._examples,
-            strips=[self._history.strip(example.confidence) for example in self._examples],
-            charts=[
-                Markup(_chart(*each)) for each in zip(self._examples, first, ruled, strict=True)
-            ],
-            lines=_reading(self._examples[0], first[0], ruled[0]),
+            {"examples": data},
+            examples=examples,
+            strips=[self._history.strip(example.confidence) for example in examples],
+            charts=[Markup(_chart(*each)) for each in zip(examples, first, ruled, strict=True)],
+            lines=_reading(examples[0], first[0], ruled[0]),
             alphas=self._alphas,
             start=self._start,
             temperatures=self._temperatures,
@@ -131,9 +120,6 @@ class BetaExplorer(widgets.VBox):
             [astuple(self._frames(number, alpha, t)) for t in self._temperatures]
             for alpha in self._alphas
         ]
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}
 
 
 def _check(

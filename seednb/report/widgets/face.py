@@ -1,8 +1,9 @@
-"""What the faces share: templates, inline data, ids that depend on nothing but content."""
+"""What the widgets share: the card, templates, inline data, ids that depend on content alone."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,23 @@ NATURAL = {"width": "auto"}  # layout of live controls: the CSS decides
 COMPACT: dict[str, Any] = {"layout": NATURAL, "style": {"description_width": "initial"}}
 # Inside <script> only these can end the data or open a comment; JSON lets any character be escaped.
 INERT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+class Card(widgets.VBox):
+    """A widget that draws itself live in JupyterLab and, elsewhere, as its static face."""
+
+    def __init__(self, *children: widgets.Widget) -> None:
+        """`children` bring controls and drawings; the style of the drawings comes with the card."""
+        css = widgets.HTML(render("style.html"), layout={"display": "none"})
+        super().__init__([css, *children])
+        self.add_class("seednb").add_class("sw-card")
+
+    def static_html(self) -> str:
+        """One HTML element with every drawing precomputed: it needs no kernel and no network."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}
 
 
 def check_png(image_png: bytes, title: str) -> None:
@@ -73,9 +91,9 @@ def static_face(name: str, label: str, data: Any, **values: Any) -> str:
     )
 
 
-def style() -> widgets.HTML:
-    """The style that drawings of a live face need (the static faces bring their own)."""
-    return widgets.HTML(render("style.html"), layout={"display": "none"})
+def dropdown(description: str, options: Sequence[Any], **more: Any) -> widgets.Dropdown:
+    """A list to choose from, with its description beside it."""
+    return widgets.Dropdown(options=options, description=description, **more, **COMPACT)
 
 
 def boxed(css_class: str, *children: widgets.Widget) -> widgets.Box:

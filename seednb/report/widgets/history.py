@@ -41,7 +41,7 @@ class History:
             if not -math.inf < value <= 0:
                 raise SeedError(
                     f"history[{position}]={value}: must be finite and at most 0; "
-                    "compute it with seednb.purify.confidence"
+                    "compute it with seednb.method.confidence.confidence"
                 )
 
     def selector(self) -> BetaSelector:

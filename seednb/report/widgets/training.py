@@ -10,13 +10,13 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.report.widgets.curves import QUANTITIES, WINDOWS, chart, quantities
-from seednb.report.widgets.face import COMPACT, NATURAL, boxed, render, static_face, style
+from seednb.report.widgets.face import NATURAL, Card, boxed, dropdown, render, static_face
 from seednb.training.history import read_curve
 
-EVERY_S = 2.0  # between two looks at a growing curve
+EVERY_S = 2.0  # seconds between two readings of a growing curve
 
 
-class CurveView(widgets.VBox):
+class CurveView(Card):
     """Curves of one or more runs; `quantity` and `window` are its controls, `view` the drawing.
 
     Live in JupyterLab; elsewhere its `text/html` is a static face with every drawing precomputed.
@@ -27,19 +27,12 @@ class CurveView(widgets.VBox):
     def __init__(self, curves: Mapping[str, pd.DataFrame]) -> None:
         """`curves`: one row a step, as the trainer writes them, by the run's name."""
         self._curves = dict(curves)
-        self._quantities = self._find_quantities()
-        self.quantity = widgets.Dropdown(
-            options=[(QUANTITIES[name], name) for name in self._quantities],
-            description="Quantity",
-            **COMPACT,
-        )
-        self.window = widgets.Dropdown(
-            options=list(WINDOWS.items()), value=5, description="Drawn as", **COMPACT
-        )
+        names = self._find_quantities()
+        self.quantity = dropdown("Quantity", [(QUANTITIES[name], name) for name in names])
+        self.window = dropdown("Drawn as", list(WINDOWS.items()), value=5)
         self.view = widgets.HTML()
         self.controls = boxed("sw-controls", self.quantity, self.window)
-        super().__init__([style(), self.controls, self.view])
-        self.add_class("seednb").add_class("sw-card")
+        super().__init__(self.controls, self.view)
         for control in (self.quantity, self.window):
             control.observe(self._draw, "value")
         self._draw()
@@ -71,9 +64,6 @@ class CurveView(widgets.VBox):
             quantities=[(QUANTITIES[name], name == first[0]) for name in drawn],
             windows=[(title, window == first[1]) for title, window in WINDOWS.items()],
         )
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}
 
 
 class TrainingCurve(CurveView):

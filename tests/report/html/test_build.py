@@ -167,7 +167,7 @@ def test_nothing_from_data_or_facts_becomes_markup(report):
         "durations_s": {HOSTILE: 1.0},
         "artifacts": {HOSTILE: HOSTILE},
         "skipped": [{"item": HOSTILE, "reason": HOSTILE}],
-        "claims": {HOSTILE: {HOSTILE: 3}},
+        "claims": [{"kind": HOSTILE, "verdict": HOSTILE, "claims": 3}],
     }
     hostile_row = row(HOSTILE, HOSTILE, HOSTILE, HOSTILE, SPANS["up"], HOSTILE)
     html = report([*numbers(), hostile_row | {"records": HOSTILE, "variant": HOSTILE}], facts)
@@ -200,21 +200,22 @@ def test_the_first_screen_shows_the_rows_numbers_in_points(report):
     assert "21.3" in result
 
 
-def test_claims_are_counted_from_rows_or_from_nested_counts(report):
+def test_claims_are_counted_from_rows(report):
     rows = [
         {"kind": "tried_here", "verdict": "opposite", "claims": 4},
         {"kind": "tried_here", "verdict": "supported", "claims": 9},
     ]
-    nested = {"tried_here": {"opposite": 4, "supported": 9}}
-    from_rows, from_nested = (report(facts=FACTS | {"claims": c}) for c in (rows, nested))
-    assert from_rows == from_nested
-    assert "<b>4</b> opposite" in from_rows and "flex-grow:9" in from_rows
-    assert 'id="claims"' not in report(facts=FACTS | {"claims": {}})
+    html = report(facts=FACTS | {"claims": rows})
+    assert "<b>4</b> opposite" in html and "flex-grow:9" in html
+    assert 'id="claims"' not in report(facts=FACTS | {"claims": []})
 
 
-def test_claims_of_another_shape_are_refused(report):
-    with pytest.raises(SeedError, match="claim counts 'kind verdict' are not rows"):
-        report(facts=FACTS | {"claims": "kind verdict"})
+@pytest.mark.parametrize(
+    "claims", ["kind verdict", {"tried_here": {"opposite": 4}}, [{"kind": "a"}]]
+)
+def test_claims_of_another_shape_are_refused(report, claims):
+    with pytest.raises(SeedError, match=r"claim counts .* are not rows"):
+        report(facts=FACTS | {"claims": claims})
 
 
 def test_every_link_inside_the_page_has_one_target(report):

@@ -6,9 +6,9 @@ import pytest
 from report_samples import SPANS, numbers, row
 
 from seednb.evaluation.stats import Interval, figure_text
-from seednb.report.formatting import as_text, find_change
 from seednb.report.html.overview import forest_plot, overview_table
 from seednb.report.html.verdict import SEEING, as_frame, judge
+from seednb.report.tables import find_interval
 
 
 @pytest.mark.parametrize(
@@ -141,28 +141,23 @@ def test_points_have_a_real_minus_and_zero_has_no_sign():
     assert figure_text(0.0287, signed=True) == "+2.9"
     assert figure_text(0.0, signed=True) == "0.0"
     assert figure_text(0.213) == "21.3"
-    mentions = row("v7", "base", "chair", "mentions", (-0.305, None, float("nan")))
-    assert [as_text(mentions, name) for name in ("value", "low", "high")] == ["−0.30", "–", "–"]
+    found = Interval.of(row("v7", "base", "chair", "mentions", (-0.305, None, float("nan"))))
+    texts = [
+        figure_text(end, "mentions", signed=True) for end in (found.value, found.low, found.high)
+    ]
+    assert texts == ["−0.30", "–", "–"]
 
 
 def test_an_interval_that_touches_zero_is_not_a_direction():
     assert Interval(-0.1, -0.2, 0.0, 5).direction == "flat"
     assert Interval(-0.1, -0.2, -1e-9, 5).direction == "down"
-    assert (
-        find_change(
-            [row("v7", "base", "chair", "recall", (0.1, None, 0.2))],
-            "v7",
-            "base",
-            "chair",
-            "recall",
-        )
-        is None
-    )
+    rows = [row("v7", "base", "chair", "recall", (0.1, None, 0.2))]
+    assert find_interval(rows, "v7", "base", "chair", "recall") is None
 
 
 def test_better_is_down_for_hallucination_and_up_for_the_rest():
     table = overview_table(numbers(effect="down", recall="down", gain="up", auc="flat"))
-    marks = [cell.mark for cell in table.groups["SEED, by version"][0].cells]
+    marks = [cell.mark for cell in table.groups["SEED, by version"]["v4"]]
     assert marks == ["better", "worse", "better", "open"]
     assert not table.missing
 

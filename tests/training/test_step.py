@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -37,8 +36,11 @@ LINES = [
     ("Is there a bus in the image?", "No"),
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
-N_EXAMPLES, N_STEPS = 24, 6  # two epochs of three steps; beta has a history from the fourth step on
-V7 = replace(RECIPES["v7"], epochs=2)
+N_EXAMPLES, N_STEPS = (
+    24,
+    9,
+)  # three epochs of three steps; beta has a history from the fourth step on
+V7 = RECIPES["v7"]
 
 
 def make_parts(n_images, **changes):

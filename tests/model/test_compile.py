@@ -18,7 +18,7 @@ from seednb.core.params import ModelParams
 from seednb.core.profiles import load_params
 from seednb.method import objective
 from seednb.method.recipes import RECIPES
-from seednb.model import attention, compile
+from seednb.model import attention
 from seednb.model.attention import skips_blocks
 from seednb.model.compile import Compiled, obstacle
 from seednb.model.forward import AnswerLogits, TeacherMode
@@ -48,7 +48,7 @@ def tiny(monkeypatch):
 
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
-    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: attention._flex)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     torch._dynamo.reset()
     counters.clear()
@@ -99,7 +99,7 @@ def test_compiled_layers_say_what_layers_say(tiny):
 @pytest.fixture
 def run_on(tmp_path, monkeypatch):
     """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
     form = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", form)
 
@@ -145,7 +145,9 @@ def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(ru
 
 def test_a_machine_without_a_compiler_trains_in_eager_mode(run_on, monkeypatch):
     plain, _ = run_on()
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: "Failed to find C compiler")
+    monkeypatch.setattr(
+        "seednb.model.compile.obstacle", lambda device_type: "Failed to find C compiler"
+    )
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
     assert "layers run in eager mode, not compiled: Failed to find C compiler" in remarks
@@ -157,7 +159,7 @@ def test_what_does_not_compile_runs_in_eager_mode_from_then_on(run_on, monkeypat
     def broken(*_):
         raise BackendCompilerFailed(broken, RuntimeError("no such kernel"), None)
 
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend=broken))
+    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend=broken))
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
     (remark,) = (remark for remark in remarks if "compil" in remark)

@@ -19,7 +19,7 @@ from seednb.method import objective
 from seednb.method.perturbation import normal
 from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
-from seednb.model import attention, compile
+from seednb.model import attention
 from seednb.model.compile import Compiled
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import load_bundle
@@ -126,7 +126,7 @@ def reference():
 @pytest.fixture
 def compiles(monkeypatch):
     """Compiles as on a GPU, without waiting for a compiler of C."""
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
     compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", compiled)
     yield
@@ -172,7 +172,7 @@ def test_a_remembered_teacher_ends_where_the_reference_ends(noise, reference, tm
 def test_packed_sequences_end_where_the_reference_ends(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
-    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: attention._flex)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     monkeypatch.setattr(attention, "SMALLEST_HEAD", 1)
     packed = []

@@ -22,7 +22,7 @@ Measure = Callable[[nn.Linear, Float[Tensor, "N H"]], Float[Tensor, "N"]]
 
 
 def max_logprob(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-    """Log of the largest probability (SEED, as in the seed reproduction)."""
+    """Log of the largest probability (SEED, as in the reproduction)."""
     return _logprobs(head, hidden).amax(-1)
 
 
@@ -43,7 +43,7 @@ def mc_dropout(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "
 
     Monte Carlo dropout (Gal and Ghahramani, 2016) on the last hidden state: the frozen teacher has
     no dropout layer of its own. The masks are the same for every token and batch, so that a
-    confidence depends on its example alone; no further pass through the model is needed.
+    confidence depends on its example alone; no further forward pass is needed.
     """
     likeliest = head(hidden).argmax(-1, keepdim=True)
     masks = torch.rand(DROPOUT_DRAWS, hidden.shape[-1], generator=generator("mc-dropout"))
@@ -91,10 +91,6 @@ def pooled(
     return torch.stack([POOLINGS[pooling](part) for part in tokens.split(list(n_answer_tokens))])
 
 
-def _logprobs(head: nn.Linear, hidden: Tensor) -> Tensor:
-    return F.log_softmax(precise(head(hidden)), -1)
-
-
 def confidence(
     logits: Float[Tensor, "B T V"], answer_mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B"]:
@@ -115,3 +111,7 @@ def answer_confidence(
     """`confidence` from the logits of the answer tokens alone."""
     top_logprob = precise(answer_logits).log_softmax(-1).amax(-1)
     return example_means(top_logprob, example_of_token, n_examples)
+
+
+def _logprobs(head: nn.Linear, hidden: Tensor) -> Tensor:
+    return F.log_softmax(precise(head(hidden)), -1)

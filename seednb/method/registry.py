@@ -34,6 +34,6 @@ def catalogue() -> pd.DataFrame:
 
 
 def _summary(function: Any) -> str:
-    """The first paragraph of a docstring, on one line."""
+    """The first paragraph of a docstring, without its line breaks."""
     text = inspect.getdoc(function) or ""
     return " ".join(text.split("\n\n")[0].split())

@@ -1,6 +1,7 @@
 """Small worked examples for notebook 03."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,21 +19,18 @@ def gradient_at_logit_range(ranges: Sequence[float]) -> pd.DataFrame:
 
     The target's logits span the given range (nats) and so do the student's; T = 2.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         for width in ranges:
-            torch_call = _gradient(_kl_div, width, dtype)
-            log_space = _gradient(_log_space, width, dtype)
-            rows.append(
-                {
-                    "precision": str(dtype).removeprefix("torch."),
-                    "logit range": width,
-                    "F.kl_div loss": f"{torch_call[0]:.3f}",
-                    "F.kl_div gradient": "finite" if torch_call[1] else "NaN",
-                    "log-space loss": f"{log_space[0]:.3f}",
-                    "log-space gradient": "finite" if log_space[1] else "NaN",
-                }
-            )
+            row: dict[str, Any] = {
+                "precision": str(dtype).removeprefix("torch."),
+                "logit range": width,
+            }
+            for name, divergence in (("F.kl_div", _kl_div), ("log-space", _log_space)):
+                loss, is_finite = _gradient(divergence, width, dtype)
+                row[f"{name} loss"] = f"{loss:.3f}"
+                row[f"{name} gradient"] = "finite" if is_finite else "NaN"
+            rows.append(row)
     return pd.DataFrame(rows).set_index(["precision", "logit range"])
 
 

@@ -30,10 +30,10 @@ WHOLE_BLOCKS: Any = {"IS_DIVISIBLE": True}
 
 
 def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
-    """(whether rows are packed and forbidden blocks skipped, why they are not where that was asked).
+    """(whether rows are packed and forbidden blocks skipped, why not where that was wanted).
 
     If they are, the language model's attention is set. `choice` is the parameter `attention`,
-    `noisy_share` that of a recipe. Raises SeedError if `choice` asks for what cannot be.
+    `noisy_share` that of a recipe. Raises SeedError where block-sparse attention is demanded and impossible.
     """
     on_gpu = bundle.device.type == "cuda"
     if choice == "dense" or (choice == "auto" and not on_gpu):
@@ -57,7 +57,7 @@ def attend(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """What a layer of transformers asks for: queries [1, h, T, d] in, [1, T, h, d] out."""
+    """Attention as transformers calls it: queries [1, h, T, d] to (means [1, T, h, d], None)."""
     if isinstance(attention_mask, BlockMask):
         if query.device.type in KERNEL_DEVICES:
             return fused(query, key, value, attention_mask, scaling), None

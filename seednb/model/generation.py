@@ -1,4 +1,4 @@
-"""Captions: greedy, sampled or by beams; contrastive decoding with each; "mention less" control."""
+"""Generation: greedy, sampled or by beams; contrastive decoding with each; the "mention less" control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def generate(
     if len(rows) > len(pixels) and n_beams == 1:
         start = n_shared(Encoded(tuple(longest), len(longest)), bundle.layout.image_token)
     seen = (
-        {"past_key_values": _read(bundle, longest[:start], pixels, image)}
+        {"past_key_values": _shared_cache(bundle, longest[:start], pixels, image)}
         if start
         else {"pixel_values": pixels[image]}
     )
@@ -146,13 +146,13 @@ def generate(
     return [_decoded(row, bundle) for row in output[:, len(longest) :].tolist()]
 
 
-def _read(
+def _shared_cache(
     bundle: Bundle,
     start: Sequence[int],
     pixels: Float[Tensor, "R C H W"],
     image: Int[Tensor, "B"],
 ) -> DynamicCache:
-    """Keys and values of what all prompts begin with, image included, once for each question."""
+    """Keys and values of the prompts' shared start, image included, repeated for each question."""
     ids = torch.tensor([start] * len(pixels), device=bundle.device)
     cache = bundle.model(
         input_ids=ids, pixel_values=pixels, use_cache=True, logits_to_keep=1

@@ -1,4 +1,4 @@
-"""Compiled layers come in few forms, whatever the sizes of the passes."""
+"""Layers are compiled a few times, whatever the sizes of the micro-batches."""
 
 import sys
 from dataclasses import replace
@@ -43,7 +43,7 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """LLaVA in miniature with an adapter, and makers of passes; kernels as on a GPU, not fused."""
+    """LLaVA in miniature with an adapter, and a maker of examples; kernels as on a GPU, not fused."""
     from llava_shapes import build_bundle, make_examples
 
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
@@ -60,7 +60,7 @@ def tiny(monkeypatch):
 
 
 @pytest.mark.slow
-def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
+def test_teacher_and_student_need_one_compilation_each_of_every_layer(tiny):
     """The decoder's layers and the tower's: four graphs, none of them broken."""
     model, make_examples = tiny
     compiled = Compiled(model, backend="aot_eager")
@@ -98,10 +98,10 @@ def test_compiled_layers_say_what_layers_say(tiny):
 
 @pytest.fixture
 def run_on(tmp_path, monkeypatch):
-    """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
+    """Train the pocket model for two steps, in float64; returns its adapter and the remarks."""
     monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
-    form = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
-    monkeypatch.setattr(objective, "compiled", form)
+    compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
+    monkeypatch.setattr(objective, "compiled", compiled)
 
     def run(**changes):
         params = load_params(

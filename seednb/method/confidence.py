@@ -1,7 +1,7 @@
-"""How sure the model is of an answer: a measure for each token, pooled to one number an example.
+"""Confidence in an answer: a measure for each token, pooled to one number an example.
 
-Every measure is larger where the model is surer, and at most 0. The measures differ in what they
-call unsure; which of them sees hallucination coming is a question for data.
+Every measure is at most 0, and larger where the model is surer. Which of them predicts
+hallucination is a question for data.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ def max_logprob(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, 
 
 
 def entropy(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-    """Minus the entropy, sum_v p log p: all of the distribution counts, not its peak alone."""
+    """Minus the entropy, sum_v p log p (nats): the whole distribution counts, not its peak alone."""
     logprobs = _logprobs(head, hidden)
     return (logprobs.exp() * logprobs).sum(-1)
 

@@ -115,7 +115,7 @@ def mean_of_means(
 ) -> Float[Tensor, ""]:
     """Mean, over the examples that have a token, of the means over their tokens.
 
-    Which those are is not asked of the device: a host that waits leaves it idle.
+    Without a mask read back from the device: a host that waits leaves it idle.
     """
     sums, counts = _sums(token_values, example_of_token, n_examples)
     return (sums / counts.clamp(min=1)).sum() / (counts > 0).sum()

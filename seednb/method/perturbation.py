@@ -20,7 +20,7 @@ DDPM_STEPS = 1000
 
 @dataclass(frozen=True)
 class View:
-    """How the noisy view is made: a name of `PERTURBATIONS` and what it asks for."""
+    """How the noisy view is made: a name of `PERTURBATIONS` and its parameters."""
 
     perturbation: str = "gaussian"
     noise_alpha: float = 0.3  # kept share: of power (gaussian), of area (mask)

@@ -1,4 +1,4 @@
-"""Every choice of every extension, as its own documentation says it."""
+"""Every choice of every extension, described by its docstring."""
 
 import inspect
 from collections.abc import Mapping

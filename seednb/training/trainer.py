@@ -30,17 +30,10 @@ from seednb.model.forward import AnswerLogits
 from seednb.model.loading import Bundle
 from seednb.model.lora import idle_adapters
 from seednb.model.sharding import shard_layers
+from seednb.training import history
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Group, Groups
 from seednb.training.fallback import Fallback
-from seednb.training.history import (
-    CURVE,
-    GROWING,
-    StepResult,
-    append_row,
-    cosine_with_warmup,
-    log_line,
-)
 from seednb.training.monitor.probe import Probe
 from seednb.training.monitor.samples import Samples, is_due
 from seednb.training.step import Step
@@ -80,7 +73,7 @@ def train(
     name, hidden = f"train {recipe.name}", hides_progress(main)
     with tqdm(total=len(run.groups), desc=name, unit="step", disable=hidden) as bar:
         run.write_remarks(bar)
-        in_flight: deque[tuple[int, StepResult, Row]] = deque()
+        in_flight: deque[tuple[int, history.StepResult, Row]] = deque()
         groups = timed(run.groups.from_step(run.first, bundle.device))
         for number, (waiting_s, (group, following)) in enumerate(groups, run.first + 1):
             if following and step.asynchronous:
@@ -97,14 +90,14 @@ def train(
                 row = run.add_row(*in_flight.popleft())
                 run.write_remarks(bar)
                 if main:
-                    append_row(folder, row)
+                    history.append_row(folder, row)
                 if main and watch:
                     run.show(watch)
                 bar.n = row["step"]
                 bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
                 bar.update(0)
                 if main and row["step"] % params.log_every == 0:
-                    bar.write(log_line(row))
+                    bar.write(history.log_line(row))
                 run.save_due(row["step"])
         for shard in cache.damaged if main and cache else ():
             bar.write(f"{shard} was damaged and deleted; the teacher was asked again")
@@ -114,8 +107,8 @@ def train(
     if main:
         with replacing(folder / ADAPTER) as partial:
             model.save_pretrained(str(partial))
-        write_frame(folder / CURVE, curve)
-        (folder / GROWING).unlink(missing_ok=True)
+        write_frame(folder / history.CURVE, curve)
+        (folder / history.GROWING).unlink(missing_ok=True)
     step.accelerator.wait_for_everyone()
     return curve
 
@@ -178,7 +171,7 @@ class Run:
         )
         n_warmup = max(1, round(params.warmup_share * len(self.groups)))
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: cosine_with_warmup(step, n_warmup, len(self.groups))
+            optimiser, lambda step: history.cosine_with_warmup(step, n_warmup, len(self.groups))
         )
         self.step = Step(
             student=student,
@@ -222,7 +215,7 @@ class Run:
             layers.use(True)
         return found
 
-    def add_row(self, number: int, result: StepResult, more: Row) -> Row:
+    def add_row(self, number: int, result: history.StepResult, more: Row) -> Row:
         """Append a step's row to the curve and return it; awaits its numbers."""
         size, n_steps = self.groups.size, len(self.groups)
         n_examples = self.step.recipe.epochs * len(self.groups.examples.rows)

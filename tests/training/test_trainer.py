@@ -34,7 +34,7 @@ from seednb.model.pocket_base.architecture import build_tokenizer
 from seednb.model.pocket_base.material import instruct_texts
 from seednb.model.pocket_base.quality import measure
 from seednb.model.pocket_base.recipe import BaseRecipe
-from seednb.training import monitor, trainer
+from seednb.training import history, monitor
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Groups
 from seednb.training.history import GROWING, read_curve
@@ -395,8 +395,8 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
         append_row(folder, row)
         seen.append(len(read_curve(folder)[0]))
 
-    append_row = trainer.append_row
-    monkeypatch.setattr(trainer, "append_row", watched)
+    append_row = history.append_row
+    monkeypatch.setattr(history, "append_row", watched)
     _, curve = make_run(params, tmp_path, batch_size=2)
     assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
     assert not (tmp_path / GROWING).exists()

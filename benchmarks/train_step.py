@@ -28,7 +28,7 @@ from results import write_result
 from seednb.core.params import ModelParams, TrainParams
 from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
-from seednb.model.compile import Compiled
+from seednb.model.compile import CompiledLayers
 from seednb.model.lora import add_adapter, n_trainable
 from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
@@ -56,7 +56,7 @@ def main(tiny: bool = False, only: str = "") -> None:
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
     folder = Path(tempfile.mkdtemp())
-    as_written = Compiled(model)
+    as_written = CompiledLayers(model)
     fast = {"compile_layers": not tiny}
     kept = fast | {"noise": "per_image_seed"}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)

@@ -29,7 +29,7 @@ SMALLEST_HEAD = 16  # numbers; the kernel's matrix products are no smaller
 WHOLE_BLOCKS: Any = {"IS_DIVISIBLE": True}
 
 
-def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
+def choose_attention(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
     """(whether rows are packed and forbidden blocks skipped, why not where that was wanted).
 
     If they are, the language model's attention is set. `choice` is the parameter `attention`,

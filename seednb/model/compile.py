@@ -45,7 +45,7 @@ def seconds_compiling() -> float:
     return float(calculate_time_spent()["total_wall_time"])
 
 
-class Compiled:
+class CompiledLayers:
     """The compiled layers of a model, in use or not.
 
     Layers share their code: it is compiled once with gradients, for the student, and once without,
@@ -80,11 +80,13 @@ class Compiled:
             self.use(False)
 
 
-def compiled(model: nn.Module, device: torch.device) -> tuple[Compiled | None, list[str]]:
+def compile_layers(
+    model: nn.Module, device: torch.device
+) -> tuple[CompiledLayers | None, list[str]]:
     """(a model's compiled layers, []), or (None, [why]) where nothing can be compiled."""
     if reason := obstacle(device.type):
         return None, [f"layers run in eager mode, not compiled: {reason}"]
-    return Compiled(model), []
+    return CompiledLayers(model), []
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:

@@ -24,7 +24,7 @@ class Decoded:
     finished: bool  # ended by itself, not by the token limit
 
 
-class Contrast(LogitsProcessor):
+class ContrastiveLogits(LogitsProcessor):
     """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy image.
 
     Both halves receive the purified scores, so that greedy decoding, beams and equal draws keep them
@@ -167,7 +167,7 @@ def contrastive_generate(
     clean_pixels: Float[Tensor, "B C H W"],
     noisy_pixels: Float[Tensor, "B C H W"],
     max_new_tokens: int,
-    contrast: Contrast,
+    contrast: ContrastiveLogits,
     draws: Sequence[str] = (),
     n_beams: int = 1,
 ) -> list[Decoded]:

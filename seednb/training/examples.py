@@ -18,7 +18,7 @@ from seednb.method.perturbation import View
 from seednb.method.recipes import Recipe
 from seednb.model.inputs.collate import Batch, Layout, Movable, Noisy, in_chunks, n_shared
 from seednb.model.inputs.corruption import Corruption
-from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.packing import make_batch
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, ImageTokens, check_length, encode
 from seednb.model.loading import Bundle
@@ -63,7 +63,7 @@ class Examples:
         names, rows = self.layout.rows([self.images[n] for n in numbers])
         pixels, texts = self.reader.batch(names), [self.rows[n] for n in numbers]
         extras = self.reader.extras(names)
-        return lay_in(self.packed, texts, rows, pixels, self.layout, extras)
+        return make_batch(self.packed, texts, rows, pixels, self.layout, extras)
 
     def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
         """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.
@@ -81,7 +81,7 @@ class Examples:
             texts.append(
                 self.corruption(self.rows[n], image_tokens, share, f"{when}-{self.key(n)}")
             )
-        return lay_in(self.packed, texts, rows, self.reader.batch(names), self.layout).input_ids
+        return make_batch(self.packed, texts, rows, self.reader.batch(names), self.layout).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The image of each row."""

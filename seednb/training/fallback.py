@@ -6,7 +6,7 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from seednb.core.errors import SeedError
-from seednb.model.compile import Compiled, reason_of, seconds_compiling
+from seednb.model.compile import CompiledLayers, reason_of, seconds_compiling
 from seednb.training.examples import Group
 from seednb.training.history import StepResult
 from seednb.training.step import LossNotFinite, Step
@@ -16,7 +16,7 @@ class Fallback:
     """How steps are taken now: with which layers compiled, with or without checkpointing."""
 
     def __init__(
-        self, step: Step, layers: Compiled | None, checkpointing: str, remarks: list[str]
+        self, step: Step, layers: CompiledLayers | None, checkpointing: str, remarks: list[str]
     ) -> None:
         """`layers`: the compiled ones, None in eager mode. `checkpointing`: the parameter's value.
 

@@ -24,8 +24,8 @@ from seednb.method.losses import DIVERGENCES
 from seednb.method.objective import Objective
 from seednb.method.purification import SPACES
 from seednb.method.recipes import Recipe, with_overrides
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import compiled
+from seednb.model.attention import choose_attention
+from seednb.model.compile import compile_layers
 from seednb.model.forward import AnswerLogits
 from seednb.model.loading import Bundle
 from seednb.model.lora import idle_adapters
@@ -128,7 +128,7 @@ class Run:
     ) -> None:
         """Set everything up, and resume from the checkpoint in `folder` if there is one."""
         recipe = with_overrides(recipe, params)
-        packed, remark = skips_blocks(params.attention, bundle, recipe.noisy_share)
+        packed, remark = choose_attention(params.attention, bundle, recipe.noisy_share)
         self.remarks = [remark] if remark else []
         examples = replace(examples, packed=packed)
         if not examples.layout.packs:
@@ -141,7 +141,9 @@ class Run:
             shard_layers(model, bundle.device)
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
-        layers, remarks = compiled(model, bundle.device) if params.compile_layers else (None, [])
+        layers, remarks = (
+            compile_layers(model, bundle.device) if params.compile_layers else (None, [])
+        )
         self.remarks += remarks
         if layers:
             layers.use(True)

@@ -18,8 +18,8 @@ from seednb.evaluation import evaluator
 from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.method.recipes import RECIPES
 from seednb.model import attention
-from seednb.model.attention import NAME, skips_blocks
-from seednb.model.compile import Compiled
+from seednb.model.attention import NAME, choose_attention
+from seednb.model.compile import CompiledLayers
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.packing import BLOCK, block_mask
 from seednb.model.inputs.prompts import PLAIN, encode
@@ -100,7 +100,7 @@ def assert_packed_equals_dense(params):
     bundle, model, examples = open_pocket(params)
     numbers = range(len(IMAGES))
     logits, gradients = outcome(model, examples.batch(numbers))
-    assert skips_blocks("block_sparse", bundle) == (True, "")
+    assert choose_attention("block_sparse", bundle) == (True, "")
     packed_logits, packed_gradients = outcome(model, replace(examples, packed=True).batch(numbers))
     torch.testing.assert_close(packed_logits, logits, atol=1e-9, rtol=0)
     assert packed_gradients.keys() == gradients.keys() and gradients
@@ -191,17 +191,17 @@ def test_a_run_on_packed_sequences_ends_at_the_adapter_of_padded_rows(params, tm
 def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
     bundle, _, _ = open_pocket(params)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
-    assert skips_blocks("auto", bundle) == (False, "")  # there is no GPU
+    assert choose_attention("auto", bundle) == (False, "")  # there is no GPU
     some_rows = 0.5  # of the noisy views
     on_gpu = replace(bundle, device=torch.device("cuda"))
-    assert skips_blocks("dense", on_gpu) == (False, "")
-    assert skips_blocks("auto", on_gpu) == (True, "")
-    skips, remark = skips_blocks("auto", on_gpu, some_rows)
+    assert choose_attention("dense", on_gpu) == (False, "")
+    assert choose_attention("auto", on_gpu) == (True, "")
+    skips, remark = choose_attention("auto", on_gpu, some_rows)
     assert not skips and remark.startswith("dense attention: noisy_share")
     with pytest.raises(SeedError, match="set attention=auto"):
-        skips_blocks("block_sparse", on_gpu, some_rows)
+        choose_attention("block_sparse", on_gpu, some_rows)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: "no compiler")
-    skips, remark = skips_blocks("auto", on_gpu)
+    skips, remark = choose_attention("auto", on_gpu)
     assert not skips and remark.endswith("its kernel cannot be compiled here (no compiler)")
     config = bundle.model.model.language_model.config
     assert config._attn_implementation == NAME
@@ -218,8 +218,12 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
         {"image": str(n % 3), "text": f"Is there a {word} in the image?"}
         for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
     ]
-    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
-    monkeypatch.setattr(evaluator, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
+    monkeypatch.setattr(
+        evaluator, "choose_attention", lambda _, b: choose_attention("block_sparse", b)
+    )
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [
             answer_probes(student, probes, Noise(), replace(params.evaluation, **how), contrast)

@@ -19,8 +19,8 @@ from seednb.core.profiles import load_params
 from seednb.method import objective
 from seednb.method.recipes import RECIPES
 from seednb.model import attention
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import Compiled, obstacle
+from seednb.model.attention import choose_attention
+from seednb.model.compile import CompiledLayers, obstacle
 from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.inputs.prompts import PLAIN, encode
 from seednb.model.loading import load_bundle
@@ -54,7 +54,7 @@ def tiny(monkeypatch):
     counters.clear()
     bundle = build_bundle(torch.device("cpu"), "tiny")
     model = add_adapter(bundle.model, ModelParams(), seed=0)
-    skips_blocks("block_sparse", bundle)
+    choose_attention("block_sparse", bundle)
     yield model, lambda *size: replace(make_examples(bundle, *size), packed=True)
     torch._dynamo.reset()
 
@@ -63,7 +63,7 @@ def tiny(monkeypatch):
 def test_teacher_and_student_need_one_compilation_each_of_every_layer(tiny):
     """The decoder's layers and the tower's: four graphs, none of them broken."""
     model, make_examples = tiny
-    compiled = Compiled(model, backend="aot_eager")
+    compiled = CompiledLayers(model, backend="aot_eager")
     compiled.use(True)
     answers, teacher = AnswerLogits(model), TeacherMode(model)
     answers.train()
@@ -84,7 +84,7 @@ def test_compiled_layers_say_what_layers_say(tiny):
     model.double()
     batch = make_examples(2, 3, 0).batch(range(6))
     answers = AnswerLogits(model.eval())
-    compiled, gradients = Compiled(model, backend="aot_eager"), []
+    compiled, gradients = CompiledLayers(model, backend="aot_eager"), []
     for wanted in (False, True):
         compiled.use(wanted)
         model.zero_grad(set_to_none=True)
@@ -99,7 +99,9 @@ def test_compiled_layers_say_what_layers_say(tiny):
 @pytest.fixture
 def run_on(tmp_path, monkeypatch):
     """Train the pocket model for two steps, in float64; returns its adapter and the remarks."""
-    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
     compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", compiled)
 
@@ -159,7 +161,9 @@ def test_what_does_not_compile_runs_in_eager_mode_from_then_on(run_on, monkeypat
     def broken(*_):
         raise BackendCompilerFailed(broken, RuntimeError("no such kernel"), None)
 
-    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend=broken))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend=broken)
+    )
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
     (remark,) = (remark for remark in remarks if "compil" in remark)

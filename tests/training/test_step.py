@@ -20,7 +20,7 @@ from seednb.method.perturbation import normal
 from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
 from seednb.model import attention
-from seednb.model.compile import Compiled
+from seednb.model.compile import CompiledLayers
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
@@ -126,7 +126,9 @@ def reference():
 @pytest.fixture
 def compiles(monkeypatch):
     """Compiles as on a GPU, without waiting for a compiler of C."""
-    monkeypatch.setattr("seednb.model.compile.Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
     compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", compiled)
     yield

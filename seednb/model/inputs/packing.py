@@ -107,7 +107,7 @@ def pack(
     )
 
 
-def lay_in(
+def make_batch(
     packed: bool,
     texts: Sequence[Encoded],
     rows: Sequence[int],

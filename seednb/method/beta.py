@@ -1,4 +1,4 @@
-"""Beta, the strength of purification: chosen for each example from its confidence, by one of several rules."""
+"""Beta, the strength of purification: chosen for each example by one of several rules."""
 
 import math
 from collections import deque

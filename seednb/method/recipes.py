@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one version trains. Sizes are in units of n, the profile's `n_pairs` (50K in the reproduction)."""
+    """What one version trains; sizes in units of n, the profile's `n_pairs` (the reproduction: 50K)."""
 
     name: str
     reason: str  # why it differs from the version before

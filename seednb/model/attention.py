@@ -33,7 +33,7 @@ def choose_attention(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> t
     """(whether rows are packed and forbidden blocks skipped, why not where that was wanted).
 
     If they are, the language model's attention is set. `choice` is the parameter `attention`,
-    `noisy_share` that of a recipe. Raises SeedError where block-sparse attention is demanded and impossible.
+    `noisy_share` that of a recipe. Raises SeedError where `choice` demands what is impossible.
     """
     on_gpu = bundle.device.type == "cuda"
     if choice == "dense" or (choice == "auto" and not on_gpu):

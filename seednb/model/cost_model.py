@@ -9,9 +9,9 @@ rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sa
          (an optimistic share for the others), and operations grow with the model's parameters
 step     seconds of an optimiser step on N cards that share G examples
          = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
-         where floor is the time of a micro-batch of one image, not compiled; the second term is a ring
-         all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading
-         images are left out
+         where floor is the time of a micro-batch of one image, not compiled; the second term is a
+         ring all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and
+         reading images are left out
 memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
          moments) + the rest of the measured peak, scaled with layers x hidden size
 """

@@ -1,4 +1,4 @@
-"""Generation: greedy, sampled or by beams; contrastive decoding with each; the "mention less" control."""
+"""Greedy, sampled and beam generation; contrastive decoding of each; "mention less" control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

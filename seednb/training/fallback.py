@@ -1,4 +1,4 @@
-"""What a step falls back to: recomputed activations where memory runs out, eager mode where nothing compiles."""
+"""Fallbacks of a step: checkpointing where memory runs out, eager mode where nothing compiles."""
 
 from collections.abc import Callable
 

@@ -57,7 +57,7 @@ class Step:
         the numbers of those that are known. Raises LossNotFinite, before the update, where another is
         found after its backward pass, and GradientLost where no gradient reaches the adapter.
         """
-        # Teacher: the clean and the noisy view of each micro-batch, and the confidence of the clean one.
+        # Teacher: both views of each micro-batch, and the confidence of the clean one.
         targets = self.targets.of(group)
         batches = [micro.batch for micro in targets.micro_batches]
         # The student's first forward pass is queued before the confidences are awaited.

@@ -37,7 +37,7 @@ class Teacher:
         cache: TeacherCache | None = None,
         remembered: Sequence[str] = (CLEAN,),
     ) -> None:
-        """`remembered`: the views that `cache` holds; the noisy one only if its noise never changes."""
+        """`remembered`: the views that `cache` holds; the noisy one only if its noise is fixed."""
         self.attacks, self.fgsm_step = recipe.perturbation == "fgsm", fgsm_step
         self.answers = AnswerLogits(model)
         self.mode = TeacherMode(model, recipe.teacher_adapter)

@@ -40,7 +40,7 @@ class Layout:
 
 
 class Movable:
-    """A dataclass whose tensors move together, also those in its dictionaries, lists and dataclasses."""
+    """A dataclass whose tensors move together, nested ones included."""
 
     def to(self, device: torch.device) -> Self:
         """A copy on a device; from pinned memory it is made beside the computation."""

@@ -41,7 +41,7 @@ class PackedSequence(Batch):
         views: Sequence[Float[Tensor, "R C H W"]],
         texts: Sequence[Int[Tensor, "1 T"] | None] = (),
     ) -> "PackedSequence":
-        """The sequence once for each view of its images, one behind the other, for one forward pass."""
+        """The sequence once for each view of its images, for one forward pass."""
         ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
         length = self.input_ids.shape[1]
 

@@ -15,7 +15,7 @@ from results import write_result
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from seednb.model.generation import Contrast, Decoded, generate
+from seednb.model.generation import ContrastiveLogits, Decoded, generate
 
 N_TOKENS = 128
 N_SHORT = 10  # tokens of an answer to a question
@@ -46,7 +46,9 @@ def main(tiny: bool = False) -> None:
     images = RandomImages(bundle).batch([str(n) for n in range(N_IMAGES)])
     written: dict[str, list[str]] = {}
 
-    def write(name: str, n_of_batch: int, n_batches: int, contrast: Contrast | None = None) -> Work:
+    def write(
+        name: str, n_of_batch: int, n_batches: int, contrast: ContrastiveLogits | None = None
+    ) -> Work:
         texts = written.setdefault(name, [])
 
         def work() -> int:
@@ -76,7 +78,7 @@ def main(tiny: bool = False) -> None:
 
     captions = {name: write(name, *sizes) for name, sizes in BATCHES.items()}
     contrastive = "16 a batch, contrastive"
-    captions[contrastive] = write(contrastive, 16, 1, Contrast(0.7))
+    captions[contrastive] = write(contrastive, 16, 1, ContrastiveLogits(0.7))
     rows = alternate(captions, "captions", where, n_timed=1)
     for row in rows:
         row["tokens_per_s"] = significant(n_tokens * row["captions_per_s"])

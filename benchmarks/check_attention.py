@@ -18,8 +18,8 @@ from peft import PeftModel
 from torch import Tensor
 
 from seednb.core.params import ModelParams
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import Compiled
+from seednb.model.attention import choose_attention
+from seednb.model.compile import CompiledLayers
 from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.lora import add_adapter
 from seednb.training.examples import Examples
@@ -41,8 +41,8 @@ def main(tiny: bool = False) -> int:
                 parameter.data = parameter.data.float()
             if "lora_B" in name:
                 parameter.data.normal_(0, 0.02, generator=generator)
-        skips_blocks("block_sparse", bundle)
-        layers = Compiled(model)
+        choose_attention("block_sparse", bundle)
+        layers = CompiledLayers(model)
         examples = [make_examples(bundle, *size, seed) for seed, size in enumerate(SIZES)]
         dense = [states_and_gradient(model, each) for each in examples]
         for compiled in (False,) if tiny else (False, True):

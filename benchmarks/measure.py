@@ -20,7 +20,7 @@ from seednb.core.errors import SeedError
 from seednb.core.params import TrainParams
 from seednb.method.recipes import RECIPES
 from seednb.model import attention
-from seednb.model.compile import Compiled
+from seednb.model.compile import CompiledLayers
 from seednb.model.loading import Bundle
 from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
@@ -48,7 +48,7 @@ class Training:
         params, folder = TrainParams(**one_batch | changes), Path(tempfile.mkdtemp())
         run = self.run = Run(model, bundle, examples, ENDLESS, params, folder, cache)
         self.checkpoints = params.gradient_checkpointing == "always"
-        self.layers = run.fallback.layers or Compiled(model)
+        self.layers = run.fallback.layers or CompiledLayers(model)
         self.steps = self._steps()
 
     def __call__(self) -> int:

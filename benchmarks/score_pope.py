@@ -4,7 +4,7 @@ python benchmarks/score_pope.py            (one GPU with 40 GB or more; about 2 
 python benchmarks/score_pope.py --tiny     (any machine, seconds; writes nothing)
 
 Of the model as it is, and of a student, which is the model with an adapter. One forward a probe is
-what transformers and PEFT do unasked: the logits of every token, the adapter in float32. Compiled is
+what transformers and PEFT do unasked: the logits of every token, the adapter in float32. CompiledLayers is
 `compile_probes`; what compiling takes is said, and not in the rates.
 """
 
@@ -23,11 +23,11 @@ from results import write_result
 from torch import Tensor, nn
 
 from seednb.core.params import ModelParams
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import Compiled
+from seednb.model.attention import choose_attention
+from seednb.model.compile import CompiledLayers
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import collate
-from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.packing import make_batch
 from seednb.model.inputs.prompts import Encoded
 from seednb.model.loading import Bundle
 from seednb.model.lora import add_adapter, load_adapter
@@ -71,8 +71,8 @@ def compare(
     pixels = RandomImages(ours).batch([str(n) for n in range(N_IMAGES)])
     answers = AnswerLogits(ours.model)
     on_gpu = ours.device.type == "cuda"
-    in_sequence, _ = skips_blocks("auto", ours)
-    layers = Compiled(ours.model, backend="inductor" if on_gpu else "eager")
+    in_sequence, _ = choose_attention("auto", ours)
+    layers = CompiledLayers(ours.model, backend="inductor" if on_gpu else "eager")
     found: dict[str, Tensor] = {}
 
     def packed() -> int:
@@ -82,7 +82,7 @@ def compare(
 
     def compiled() -> int:
         with layers.used():
-            batch = lay_in(in_sequence, probes, rows, pixels, ours.layout)
+            batch = make_batch(in_sequence, probes, rows, pixels, ours.layout)
             found[COMPILED] = answers(batch.to(ours.device))[:, SOME].float().cpu()
         return len(probes)
 

@@ -26,7 +26,7 @@ from results import write_result
 
 from seednb.core.params import ModelParams
 from seednb.method.reference import Example, seed_step
-from seednb.model.compile import Compiled
+from seednb.model.compile import CompiledLayers
 from seednb.model.lora import add_adapter, n_trainable
 from seednb.training.examples import Examples
 from seednb.training.teacher_cache import TeacherCache
@@ -51,7 +51,7 @@ def main(tiny: bool = False, only: str = "") -> None:
     eight = make_examples(bundle, 8, 4)
     ceiling = matmul_tflops(device)
     print(f"matmul {ceiling:.0f} TFLOP/s", flush=True)
-    eager = Compiled(model)
+    eager = CompiledLayers(model)
     fast = {"compile_layers": not tiny}
     kept = fast | {"noise": "per_image_seed"}
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 2e-6)

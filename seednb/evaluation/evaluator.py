@@ -21,8 +21,8 @@ from seednb.evaluation.records import Record
 from seednb.method.perturbation import View
 from seednb.method.purification import purify_logits
 from seednb.model import generation
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import Compiled, compiled
+from seednb.model.attention import choose_attention
+from seednb.model.compile import CompiledLayers, compile_layers
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import (
     Decoded,
@@ -32,7 +32,7 @@ from seednb.model.generation import (
     generate,
 )
 from seednb.model.inputs.collate import Batch, Layout, in_chunks
-from seednb.model.inputs.packing import lay_in
+from seednb.model.inputs.packing import make_batch
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, encode_prompt
 from seednb.model.loading import Bundle
@@ -60,9 +60,9 @@ class Contrast:
         )
 
     @property
-    def rule(self) -> generation.Contrast:
+    def rule(self) -> generation.ContrastiveLogits:
         """How it changes scores."""
-        return generation.Contrast(self.beta, self.plausibility)
+        return generation.ContrastiveLogits(self.beta, self.plausibility)
 
     def noisy(self, reader: ImageReader, names: Sequence[str]) -> Float[Tensor, "R ..."]:
         """The noisy view of each image; it depends on the image's name only."""
@@ -92,7 +92,7 @@ def answer_probes(
     questions = sorted({(probe["image"], probe["text"]) for probe in probes})
     tokenizer, layout = bundle.tokenizer, bundle.layout
     layers = _compiled_layers(bundle) if params.compile_probes else None
-    packed = layers is not None and skips_blocks("auto", bundle)[0]
+    packed = layers is not None and choose_attention("auto", bundle)[0]
     yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
 
     def answer(chunk: Sequence[tuple[str, str]]) -> list[Record]:
@@ -103,7 +103,7 @@ def answer_probes(
             ids = encode_prompt(text + params.probe_suffix, tokenizer, tokens, bundle.template)
             prompts.append(Encoded(tuple(ids), len(ids)))
         pixels = reader.batch(names)
-        batch = lay_in(packed, prompts, rows, pixels, layout, reader.extras(names))
+        batch = make_batch(packed, prompts, rows, pixels, layout, reader.extras(names))
         logits = scores = _logits(bundle, batch)
         if contrast:
             noisy_logits = _logits(bundle, batch.seen_as([contrast.noisy(reader, names)]))
@@ -216,8 +216,8 @@ def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
     return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
 
 
-def _compiled_layers(bundle: Bundle) -> Compiled | None:
-    layers, remarks = compiled(bundle.model, bundle.device)
+def _compiled_layers(bundle: Bundle) -> CompiledLayers | None:
+    layers, remarks = compile_layers(bundle.model, bundle.device)
     if process_state().is_main_process:
         for remark in remarks:
             tqdm.write(remark)

@@ -1,4 +1,4 @@
-"""Beta, the strength of purification: chosen for each example from its confidence, by one of several rules."""
+"""Beta, the strength of purification: chosen for each example by one of several rules."""
 
 import math
 from collections import deque
@@ -16,9 +16,9 @@ class BetaSelector:
     """Chooses beta from a confidence, by a rule of `BETA_RULES`.
 
     By default from where it falls among the last `window` confidences: below the first quantile the
-    first (largest) value, and so on; above the last quantile the last value. While the history is shorter than `MIN_HISTORY`, the median of `values` is used: neither
-    the boldest nor the most timid. A confidence is judged against the history *before* it, one
-    example at a time, so the batch size does not matter.
+    first (largest) value, and so on; above the last quantile the last value; the median of `values`
+    while the history is shorter than `MIN_HISTORY`. A confidence is compared with the history
+    *before* it, one example at a time, so the batch size does not matter.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class BetaSelector:
     ) -> None:
         """`tau` (nats) is the width of the two sigmoid rules.
 
-        Raise ValueError unless there is one more value than quantiles, in falling order.
+        Raises ValueError unless there is one more value than quantiles, in falling order.
         """
         if len(values) != len(quantiles) + 1:
             raise ValueError(f"{len(values)} beta values need {len(values) - 1} quantiles")
@@ -51,22 +51,18 @@ class BetaSelector:
 
     @property
     def has_history(self) -> bool:
-        """Whether enough confidences are remembered to speak of quantiles."""
+        """Whether there are enough confidences for quantiles."""
         return len(self.history) >= MIN_HISTORY
 
     def thresholds(self) -> list[float]:
         """Confidences at the quantiles of the history (empty while it is too short)."""
-        if not self.has_history:
-            return []
-        history = torch.tensor(self.history, dtype=torch.float64)
-        return torch.quantile(history, self.quantiles).tolist()
+        return self._quantile(self.quantiles).tolist() if self.has_history else []
 
     def is_low(self, confidences: Float[Tensor, "B"], share: float) -> list[bool]:
         """Whether each is below the `share` quantile of the history; all are, while it is short."""
         if not self.has_history:
             return [True] * len(confidences)
-        history = torch.tensor(self.history, dtype=torch.float64)
-        threshold = float(torch.quantile(history, share))
+        threshold = float(self._quantile(share))
         return [value < threshold for value in confidences.tolist()]
 
     def select(self, confidences: Float[Tensor, "B"], progress: float = 0.0) -> Float[Tensor, "B"]:
@@ -80,9 +76,12 @@ class BetaSelector:
             self.history.append(value)
         return torch.tensor(betas, dtype=torch.float32, device=confidences.device)
 
+    def _quantile(self, share: Tensor | float) -> Tensor:
+        return torch.quantile(torch.tensor(self.history, dtype=torch.float64), share)
+
 
 def beta_by_quantile(selector: BetaSelector, value: float, progress: float) -> float:
-    """One of the values, by the quantile that the confidence falls in (the seed's rule)."""
+    """One of the values, by the quantile that the confidence falls in (the reproduction's rule)."""
     thresholds = selector.thresholds()
     if not thresholds:
         return selector.start_value
@@ -91,7 +90,7 @@ def beta_by_quantile(selector: BetaSelector, value: float, progress: float) -> f
 
 
 def beta_by_rank(selector: BetaSelector, value: float, progress: float) -> float:
-    """The quantile rule without steps: from the largest to the smallest value, linear in the rank."""
+    """From the largest to the smallest value, linear in the rank: the quantile rule without steps."""
     if not selector.has_history:
         return selector.start_value
     rank = sum(other < value for other in selector.history) / len(selector.history)
@@ -99,7 +98,7 @@ def beta_by_rank(selector: BetaSelector, value: float, progress: float) -> float
 
 
 def beta_by_sigmoid(selector: BetaSelector, value: float, progress: float) -> float:
-    """beta_max sigma(-conf / tau), as the seed document proposes it.
+    """beta_max sigma(-conf / tau), as the reproduction proposes it.
 
     A confidence is at most 0, so the sigmoid is at least a half: beta never falls below beta_max / 2,
     not even where the model is certain.

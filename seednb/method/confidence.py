@@ -1,7 +1,7 @@
-"""How sure the model is of an answer: a measure for each token, pooled to one number an example.
+"""Confidence in an answer: a measure for each token, pooled to one number an example.
 
-Every measure is larger where the model is surer, and at most 0. The measures differ in what they
-call unsure; which of them sees hallucination coming is a question for data.
+Every measure is at most 0, and larger where the model is surer. Which of them predicts
+hallucination is a question for data.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ Measure = Callable[[nn.Linear, Float[Tensor, "N H"]], Float[Tensor, "N"]]
 
 
 def max_logprob(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-    """Log of the largest probability (SEED, as in the seed reproduction)."""
+    """Log of the largest probability (SEED, as in the reproduction)."""
     return _logprobs(head, hidden).amax(-1)
 
 
 def entropy(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-    """Minus the entropy, sum_v p log p: all of the distribution counts, not its peak alone."""
+    """Minus the entropy, sum_v p log p (nats): the whole distribution counts, not its peak alone."""
     logprobs = _logprobs(head, hidden)
     return (logprobs.exp() * logprobs).sum(-1)
 
@@ -43,7 +43,7 @@ def mc_dropout(head: nn.Linear, hidden: Float[Tensor, "N H"]) -> Float[Tensor, "
 
     Monte Carlo dropout (Gal and Ghahramani, 2016) on the last hidden state: the frozen teacher has
     no dropout layer of its own. The masks are the same for every token and batch, so that a
-    confidence depends on its example alone; no further pass through the model is needed.
+    confidence depends on its example alone; no further forward pass is needed.
     """
     likeliest = head(hidden).argmax(-1, keepdim=True)
     masks = torch.rand(DROPOUT_DRAWS, hidden.shape[-1], generator=generator("mc-dropout"))
@@ -91,10 +91,6 @@ def pooled(
     return torch.stack([POOLINGS[pooling](part) for part in tokens.split(list(n_answer_tokens))])
 
 
-def _logprobs(head: nn.Linear, hidden: Tensor) -> Tensor:
-    return F.log_softmax(precise(head(hidden)), -1)
-
-
 def confidence(
     logits: Float[Tensor, "B T V"], answer_mask: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B"]:
@@ -115,3 +111,7 @@ def answer_confidence(
     """`confidence` from the logits of the answer tokens alone."""
     top_logprob = precise(answer_logits).log_softmax(-1).amax(-1)
     return example_means(top_logprob, example_of_token, n_examples)
+
+
+def _logprobs(head: nn.Linear, hidden: Tensor) -> Tensor:
+    return F.log_softmax(precise(head(hidden)), -1)

@@ -23,7 +23,7 @@ def reverse_kl(
     """KL(student || target) of each token at temperature T, without the factor T^2.
 
     Mode-seeking: the student is punished for mass where the target has none (SEED, Eq. 15 as in the
-    seed reproduction).
+    reproduction).
     """
     student = _logprobs(student_logits, temperature)
     target = _logprobs(target_logits, temperature)
@@ -115,7 +115,7 @@ def mean_of_means(
 ) -> Float[Tensor, ""]:
     """Mean, over the examples that have a token, of the means over their tokens.
 
-    Which those are is not asked of the device: a host that waits leaves it idle.
+    Without a mask read back from the device: a host that waits leaves it idle.
     """
     sums, counts = _sums(token_values, example_of_token, n_examples)
     return (sums / counts.clamp(min=1)).sum() / (counts > 0).sum()
@@ -126,10 +126,8 @@ def _sums(
 ) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
     """(sum, number) of each example's tokens."""
     zeros = token_values.new_zeros(n_examples)
-    ones = torch.ones_like(token_values)
-    return zeros.index_add(0, example_of_token, token_values), zeros.index_add(
-        0, example_of_token, ones
-    )
+    counts = zeros.index_add(0, example_of_token, torch.ones_like(token_values))
+    return zeros.index_add(0, example_of_token, token_values), counts
 
 
 def precise(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -19,14 +19,14 @@ CHUNK = 2**26  # logits of one matrix that are held at a time: 256 MiB in float3
 
 @cache
 def compiled(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A formula as code that reads logits twice and not a dozen times; compiled when it first runs."""
+    """A formula that reads logits twice and not a dozen times; compiled when it first runs."""
     return torch.compile(formula, dynamic=True)
 
 
-def in_chunks(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """Apply a formula over tokens to some tokens at a time, so that few logits exist at once.
+def chunked(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The formula, applied to some tokens at a time, so that few logits exist at once.
 
-    If there are several chunks, their logits are made again in the backward pass: memory does not
+    If there are several chunks, their logits are recomputed in the backward pass: memory does not
     grow with the vocabulary times the tokens. An objective that is `fused` compiles the formula.
     """
 
@@ -55,7 +55,7 @@ def in_chunks(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass
 class Objective:
-    """What is compared at each answer token, and how."""
+    """The losses of each answer token: divergence, measure of confidence, purification."""
 
     head: nn.Linear  # hidden states -> logits; no adapter touches it
     divergence: Divergence
@@ -64,12 +64,12 @@ class Objective:
     purification: Purification = purify_logits
     fused: bool = False
 
-    @in_chunks
+    @chunked
     def confidence(self, clean: Float[Tensor, "N H"]) -> Float[Tensor, "N"]:
-        """How sure the teacher is at each token, at most 0."""
+        """Confidence of the teacher at each token, at most 0."""
         return self.measure(self.head, clean)
 
-    @in_chunks
+    @chunked
     def token_losses(
         self,
         student: Float[Tensor, "N H"],

@@ -20,7 +20,7 @@ DDPM_STEPS = 1000
 
 @dataclass(frozen=True)
 class View:
-    """How the noisy view is made: a name of `PERTURBATIONS` and what it asks for."""
+    """How the noisy view is made: a name of `PERTURBATIONS` and its parameters."""
 
     perturbation: str = "gaussian"
     noise_alpha: float = 0.3  # kept share: of power (gaussian), of area (mask)
@@ -48,7 +48,7 @@ class View:
 def gaussian_noise(
     pixel_values: Float[Tensor, "*any"], alpha: float, noise: Float[Tensor, "*any"]
 ) -> Float[Tensor, "*any"]:
-    """x' = sqrt(alpha) x + sqrt(1 - alpha) eps (SEED, Eq. 4 as in the seed reproduction).
+    """x' = sqrt(alpha) x + sqrt(1 - alpha) eps (SEED, Eq. 4 as in the reproduction).
 
     `alpha` is the kept share of signal *power*; the kept amplitude is sqrt(alpha). The sum runs in
     the dtype of `pixel_values`, which are normalised (mean 0, variance about 1).

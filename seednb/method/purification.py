@@ -24,7 +24,7 @@ def purify_logits(
     noisy_logits: Float[Tensor, "N V"],
     beta: Float[Tensor, "N"] | float,
 ) -> Float[Tensor, "N V"]:
-    """Purified logits (1 + beta) clean - beta noisy (SEED, Eq. 6-7 as in the seed reproduction).
+    """Purified logits (1 + beta) clean - beta noisy (SEED, Eq. 6-7 as in the reproduction).
 
     Adding a constant to a row of either input changes nothing after softmax, so purifying
     log-probabilities gives the same distribution. float16 overflows above 65504: float32 inside.

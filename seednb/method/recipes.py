@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one version trains. Sizes are in units of n, the profile's `n_pairs` (the seed's 50K)."""
+    """What one version trains; sizes in units of n, the profile's `n_pairs` (the reproduction: 50K)."""
 
     name: str
     reason: str  # why it differs from the version before
-    symptom: str  # what the seed document reports of it
+    symptom: str  # what the reproduction reports of it
     data_share: float = 1.0  # pairs, in units of n
     epochs: int = 1
     distill_weight: float = 0.7
@@ -27,7 +27,7 @@ class Recipe:
     rate_factor: float = 10.0  # learning rate over the profile's
     quantised: bool = False  # 4-bit weights
     truncation: bool = True  # does the tokenizer cut long prompts?
-    # What the seed document lists as future work; the defaults are what it did.
+    # What the reproduction lists as future work; the defaults are what it did.
     perturbation: str = "gaussian"
     text_corruption: float = 0.0  # share of the question's tokens replaced in the noisy view
     confidence: str = "max_logprob"

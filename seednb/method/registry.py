@@ -1,4 +1,4 @@
-"""Every choice of every extension, as its own documentation says it."""
+"""Every choice of every extension, described by its docstring."""
 
 import inspect
 from collections.abc import Mapping
@@ -34,6 +34,6 @@ def catalogue() -> pd.DataFrame:
 
 
 def _summary(function: Any) -> str:
-    """The first paragraph of a docstring, on one line."""
+    """The first paragraph of a docstring, without its line breaks."""
     text = inspect.getdoc(function) or ""
     return " ".join(text.split("\n\n")[0].split())

@@ -1,11 +1,13 @@
 """Small worked examples for notebook 03."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import minimize
+from scipy.stats import norm
 from torch.nn import functional as F
 
 from seednb.method.losses import reverse_kl
@@ -18,29 +20,26 @@ def gradient_at_logit_range(ranges: Sequence[float]) -> pd.DataFrame:
 
     The target's logits span the given range (nats) and so do the student's; T = 2.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         for width in ranges:
-            torch_call = _gradient(_kl_div, width, dtype)
-            log_space = _gradient(_log_space, width, dtype)
-            rows.append(
-                {
-                    "precision": str(dtype).removeprefix("torch."),
-                    "logit range": width,
-                    "F.kl_div loss": f"{torch_call[0]:.3f}",
-                    "F.kl_div gradient": "finite" if torch_call[1] else "NaN",
-                    "log-space loss": f"{log_space[0]:.3f}",
-                    "log-space gradient": "finite" if log_space[1] else "NaN",
-                }
-            )
+            row: dict[str, Any] = {
+                "precision": str(dtype).removeprefix("torch."),
+                "logit range": width,
+            }
+            for name, divergence in (("F.kl_div", _kl_div), ("log-space", _log_space)):
+                loss, is_finite = _gradient(divergence, width, dtype)
+                row[f"{name} loss"] = f"{loss:.3f}"
+                row[f"{name} gradient"] = "finite" if is_finite else "NaN"
+            rows.append(row)
     return pd.DataFrame(rows).set_index(["precision", "logit range"])
 
 
 def one_hump_for_two() -> pd.DataFrame:
-    """A target with two humps, and the bell curve nearest to it by forward and by reverse KL."""
+    """A target with two humps, and the normal density nearest to it by forward and by reverse KL."""
     x = np.linspace(-6, 6, 241)
     step = x[1] - x[0]
-    target = 0.6 * _bell(x, -2, 0.7) + 0.4 * _bell(x, 2.2, 0.7)
+    target = 0.6 * norm.pdf(x, -2, 0.7) + 0.4 * norm.pdf(x, 2.2, 0.7)
 
     def divergence(fit: np.ndarray, reverse: bool) -> float:
         first, second = (fit, target) if reverse else (target, fit)
@@ -49,16 +48,12 @@ def one_hump_for_two() -> pd.DataFrame:
     columns = {"target": target}
     for name, reverse in (("forward KL fit", False), ("reverse KL fit", True)):
         found = minimize(
-            lambda p, reverse=reverse: divergence(_bell(x, p[0], np.exp(p[1])), reverse),
+            lambda p, reverse=reverse: divergence(norm.pdf(x, p[0], np.exp(p[1])), reverse),
             x0=[-1.0, 0.0],
             method="Nelder-Mead",
         )
-        columns[name] = _bell(x, found.x[0], np.exp(found.x[1]))
+        columns[name] = norm.pdf(x, found.x[0], np.exp(found.x[1]))
     return pd.DataFrame(columns, index=pd.Index(x, name="position"))
-
-
-def _bell(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
-    return np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
 
 
 def _kl_div(student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,12 @@
-"""Attention that skips forbidden blocks, under the name by which transformers finds it.
+"""Block-sparse attention: FlexAttention, under a name by which transformers finds it.
 
-FlexAttention (Dong et al., 2024, "Flex Attention: a programming model for generating optimized
-attention kernels"). Any other mask goes the way it goes without this module.
+(Dong et al., 2024, "Flex Attention: a programming model for generating optimized attention
+kernels".) It skips the blocks of query-key pairs that a mask forbids; masks of any other kind are
+left to PyTorch's own attention.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,6 +29,25 @@ SMALLEST_HEAD = 16  # numbers; the kernel's matrix products are no smaller
 WHOLE_BLOCKS: Any = {"IS_DIVISIBLE": True}
 
 
+def choose_attention(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
+    """(whether rows are packed and forbidden blocks skipped, why not where that was wanted).
+
+    If they are, the language model's attention is set. `choice` is the parameter `attention`,
+    `noisy_share` that of a recipe. Raises SeedError where `choice` demands what is impossible.
+    """
+    on_gpu = bundle.device.type == "cuda"
+    if choice == "dense" or (choice == "auto" and not on_gpu):
+        return False, ""
+    if reason := _why_dense(bundle, noisy_share):
+        if choice == "block_sparse":
+            raise SeedError(f"attention=block_sparse: {reason}; set attention=auto")
+        return False, f"dense attention: {reason}"
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    base_model(bundle.model).model.language_model.config._attn_implementation = NAME
+    return True, ""
+
+
 def attend(
     module: nn.Module,
     query: Tensor,
@@ -35,16 +57,18 @@ def attend(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """What a layer of transformers asks for: queries [1, h, T, d] in, [1, T, h, d] out."""
-    if not isinstance(attention_mask, BlockMask):
-        plain: tuple[Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **options
+    """Attention as transformers calls it: queries [1, h, T, d] to (means [1, T, h, d], None)."""
+    if isinstance(attention_mask, BlockMask):
+        if query.device.type in KERNEL_DEVICES:
+            return fused(query, key, value, attention_mask, scaling), None
+        length = query.shape[2]  # else every single query-key pair, [1, 1, T, T]
+        attention_mask = create_mask(
+            attention_mask.mask_mod, 1, 1, length, length, device=query.device
         )
-        return plain
-    if query.device.type not in KERNEL_DEVICES:
-        laid_out = _laid_out(attention_mask, query)
-        return attend(module, query, key, value, laid_out, scaling=scaling, **options)
-    return fused(query, key, value, attention_mask, scaling), None
+    attended: tuple[Tensor, None] = sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, **options
+    )
+    return attended
 
 
 def fused(
@@ -55,16 +79,23 @@ def fused(
     if groups > 1:
         key, value = (tensor.repeat_interleave(groups, 1) for tensor in (key, value))
     # A layer that is compiled as a whole has the kernel fused in it.
-    kernel = _flex if torch.compiler.is_compiling() else _flex_alone
+    kernel = _flex if torch.compiler.is_compiling() else _compiled_flex()
     mixed: Tensor = kernel(query, key, value, allowed, scaling)
     return mixed.transpose(1, 2).contiguous()
+
+
+@cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    """The kernel by itself, compiled when it first runs."""
+    return torch.compile(_flex, dynamic=True)
 
 
 def _flex(
     query: Tensor, key: Tensor, value: Tensor, allowed: BlockMask, scaling: float | None
 ) -> Tensor:
-    """FlexAttention with a mask whose numbers are written out: torch 2.11 takes a block's size, read
-    from a mask that changes, for one that changes too.
+    """FlexAttention with a mask whose sizes are literals.
+
+    torch 2.11 takes a block's size that is read from a changing mask for one that changes too.
     """
     length = query.shape[2]
     literal = BlockMask(
@@ -84,36 +115,6 @@ def _flex(
         query, key, value, block_mask=literal, scale=scaling, kernel_options=WHOLE_BLOCKS
     )
     return mixed
-
-
-_flex_alone = torch.compile(_flex, dynamic=True)
-
-
-def _laid_out(allowed: BlockMask, query: Tensor) -> Tensor:
-    """Every single query-key pair, [1, 1, T, T]."""
-    length = query.shape[2]
-    return create_mask(allowed.mask_mod, 1, 1, length, length, device=query.device)
-
-
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
-
-
-def skips_blocks(choice: str, bundle: Bundle, noisy_share: float = 1.0) -> tuple[bool, str]:
-    """(are a batch's rows packed in one sequence and forbidden blocks skipped, what to say about it).
-
-    `choice` is the parameter `attention`, `noisy_share` that of a recipe. Raises SeedError if it
-    asks for what cannot be.
-    """
-    on_gpu = bundle.device.type == "cuda"
-    if choice == "dense" or (choice == "auto" and not on_gpu):
-        return False, ""
-    if reason := _why_dense(bundle, noisy_share):
-        if choice == "block_sparse":
-            raise SeedError(f"attention=block_sparse: {reason}; set attention=auto")
-        return False, f"dense attention: {reason}"
-    base_model(bundle.model).model.language_model.config._attn_implementation = NAME
-    return True, ""
 
 
 def _why_dense(bundle: Bundle, noisy_share: float) -> str | None:

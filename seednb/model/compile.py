@@ -1,4 +1,4 @@
-"""Compiles a model's layers, once for all of a kind; says what it took, or why it is impossible."""
+"""Compiled layers: a model's decoder and tower, one compilation for all layers of a kind."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,32 +26,30 @@ def obstacle(device_type: str) -> str | None:
     """
     try:
         numbers = torch.ones(8, device=device_type, requires_grad=True)
-        torch.compile(_tried)(numbers).backward()
+        torch.compile(lambda n: (2 * n + 1).relu().sum())(numbers).backward()
     except Exception as error:  # each missing piece raises its own
         return reason_of(error)
     return None
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong in a compiler, in one line."""
-    inner = getattr(error, "inner_exception", error)  # else the first line says who failed, not why
+    """A compiler's error as a short sentence."""
+    inner = getattr(
+        error, "inner_exception", error
+    )  # else the first line names the backend, not the reason
     return gist(inner)
 
 
 def seconds_compiling() -> float:
-    """What this process has spent on compiling so far, forward and backward forms."""
+    """Seconds that this process has spent on compiling, forward and backward."""
     return float(calculate_time_spent()["total_wall_time"])
 
 
-def _tried(numbers: Tensor) -> Tensor:
-    return (2 * numbers + 1).relu().sum()
-
-
-class Compiled:
-    """The parts of a model that carry the work, each with its compiled form.
+class CompiledLayers:
+    """The compiled layers of a model, in use or not.
 
     Layers share their code: it is compiled once with gradients, for the student, and once without,
-    for the teacher, whatever a pass's size. Only `forward` is compiled; hooks, with which
+    for the teacher, whatever a micro-batch's size. Only `forward` is compiled; hooks, with which
     transformers collects a tower's hidden states and FSDP gathers weights, run as they are.
     """
 
@@ -59,21 +57,22 @@ class Compiled:
         """Nothing is compiled before it runs; `options` are those of `torch.compile`."""
         # Else each epsilon and scaling is a tensor on the host, and code for the host is built, too.
         torch._dynamo.config.specialize_float = True
-        self._forms = {
-            part: torch.compile(form, dynamic=True, **options) for part, form in _parts(model)
+        self._compiled = {
+            layer: torch.compile(function, dynamic=True, **options)
+            for layer, function in _layers(model)
         }
 
     def use(self, wanted: bool) -> None:
-        """Run the compiled forms, or the code as it was written."""
-        for part, form in self._forms.items():
+        """Run the compiled layers, or eager mode."""
+        for layer, function in self._compiled.items():
             if wanted:
-                part.forward = form  # type: ignore[method-assign]
+                layer.forward = function  # type: ignore[method-assign]
             else:
-                part.__dict__.pop("forward", None)
+                layer.__dict__.pop("forward", None)
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """The compiled forms, for as long as a context lasts."""
+        """Compiled layers for as long as a context lasts."""
         self.use(True)
         try:
             yield
@@ -81,21 +80,23 @@ class Compiled:
             self.use(False)
 
 
-def compiled(model: nn.Module, device: torch.device) -> tuple[Compiled | None, list[str]]:
-    """(a model's compiled forms, nothing), or, where nothing can be compiled, (None, [why])."""
+def compile_layers(
+    model: nn.Module, device: torch.device
+) -> tuple[CompiledLayers | None, list[str]]:
+    """(a model's compiled layers, []), or (None, [why]) where nothing can be compiled."""
     if reason := obstacle(device.type):
         return None, [f"layers run in eager mode, not compiled: {reason}"]
-    return Compiled(model), []
+    return CompiledLayers(model), []
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-    """(layer, what to compile of it): the decoder's, and those of a tower of CLIP's kind.
+def _layers(model: nn.Module) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+    """(layer, function to compile): the decoder's, and those of a tower of CLIP's kind.
 
-    Of a tower's first layer no input needs a gradient, and of those that are not read no weight,
-    which would be forms more.
+    Of a tower's first layer no input needs a gradient, and of those that are not read no weight:
+    each would take a compilation of its own.
     """
     for layer in decoder_layers(model):
-        layer.__dict__.pop("forward", None)  # an earlier compiled form
+        layer.__dict__.pop("forward", None)  # compiled earlier
         yield layer, layer.forward
     whole = base_model(model)
     if whole.config.model_type not in ONE_SIZE:
@@ -113,7 +114,7 @@ def tower_layer(
 ) -> Tensor:
     """What a layer of CLIP or SigLIP does, past the hooks on its attention, which would tear it.
 
-    transformers puts them there to collect maps of attention for whoever asks; nobody does.
+    transformers puts them there to collect attention maps, which nothing here reads.
     """
     normed = layer.layer_norm1(hidden_states)
     attended, _ = layer.self_attn.forward(normed, attention_mask=attention_mask, **options)

@@ -9,9 +9,9 @@ rate     samples/s of a card = min(launched, u x its bf16 peak / operations a sa
          (an optimistic share for the others), and operations grow with the model's parameters
 step     seconds of an optimiser step on N cards that share G examples
          = max(ceil(G / N) / rate, floor) + 2 (N - 1) / N x gradient bytes / bandwidth
-         where floor is the time of a pass of one image, not compiled; the second term is a ring
-         all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and reading
-         images are left out
+         where floor is the time of a micro-batch of one image, not compiled; the second term is a
+         ring all-reduce (Patarasuk and Yuan, 2009) over the slowest link. Start-up, stragglers and
+         reading images are left out
 memory   weights (bf16) + 16 bytes a trainable parameter (float32 weight, gradient, AdamW's two
          moments) + the rest of the measured peak, scaled with layers x hidden size
 """
@@ -25,8 +25,8 @@ from seednb.core.errors import SeedError
 
 RESULTS = "benchmarks/results"
 TRAINING, MEMORY = "train_step", "memory"
-ONE_PICTURE = "7b, LoRA r 64, 1 image of 4 pairs, checkpointing never"
-FITS = 0.92  # of a card's memory; the rest goes to the driver and to fragments
+ONE_IMAGE = "7b, LoRA r 64, 1 image of 4 pairs, checkpointing never"
+FITS = 0.92  # of a card's memory; the rest is left for the driver and fragments
 GIB = 2**30
 CARD_STEP = 16  # examples of one optimiser step on each card, unless a plan says otherwise
 
@@ -54,7 +54,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a step is cut, and the parameters that say so."""
+    """How a step is cut into micro-batches, and the parameters for it."""
 
     measured_as: str  # the row's name in the result file
     parameters: str
@@ -145,9 +145,9 @@ class Measured:
         return next(fitting, None)
 
     def floor_s(self, shape: ModelShape) -> float:
-        """Seconds of a pass of one image with its four pairs: launching takes that long."""
+        """Seconds of a micro-batch of one image with its four pairs: launching takes that long."""
         depth = shape.n_layers / SHAPES["llava-1.5-7b"].n_layers
-        return depth * 4 / float(self.rows[ONE_PICTURE]["samples_per_s"])
+        return depth * 4 / float(self.rows[ONE_IMAGE]["samples_per_s"])
 
 
 def benchmark(root: Path, name: str) -> dict[str, Any]:

@@ -82,12 +82,11 @@ class AnswerLogits(nn.Module):
         dtype = self.whole.dtype
         half = dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(batch.input_ids.device.type, dtype if half else None, half):
+            inputs = (
+                self._embedded(batch) if isinstance(batch, PackedSequence) else self._named(batch)
+            )
             hidden = self.whole.model(
-                **(
-                    self._embedded(batch)
-                    if isinstance(batch, PackedSequence)
-                    else self._named(batch)
-                ),
+                **inputs,
                 position_ids=batch.position_ids,
                 attention_mask=batch.attention_mask,
                 use_cache=False,
@@ -97,8 +96,11 @@ class AnswerLogits(nn.Module):
     def _named(self, batch: Batch) -> dict[str, Tensor]:
         """Tokens and images as the model's own forward pass takes them."""
         pixels = batch.pixel_values.to(self.whole.dtype)
-        ids = batch.input_ids
-        return {"input_ids": ids, "pixel_values": pixels, **batch.extras, **self._kinds(batch)}
+        inputs = {"input_ids": batch.input_ids, "pixel_values": pixels, **batch.extras}
+        if "image_grid_thw" in batch.extras:  # Qwen2-VL numbers positions by where the image stands
+            is_image = batch.input_ids == self.whole.config.image_token_id
+            inputs["mm_token_type_ids"] = is_image.int()
+        return inputs
 
     def _embedded(self, batch: PackedSequence) -> dict[str, Tensor]:
         """Embeddings of the tokens, those of the images in their places.
@@ -112,13 +114,6 @@ class AnswerLogits(nn.Module):
         embeddings = model.get_input_embeddings()(batch.input_ids)
         images = torch.cat(tuple(features)).to(embeddings.dtype)
         return {"inputs_embeds": embeddings.index_copy(1, batch.image_positions, images[None])}
-
-    def _kinds(self, batch: Batch) -> dict[str, Tensor]:
-        """Where the image stands, for models that number positions by it (Qwen2-VL)."""
-        if "image_grid_thw" not in batch.extras:
-            return {}
-        is_image = batch.input_ids == self.whole.config.image_token_id
-        return {"mm_token_type_ids": is_image.int()}
 
     def forward(self, batch: Batch) -> Float[Tensor, "N V"]:
         """Logits that predict the answer tokens; the head runs on these N positions only."""

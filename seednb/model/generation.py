@@ -1,4 +1,4 @@
-"""Captions: greedy, sampled or by beams; contrastive decoding with each; "mention less" control."""
+"""Greedy, sampled and beam generation; contrastive decoding of each; "mention less" control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Decoded:
     finished: bool  # ended by itself, not by the token limit
 
 
-class Contrast(LogitsProcessor):
+class ContrastiveLogits(LogitsProcessor):
     """Decodes from (1 + beta) clean - beta noisy: rows 0..B-1 see the clean, B..2B-1 the noisy image.
 
     Both halves receive the purified scores, so that greedy decoding, beams and equal draws keep them
@@ -121,7 +121,7 @@ def generate(
     if len(rows) > len(pixels) and n_beams == 1:
         start = n_shared(Encoded(tuple(longest), len(longest)), bundle.layout.image_token)
     seen = (
-        {"past_key_values": _read(bundle, longest[:start], pixels, image)}
+        {"past_key_values": _shared_cache(bundle, longest[:start], pixels, image)}
         if start
         else {"pixel_values": pixels[image]}
     )
@@ -146,13 +146,13 @@ def generate(
     return [_decoded(row, bundle) for row in output[:, len(longest) :].tolist()]
 
 
-def _read(
+def _shared_cache(
     bundle: Bundle,
     start: Sequence[int],
     pixels: Float[Tensor, "R C H W"],
     image: Int[Tensor, "B"],
 ) -> DynamicCache:
-    """Keys and values of what all prompts begin with, image included, once for each question."""
+    """Keys and values of the prompts' shared start, image included, repeated for each question."""
     ids = torch.tensor([start] * len(pixels), device=bundle.device)
     cache = bundle.model(
         input_ids=ids, pixel_values=pixels, use_cache=True, logits_to_keep=1
@@ -167,7 +167,7 @@ def contrastive_generate(
     clean_pixels: Float[Tensor, "B C H W"],
     noisy_pixels: Float[Tensor, "B C H W"],
     max_new_tokens: int,
-    contrast: Contrast,
+    contrast: ContrastiveLogits,
     draws: Sequence[str] = (),
     n_beams: int = 1,
 ) -> list[Decoded]:

@@ -1,4 +1,4 @@
-"""Loads any Hugging Face image-text model directory, with what turns images and text into its input."""
+"""Loads any Hugging Face image-text model directory, with its processor."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ONE_SIZE = ("llava",)  # model types that see every image at one size
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model with what turns images and text into its input."""
+    """A model, its processor, its device and its prompt template."""
 
     model: PreTrainedModel
     processor: ProcessorMixin
@@ -62,7 +62,7 @@ class Bundle:
 
     @property
     def layout(self) -> Layout:
-        """What laying out texts has to know of this model."""
+        """How texts are laid out for this model."""
         pad_id = self.tokenizer.pad_token_id
         text = self.model.config.get_text_config()
         n_positions = getattr(text, "max_position_embeddings", None)

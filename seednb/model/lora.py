@@ -41,7 +41,7 @@ def add_adapter(model: PreTrainedModel, params: ModelParams, seed: int) -> PeftM
 
 
 def check_adapter(folder: Path) -> None:
-    """Raise SeedError unless the folder holds an adapter; to be asked before a model is loaded."""
+    """Raise SeedError unless the folder holds an adapter; to be called before a model is loaded."""
     for name in (ADAPTER_WEIGHTS, "adapter_config.json"):
         if not (folder / name).is_file():
             raise SeedError(
@@ -83,7 +83,7 @@ def n_trainable(model: nn.Module) -> int:
 
 
 def n_tower_layers(model: nn.Module) -> int | None:
-    """How many layers of the vision tower are read; None if that is not said.
+    """How many layers of the vision tower are read; None if the configuration lacks it.
 
     LLaVA reads vision features before the tower's end: of layer -2, the one before the last.
     """

@@ -1,4 +1,4 @@
-"""A training run on disk, so that it can go on: adapter, optimiser, schedule, history, RNG."""
+"""Checkpoints of a training run: adapter, optimiser, schedule, confidence history, curve, RNG."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ LATEST = "latest.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on, and the folder where it is kept."""
+    """The state of a run that is saved to and restored from `folder`."""
 
     folder: Path
     model: PeftModel

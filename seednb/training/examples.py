@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from random import Random
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -16,10 +16,10 @@ from seednb.core.params import TrainParams
 from seednb.data.instruct import Pair
 from seednb.method.perturbation import View
 from seednb.method.recipes import Recipe
-from seednb.model.inputs.collate import Batch, Layout, Noisy, n_shared
+from seednb.model.inputs.collate import Batch, Layout, Movable, Noisy, in_chunks, n_shared
 from seednb.model.inputs.corruption import Corruption
-from seednb.model.inputs.packing import lay_in
-from seednb.model.inputs.pixels import Extras, ImageReader
+from seednb.model.inputs.packing import make_batch
+from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, ImageTokens, check_length, encode
 from seednb.model.loading import Bundle
 
@@ -28,15 +28,15 @@ GPU_READERS = 4  # processes that read images for one GPU, unless data_workers s
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded training pairs with the images they speak of."""
+    """Encoded training pairs and the images that they are about."""
 
     rows: Sequence[Encoded]
     images: Sequence[str]
     reader: ImageReader
     layout: Layout
-    corruption: Corruption | None = None  # of questions; None: not known how
+    corruption: Corruption | None = None  # of questions; None: no tokenizer
     image_tokens: ImageTokens | None = None  # None: they differ from image to image
-    packed: bool = False  # are a batch's rows laid out as one packed sequence?
+    packed: bool = False  # whether a batch is one packed sequence
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], bundle: Bundle, reader: ImageReader) -> "Examples":
@@ -53,9 +53,8 @@ class Examples:
             except SeedError as problem:
                 raise SeedError(f"pair {number} ({pair.image}): {problem}") from None
             rows.append(row)
-        images, common = [pair.image for pair in pairs], None
-        if not bundle.is_sized:
-            common = bundle.image_tokens
+        images = [pair.image for pair in pairs]
+        common = None if bundle.is_sized else bundle.image_tokens
         corruption = Corruption.of(bundle.tokenizer, bundle.template)
         return cls(rows, images, reader, layout, corruption, common)
 
@@ -63,16 +62,8 @@ class Examples:
         """Some examples, those about one image in one row where the model allows it."""
         names, rows = self.layout.rows([self.images[n] for n in numbers])
         pixels, texts = self.reader.batch(names), [self.rows[n] for n in numbers]
-        return self._laid_out(texts, rows, pixels, self.reader.extras(names))
-
-    def _laid_out(
-        self,
-        texts: Sequence[Encoded],
-        rows: Sequence[int],
-        pixels: Float[Tensor, "R ..."],
-        extras: Extras | None = None,
-    ) -> Batch:
-        return lay_in(self.packed, texts, rows, pixels, self.layout, extras)
+        extras = self.reader.extras(names)
+        return make_batch(self.packed, texts, rows, pixels, self.layout, extras)
 
     def corrupted(self, numbers: Sequence[int], share: float, when: str) -> Int[Tensor, "R T"]:
         """`input_ids` of `batch(numbers)` with a share of each question's tokens replaced.
@@ -90,7 +81,7 @@ class Examples:
             texts.append(
                 self.corruption(self.rows[n], image_tokens, share, f"{when}-{self.key(n)}")
             )
-        return self._laid_out(texts, rows, self.reader.batch(names)).input_ids
+        return make_batch(self.packed, texts, rows, self.reader.batch(names), self.layout).input_ids
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """The image of each row."""
@@ -111,43 +102,29 @@ class Examples:
         return start + sum(len(self.rows[n].input_ids) - start for n in numbers)
 
     def key(self, number: int) -> str:
-        """Names what the teacher is asked: the image and every token."""
+        """Hash of the image's name and every token: the example's name in the teacher's cache."""
         text = f"{self.images[number]} {self.rows[number].input_ids}"
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """What goes through the model at once."""
+class MicroBatch(Movable):
+    """Examples that go through the model at once."""
 
     batch: Batch
     noisy: Noisy | None
-    places: list[int]  # of the examples in their group
+    places: Sequence[int]  # of the examples in their group
     keys: list[str]  # of the examples
     counts: bool = True  # False: run only because another process, which has more, waits for it
 
-    def to(self, device: torch.device) -> "MicroBatch":
-        """The micro-batch on a device."""
-        noisy = None if self.noisy is None else self.noisy.to(device)
-        return replace(self, batch=self.batch.to(device), noisy=noisy)
-
-    def pin_memory(self) -> "MicroBatch":
-        """The micro-batch in memory that the device can read by itself."""
-        noisy = None if self.noisy is None else self.noisy.pin_memory()
-        return replace(self, batch=self.batch.pin_memory(), noisy=noisy)
-
 
 @dataclass(frozen=True)
-class Group:
+class Group(Movable):
     """This process's micro-batches of one optimiser step."""
 
     epoch: int
     n_examples: int  # of all processes
     micro_batches: list[MicroBatch]
-
-    def pin_memory(self) -> "Group":
-        """The group in memory that the device can read by itself (called by the loader)."""
-        return replace(self, micro_batches=[micro.pin_memory() for micro in self.micro_batches])
 
 
 class Groups(Dataset[Group]):
@@ -165,9 +142,11 @@ class Groups(Dataset[Group]):
         noisy: bool,
         process: tuple[int, int] = (0, 1),
     ) -> None:
-        """`noisy`: is a noisy view wanted? `process`: its number, and how many there are."""
+        """`noisy`: whether micro-batches hold a noisy view; `process`: (rank, number of processes)."""
         self.examples, self.recipe, self.params, self.noisy = examples, recipe, params, noisy
-        self.view = view_of(recipe, params)
+        self.view = View(
+            recipe.perturbation, params.noise_alpha, params.ddpm_step, params.view_cells
+        )
         self.rank, self.n_processes = process
         self.size = params.batch_size * params.grad_accum
         self.plan = [
@@ -214,35 +193,26 @@ class Groups(Dataset[Group]):
         Random(f"order-{self.params.seed}-{epoch}").shuffle(images)
         return [number for numbers in images for number in numbers]
 
-    def _cuts(self, numbers: list[int], rank: int) -> list[list[int]]:
+    def _cuts(self, numbers: list[int], rank: int) -> list[Sequence[int]]:
         """Places of each micro-batch of one process's share of a group."""
         n = len(numbers)
         share = range(rank * n // self.n_processes, (rank + 1) * n // self.n_processes)
         return list(self._cut([(place, numbers[place]) for place in share]))
 
-    def _cut(self, share: list[tuple[int, int]]) -> Iterator[list[int]]:
+    def _cut(self, share: list[tuple[int, int]]) -> Iterator[Sequence[int]]:
         """Places of each: `batch_size` examples, or as many rows as `tokens_per_pass` holds."""
         if self.params.tokens_per_pass is None:
-            places = [place for place, _ in share]
-            size = self.params.batch_size
-            yield from (places[start : start + size] for start in range(0, len(places), size))
+            yield from in_chunks([place for place, _ in share], self.params.batch_size)
             return
         place_of = {number: place for place, number in share}
         rows = self.examples.by_image([number for _, number in share])
-        waiting: list[list[int]] = []
-        for row in sorted(rows, key=self.examples.n_tokens, reverse=True):  # like lengths together
-            if (
-                waiting
-                and self.examples.n_tokens(waiting[0]) * (len(waiting) + 1)
-                > self.params.tokens_per_pass
-            ):
-                yield [place_of[number] for numbers in waiting for number in numbers]
-                waiting = []
-            waiting.append(row)
-        if waiting:
-            yield [place_of[number] for numbers in waiting for number in numbers]
+        rows.sort(key=self.examples.n_tokens, reverse=True)  # like lengths together
+        while rows:
+            n = max(1, self.params.tokens_per_pass // self.examples.n_tokens(rows[0]))
+            chosen, rows = rows[:n], rows[n:]
+            yield [place_of[number] for numbers in chosen for number in numbers]
 
-    def _micro_batch(self, epoch: int, numbers: list[int], places: list[int]) -> MicroBatch:
+    def _micro_batch(self, epoch: int, numbers: list[int], places: Sequence[int]) -> MicroBatch:
         chosen = [numbers[place] for place in places]
         batch = self.examples.batch(chosen)
         noisy = self._noisy(epoch, chosen) if self.noisy else None
@@ -257,8 +227,3 @@ class Groups(Dataset[Group]):
         if share:
             ids = self.examples.corrupted(chosen, share, f"text-{self.params.seed}-{when}")
         return Noisy(pixels, ids)
-
-
-def view_of(recipe: Recipe, params: TrainParams) -> View:
-    """How a recipe's noisy view is made."""
-    return View(recipe.perturbation, params.noise_alpha, params.ddpm_step, params.view_cells)

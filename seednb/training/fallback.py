@@ -1,4 +1,4 @@
-"""What a step falls back to: recomputed activations for want of memory, eager for want of a compiler."""
+"""Fallbacks of a step: checkpointing where memory runs out, eager mode where nothing compiles."""
 
 from collections.abc import Callable
 
@@ -6,29 +6,29 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from seednb.core.errors import SeedError
-from seednb.model.compile import Compiled, reason_of, seconds_compiling
+from seednb.model.compile import CompiledLayers, reason_of, seconds_compiling
 from seednb.training.examples import Group
 from seednb.training.history import StepResult
 from seednb.training.step import LossNotFinite, Step
 
 
 class Fallback:
-    """How a run's steps are taken now, and what they fall back to where that fails."""
+    """How steps are taken now: with which layers compiled, with or without checkpointing."""
 
     def __init__(
-        self, step: Step, layers: Compiled | None, checkpointing: str, remarks: list[str]
+        self, step: Step, layers: CompiledLayers | None, checkpointing: str, remarks: list[str]
     ) -> None:
-        """`layers` are in use if there are some; `checkpointing` is the parameter's choice.
+        """`layers`: the compiled ones, None in eager mode. `checkpointing`: the parameter's value.
 
-        `remarks` takes what there is to say.
+        Messages for the log are appended to `remarks`.
         """
         self.step, self.layers, self.remarks = step, layers, remarks
         self.may_checkpoint = checkpointing == "auto" and step.accelerator.num_processes == 1
-        self.compiling_s = seconds_compiling()  # of this process, as far as it was said
+        self.compiling_s = seconds_compiling()  # that were reported
         self.set_checkpointing(checkpointing == "always")
 
     def set_checkpointing(self, wanted: bool) -> None:
-        """Keep each layer's input only, and recompute the layer in the backward pass; or not."""
+        """Activation checkpointing on or off: layers keep their input and are recomputed backward."""
         self.checkpointing = wanted
         model = self.step.student.whole
         if wanted:
@@ -42,12 +42,11 @@ class Fallback:
         group: Group,
         progress: float = 0.0,
     ) -> StepResult:
-        """Take a step; where it fails, once more in another way.
+        """The result of a step, taken again where it fails.
 
-        If memory runs out, with checkpointing, which is then kept on (several processes would have to
-        agree on that, so there it is an error). If something does not compile, in eager mode, which is
-        kept, too. If a loss was not finite, without its micro-batch. Raises SeedError with the
-        parameters that help.
+        Out of memory: with checkpointing, which is then kept on (several processes would have to agree
+        on that, so there it is an error). Something does not compile: in eager mode, kept too. A loss
+        is not finite: without its micro-batch. Raises SeedError with the parameters that help.
         """
         left_out = frozenset[int]()
         while True:
@@ -83,7 +82,7 @@ class Fallback:
         self.step.objective.fused = False
 
     def report_compiling(self, number: int) -> None:
-        """Say what compiling took since it was said last."""
+        """Append a remark on the seconds of compiling since the last remark, if over a second."""
         seconds = seconds_compiling() - self.compiling_s if self.layers else 0
         if seconds > 1:
             self.remarks.append(f"compiling took {seconds:.0f} s by step {number}")

@@ -1,4 +1,4 @@
-"""A run's history: learning rate and numbers of a step, the log's line, the file while it grows."""
+"""A run's history: the numbers of a step, its learning rate, its log line, and the curve on disk."""
 
 import json
 import math
@@ -14,12 +14,12 @@ from accelerate.utils import gather_object
 from seednb.core.devices import HostCopy
 
 CURVE = "curve.parquet"  # of a finished run
-GROWING = "curve.jsonl"  # of a run at work: a row is added at each step
+GROWING = "curve.jsonl"  # of an unfinished run: a row is added at each step
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """The numbers of one step, on their way from the device while the next step is queued."""
+    """The numbers of one step; they arrive from the device while the next step is queued."""
 
     figures: list[dict[str, HostCopy]]  # of each micro-batch: one number an example
     n_skipped: int  # micro-batches of this process whose loss was not finite
@@ -28,7 +28,7 @@ class StepResult:
     n_history: int  # confidences that were remembered by then
 
     def row(self, nan_count: int) -> dict[str, Any]:
-        """Means over the examples of all processes, once they have arrived.
+        """The step's row of the curve: means over the examples of all processes; awaits the device.
 
         `nan_count` is the number of micro-batches that were skipped before this step.
         """
@@ -67,7 +67,7 @@ def log_line(row: Mapping[str, Any]) -> str:
 
 
 def append_row(folder: Path, row: Mapping[str, Any]) -> None:
-    """Add a step to the growing curve, for whoever watches; a number that is none becomes null."""
+    """Add a step to the growing curve; NaN becomes null."""
     numbers = {key: None if value != value else value for key, value in row.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / GROWING).open("a", encoding="utf-8") as file:
@@ -77,8 +77,8 @@ def append_row(folder: Path, row: Mapping[str, Any]) -> None:
 def read_curve(folder: Path) -> tuple[pd.DataFrame, bool]:
     """(the curve of a run so far, is the run finished); an empty frame before its first step.
 
-    A run that went on from a checkpoint wrote some steps twice: the later row counts. A line that is
-    only half there yet is left for the next time.
+    A resumed run wrote some steps twice: the later row counts. A line that is not complete yet is
+    left out.
     """
     if (folder / CURVE).is_file():
         return pd.read_parquet(folder / CURVE), True

@@ -31,10 +31,10 @@ class LossNotFinite(Exception):
 
 @dataclass
 class Step:
-    """What a step works with: the student, its targets, the objective, the optimiser."""
+    """The parts of a step: the student, its targets, the objective, the optimiser."""
 
     student: AnswerLogits  # adapter on, dropout as the model is set
-    targets: TargetMaker  # asks the teacher: same weights, adapter off
+    targets: TargetMaker  # of the teacher: same weights, adapter off
     objective: Objective
     recipe: Recipe
     parameters: list[nn.Parameter]
@@ -44,7 +44,7 @@ class Step:
     max_grad_norm: float
     probe: Probe
     sharded: bool  # every process runs the same micro-batches, for each holds a part of the layers
-    asynchronous: bool  # beside a GPU nothing is awaited that the next launch does not need
+    asynchronous: bool  # with a GPU nothing is awaited that the next launch does not need
     reduction: Callable[[Tensor, Tensor, int], Tensor] = example_means  # of divergences of tokens
 
     def take(
@@ -54,10 +54,10 @@ class Step:
 
         Each process takes its share of the group, micro-batch by micro-batch. `progress` is the share
         of the run that is over. A micro-batch whose loss is not finite is left out; `left_out` holds
-        the numbers of those of which that is known. Raises LossNotFinite, before the update, where it
-        is learnt too late, and GradientLost where no gradient reaches the adapter.
+        the numbers of those that are known. Raises LossNotFinite, before the update, where another is
+        found after its backward pass, and GradientLost where no gradient reaches the adapter.
         """
-        # Teacher: the clean and the noisy view of each micro-batch, and how sure the clean one is.
+        # Teacher: both views of each micro-batch, and the confidence of the clean one.
         targets = self.targets.of(group)
         batches = [micro.batch for micro in targets.micro_batches]
         # The student's first forward pass is queued before the confidences are awaited.

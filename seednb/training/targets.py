@@ -1,4 +1,4 @@
-"""What the teacher says of the examples of a step, prefetched while the step before is computed."""
+"""The distillation targets of a step, prefetched while the step before is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ class Targets:
 
 @dataclass
 class TargetMaker:
-    """Asks the teacher; nothing is awaited. Without a teacher the confidences are 0."""
+    """Makes targets with a teacher; nothing is awaited. Without one the confidences are 0."""
 
     teacher: Teacher | None
     objective: Objective
     device: torch.device
     recipe: Recipe
-    selector: BetaSelector  # its history says which confidences are low
+    selector: BetaSelector  # holds the history of confidences
     purifies: bool  # else every beta is 0
     latest: Targets | None = None  # made last, perhaps a step ahead
 
@@ -50,7 +50,7 @@ class TargetMaker:
         return self.latest
 
     def read_cached(self, group: Group) -> None:
-        """Begin to read what the teacher's cache holds of a group."""
+        """Begin to read a group's states from the teacher's cache."""
         if self.teacher is None:
             return
         together = self.recipe.noisy_share == 1
@@ -63,12 +63,10 @@ class TargetMaker:
         The history holds the examples of all processes, in order. `progress` is the share of the run
         that is over.
         """
-        if targets.betas is None:
-            targets.betas = (
-                self._chosen(targets, progress)
-                if self.purifies
-                else [torch.zeros_like(confidence.values) for confidence in targets.confidences]
-            )
+        if targets.betas is None and self.purifies:
+            targets.betas = self._chosen(targets, progress)
+        elif targets.betas is None:
+            targets.betas = [torch.zeros_like(of.values) for of in targets.confidences]
         return targets.betas
 
     def _chosen(self, targets: Targets, progress: float) -> list[Tensor]:
@@ -92,14 +90,13 @@ class TargetMaker:
     def _views(self, micro: MicroBatch) -> Views | None:
         if self.teacher is None:
             return None
-        if self.recipe.noisy_share == 1:
-            return self.teacher.views(micro.batch, micro.noisy, micro.keys)
 
         def unsure(clean: Tensor) -> list[bool]:
             confidences = self._pooled(micro, self._tokens(clean))
             return self.selector.is_low(confidences, self.recipe.noisy_share)
 
-        return self.teacher.views(micro.batch, micro.noisy, micro.keys, unsure)
+        chooses = unsure if self.recipe.noisy_share < 1 else None
+        return self.teacher.views(micro.batch, micro.noisy, micro.keys, chooses)
 
     def _confidence(self, micro: MicroBatch, views: Views | None) -> HostCopy:
         if views is None:

@@ -1,4 +1,4 @@
-"""The teacher: what the frozen model thinks of the clean and of the noisy image."""
+"""The teacher: hidden states of the frozen model for the clean and the noisy view."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Views:
 
 
 class Teacher:
-    """Runs the frozen model, or remembers what it said."""
+    """The frozen model, or the cache of its hidden states."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Teacher:
         cache: TeacherCache | None = None,
         remembered: Sequence[str] = (CLEAN,),
     ) -> None:
-        """`remembered`: the views that `cache` keeps; the noisy one only if its noise never changes."""
+        """`remembered`: the views that `cache` holds; the noisy one only if its noise is fixed."""
         self.attacks, self.fgsm_step = recipe.perturbation == "fgsm", fgsm_step
         self.answers = AnswerLogits(model)
         self.mode = TeacherMode(model, recipe.teacher_adapter)
@@ -51,9 +51,9 @@ class Teacher:
         keys: Sequence[str],
         unsure: Callable[[Float[Tensor, "N H"]], list[bool]] | None = None,
     ) -> Views:
-        """What it thinks of a batch, clean and noisy in one forward pass; `keys` name the examples.
+        """Hidden states of a batch, clean and noisy in one forward pass; `keys` name the examples.
 
-        With `unsure`, which says of each example whether the clean view leaves it unsure, the noisy
+        With `unsure`, whether the clean view of each example is of low confidence, the noisy
         view follows in a forward pass of its own, of those examples only; the others' noisy states
         are their clean ones, which any beta leaves alone. When this returns, the forward pass is over
         and the adapter back on.
@@ -64,7 +64,7 @@ class Teacher:
         return Views(clean, self._noisy_where(unsure(clean), batch, noisy, clean))
 
     def prefetch(self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]) -> None:
-        """Begin to read what is remembered of a batch, on the host, that will be asked about."""
+        """Begin to read a batch's cached states; the batch lies on the host."""
         if self.cache is None:
             return
         asked = (CLEAN,) if noisy is None else (CLEAN, NOISY)
@@ -74,7 +74,7 @@ class Teacher:
     def _ask(
         self, batch: Batch, noisy: Noisy | None, keys: Sequence[str]
     ) -> tuple[Tensor, Tensor | None]:
-        """(clean, noisy) hidden states, remembered or computed together."""
+        """(clean, noisy) hidden states, cached or computed together."""
         pixels = {CLEAN: (batch.pixel_values, batch.input_ids)}
         if noisy is not None:
             ids = batch.input_ids if noisy.input_ids is None else noisy.input_ids
@@ -85,8 +85,8 @@ class Teacher:
             if (hidden := self._recall(view, batch, keys)) is not None
         }
         missing = [view for view in pixels if view not in found]
-        # Rounding depends on what shares a pass. With a cache each view has its own, so that what
-        # the cache holds decides nothing but time, and a killed run ends at the same bits.
+        # Rounding depends on what shares a forward pass. With a cache each view has its own: what
+        # the cache holds then decides nothing but time, and a killed run ends at the same bits.
         for together in [missing] if self.cache is None else [[view] for view in missing]:
             if together:
                 seen, texts = zip(*(pixels[view] for view in together), strict=True)
@@ -141,7 +141,7 @@ class Teacher:
         return None if hidden is None else hidden.to(batch.input_ids.device, non_blocking=True)
 
     def _remember(self, view: str, hidden: Tensor, batch: Batch, keys: Sequence[str]) -> Tensor:
-        """The states, where an example has been asked before those of that time."""
+        """The states, kept; of an example that is in the cache already, those of the cache."""
         if self.cache is None or view not in self.remembered:
             return hidden
         parts = hidden.split(list(batch.n_answer_tokens))
@@ -151,5 +151,5 @@ class Teacher:
 
 
 def _named(view: str, keys: Sequence[str]) -> list[str]:
-    """What a cache calls a view of some examples."""
+    """Keys of a view of some examples in the cache."""
     return [f"{view}-{key}" for key in keys]

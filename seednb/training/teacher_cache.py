@@ -1,4 +1,4 @@
-"""The frozen teacher's last hidden states on disk: it says the same in every epoch and version."""
+"""The frozen teacher's last hidden states on disk: they are the same in every epoch and version."""
 
 import json
 import shutil
@@ -30,13 +30,14 @@ class TeacherCache:
 
     Exact: what is read is what was written, to the bit, or it is missing, and the first states put
     for an example stay. So a run that was killed reads what it would have computed (until the budget
-    is spent: what finds no room is computed anew in each epoch). A shard that fails its checksum is deleted and named in `damaged`; its examples are then computed again. Shards of
-    other teachers are deleted, the oldest first, where the budget asks for it; when nothing is left
-    to delete, new states are not kept.
+    is spent: what finds no room is computed anew in each epoch). A shard that fails its checksum is
+    deleted and named in `damaged`; its examples are then computed again. Shards of other teachers are
+    deleted, the oldest first, where the budget requires it; when nothing is left to delete, new states
+    are not kept.
     """
 
     def __init__(self, folder: Path, budget_bytes: float) -> None:
-        """`folder` is named after all that decides what the teacher says; see `find_again`."""
+        """`folder` is named after all that decides the teacher's states; see `find_again`."""
         self.folder, self.budget_bytes = folder, budget_bytes
         self.shard_of: dict[str, Path] = {}
         self.damaged: list[Path] = []
@@ -45,7 +46,7 @@ class TeacherCache:
         self._opened: dict[Path, tuple[Any, dict[str, int]]] = {}
         self._reader = ThreadPoolExecutor(1, "teacher-cache")
         self._reading: dict[tuple[str, ...], Future[Tensor | None]] = {}
-        self._lock = RLock()  # between the thread that reads ahead and its asker
+        self._lock = RLock()  # between the prefetching thread and the caller
         for partial in self.folder.glob(f"*{PARTIAL}"):
             if time.time() - partial.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -53,7 +54,7 @@ class TeacherCache:
 
     @property
     def has_news(self) -> bool:
-        """Does anything wait for the next shard?"""
+        """Whether any states wait for the next shard."""
         return bool(self._waiting)
 
     def find_again(self) -> None:
@@ -67,7 +68,7 @@ class TeacherCache:
                     self._discard(shard)
 
     def prefetch(self, keys: Sequence[str], pinned: bool = False) -> None:
-        """Begin to read what `get` will be asked for, beside whatever the asker does until then."""
+        """Begin to read, in a thread, what `get` will be called for."""
         self._reading[tuple(keys)] = self._reader.submit(self._gather, keys, pinned)
 
     def get(self, keys: Sequence[str], pinned: bool = False) -> Float[Tensor, "N H"] | None:

@@ -1,4 +1,4 @@
-"""The loop around `Step.take`: what a run is made of, goes on from, and prefetches."""
+"""The loop around `Step.take`: it sets a run up, prefetches, records, checkpoints and resumes."""
 
 import time
 from collections import deque
@@ -24,23 +24,16 @@ from seednb.method.losses import DIVERGENCES
 from seednb.method.objective import Objective
 from seednb.method.purification import SPACES
 from seednb.method.recipes import Recipe, with_overrides
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import compiled
+from seednb.model.attention import choose_attention
+from seednb.model.compile import compile_layers
 from seednb.model.forward import AnswerLogits
 from seednb.model.loading import Bundle
 from seednb.model.lora import idle_adapters
 from seednb.model.sharding import shard_layers
+from seednb.training import history
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Group, Groups
 from seednb.training.fallback import Fallback
-from seednb.training.history import (
-    CURVE,
-    GROWING,
-    StepResult,
-    append_row,
-    cosine_with_warmup,
-    log_line,
-)
 from seednb.training.monitor.probe import Probe
 from seednb.training.monitor.samples import Samples, is_due
 from seednb.training.step import Step
@@ -67,7 +60,7 @@ def train(
 ) -> pd.DataFrame:
     """Train the adapter by the recipe; write `adapter/` and the curve to `folder`; return the curve.
 
-    A run that was interrupted goes on from its last checkpoint. Several processes share each step's
+    An interrupted run resumes from its last checkpoint. Several processes share each step's
     examples and end, dropout aside, at the adapter of one process. `watch` is shown the curve after
     each step, before the step is kept, and may raise; `prepare` may change the run before its first
     step. Raises SeedError if no step could be taken because the loss was never finite.
@@ -79,8 +72,8 @@ def train(
     main = step.accelerator.is_main_process
     name, hidden = f"train {recipe.name}", hides_progress(main)
     with tqdm(total=len(run.groups), desc=name, unit="step", disable=hidden) as bar:
-        run.tell(bar)
-        in_flight: deque[tuple[int, StepResult, Row]] = deque()
+        run.write_remarks(bar)
+        in_flight: deque[tuple[int, history.StepResult, Row]] = deque()
         groups = timed(run.groups.from_step(run.first, bundle.device))
         for number, (waiting_s, (group, following)) in enumerate(groups, run.first + 1):
             if following and step.asynchronous:
@@ -91,21 +84,21 @@ def train(
                 step.targets.of(following)
             more = {"epoch": group.epoch + 1, "waiting_s": waiting_s} | run.examine(number, group)
             in_flight.append((number, result, more))
-            # A device has the next step to do while the numbers of one are awaited, unless a
+            # The device computes the next step while the numbers of one are awaited, unless a
             # checkpoint needs them.
             while len(in_flight) > run.n_in_flight(number):
                 row = run.add_row(*in_flight.popleft())
-                run.tell(bar)
+                run.write_remarks(bar)
                 if main:
-                    append_row(folder, row)
+                    history.append_row(folder, row)
                 if main and watch:
                     run.show(watch)
                 bar.n = row["step"]
                 bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
                 bar.update(0)
                 if main and row["step"] % params.log_every == 0:
-                    bar.write(log_line(row))
-                run.keep(row["step"])
+                    bar.write(history.log_line(row))
+                run.save_due(row["step"])
         for shard in cache.damaged if main and cache else ():
             bar.write(f"{shard} was damaged and deleted; the teacher was asked again")
     curve = pd.DataFrame(run.curve)
@@ -114,14 +107,14 @@ def train(
     if main:
         with replacing(folder / ADAPTER) as partial:
             model.save_pretrained(str(partial))
-        write_frame(folder / CURVE, curve)
-        (folder / GROWING).unlink(missing_ok=True)
+        write_frame(folder / history.CURVE, curve)
+        (folder / history.GROWING).unlink(missing_ok=True)
     step.accelerator.wait_for_everyone()
     return curve
 
 
 class Run:
-    """A training run: its step, the groups that it goes through, and what surrounds the step."""
+    """A training run: its step, its groups of examples, and what surrounds the step."""
 
     def __init__(
         self,
@@ -133,9 +126,9 @@ class Run:
         folder: Path,
         cache: TeacherCache | None = None,
     ) -> None:
-        """Set everything up, and go on from the checkpoint in `folder` if there is one."""
+        """Set everything up, and resume from the checkpoint in `folder` if there is one."""
         recipe = with_overrides(recipe, params)
-        packed, remark = skips_blocks(params.attention, bundle, recipe.noisy_share)
+        packed, remark = choose_attention(params.attention, bundle, recipe.noisy_share)
         self.remarks = [remark] if remark else []
         examples = replace(examples, packed=packed)
         if not examples.layout.packs:
@@ -148,7 +141,9 @@ class Run:
             shard_layers(model, bundle.device)
         for parameter in idle_adapters(model):
             parameter.requires_grad_(False)
-        layers, remarks = compiled(model, bundle.device) if params.compile_layers else (None, [])
+        layers, remarks = (
+            compile_layers(model, bundle.device) if params.compile_layers else (None, [])
+        )
         self.remarks += remarks
         if layers:
             layers.use(True)
@@ -178,7 +173,7 @@ class Run:
         )
         n_warmup = max(1, round(params.warmup_share * len(self.groups)))
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: cosine_with_warmup(step, n_warmup, len(self.groups))
+            optimiser, lambda step: history.cosine_with_warmup(step, n_warmup, len(self.groups))
         )
         self.step = Step(
             student=student,
@@ -203,14 +198,14 @@ class Run:
         student.train()
 
     def n_in_flight(self, number: int) -> int:
-        """How many steps may be queued whose numbers are not awaited: none if any is to be kept."""
+        """How many steps may be queued whose numbers are not awaited: none before a checkpoint."""
         is_kept = self._is_due(number) or self._writes_cache(number) or number == len(self.groups)
         return 1 if self.step.asynchronous and not is_kept else 0
 
     def examine(self, number: int, group: Group) -> dict[str, float]:
-        """Where it is due: how the student writes by now, and whether the teacher is what it was.
+        """Figures of the student's samples and of the teacher's shift, where they are due.
 
-        In eager mode, for the compiled layers know no generation.
+        In eager mode, since compiled layers do not support generation.
         """
         if not is_due(number, len(self.groups), self.params.sample_every):
             return {}
@@ -222,8 +217,8 @@ class Run:
             layers.use(True)
         return found
 
-    def add_row(self, number: int, result: StepResult, more: Row) -> Row:
-        """A step's row of the curve: its numbers, awaited, and how far the run is."""
+    def add_row(self, number: int, result: history.StepResult, more: Row) -> Row:
+        """Append a step's row to the curve and return it; awaits its numbers."""
         size, n_steps = self.groups.size, len(self.groups)
         n_examples = self.step.recipe.epochs * len(self.groups.examples.rows)
         rate = (number - self.first) * size / (time.perf_counter() - self.started)
@@ -239,15 +234,15 @@ class Run:
         self.fallback.report_compiling(number)
         return row
 
-    def tell(self, bar: tqdm) -> None:
-        """Write what there is to say, once, from the main process."""
+    def write_remarks(self, bar: tqdm) -> None:
+        """Write the remarks, once, from the main process."""
         if self.step.accelerator.is_main_process:
             for remark in self.remarks:
                 bar.write(remark)
         self.remarks.clear()
 
     def show(self, watch: Watcher) -> None:
-        """Show the curve to a watcher; if it stops a run whose last losses were skipped, keep that.
+        """Show the curve to a watcher; if it stops a run whose last losses were skipped, save that.
 
         What was skipped changed nothing, so the adapter is still that of the last good step.
         """
@@ -260,8 +255,8 @@ class Run:
                 self.checkpoint.save(last["step"], before)
             raise
 
-    def keep(self, number: int) -> None:
-        """Write a checkpoint where one is due, and what the teacher said since the last one."""
+    def save_due(self, number: int) -> None:
+        """Write a checkpoint, and the teacher's new states to its cache, where they are due."""
         if self.cache and self._writes_cache(number):
             self.cache.write()
             self.step.accelerator.wait_for_everyone()
@@ -273,7 +268,7 @@ class Run:
         return number % self.params.checkpoint_every == 0 and number < len(self.groups)
 
     def _writes_cache(self, number: int) -> bool:
-        """Is it time to share what the teacher said, and is there news, or may another have some?"""
+        """Whether the cache is due, and this or another process has new states for it."""
         if self.cache is None:
             return False
         is_epoch_end = number * self.step.recipe.epochs % len(self.groups) == 0
@@ -282,7 +277,7 @@ class Run:
 
 
 def timed(items: Iterable[T]) -> Iterator[tuple[float, T]]:
-    """Each item, with the seconds that it was waited for."""
+    """(seconds waited, item) for each item."""
     asked = time.perf_counter()
     for item in items:
         yield time.perf_counter() - asked, item

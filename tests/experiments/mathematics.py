@@ -42,7 +42,7 @@ from seednb.method.purification import SPACES, is_plausible, purify_logits
 from seednb.method.recipes import RECIPES, with_overrides
 from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.generation import (
-    Contrast,
+    ContrastiveLogits,
     MentionPenalty,
     Sampling,
     contrastive_generate,
@@ -60,7 +60,14 @@ RESAMPLING = (resample, resample_auc, difference, two_way_bootstrap)
 ACCEPTED = Path(__file__).with_name("mathematics.json")
 
 VIEWS = (*PERTURBATIONS.values(), gaussian_noise, ddpm_alpha, normal, generator, Corruption)
-GENERATION = (generate, contrastive_generate, Contrast, Sampling, encode_prompt, purify_logits)
+GENERATION = (
+    generate,
+    contrastive_generate,
+    ContrastiveLogits,
+    Sampling,
+    encode_prompt,
+    purify_logits,
+)
 OF_CHAIR = (chair.count, chair.per_image_sums, *chair.STATISTICS.values())
 OF_POPE = (pope.outcomes, pope.per_image_sums, *pope.STATISTICS.values())
 FUNCTIONS: dict[str, tuple[Any, ...]] = {

@@ -1,75 +1,13 @@
-"""Laws of purification and of the choice of beta."""
+"""Laws of the choice of beta."""
 
 import pytest
 import torch
 
 from seednb.method.beta import BETA_RULES, MIN_HISTORY, BetaSelector, beta_by_quantile
-from seednb.method.confidence import answer_confidence, confidence
-from seednb.method.purification import effective_sharpness, purify_logits
 
 
 def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
     return 4 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def test_zero_beta_returns_clean_logits():
-    clean, noisy = random_logits(2, 5, 9)
-    torch.testing.assert_close(purify_logits(clean, noisy, torch.zeros(5)), clean)
-
-
-def test_equal_views_are_left_alone_whatever_beta():
-    clean = random_logits(5, 9)
-    torch.testing.assert_close(purify_logits(clean, clean, torch.arange(5.0)), clean)
-
-
-def test_each_row_has_its_own_beta():
-    clean, noisy = random_logits(2, 3, 4)
-    betas = torch.tensor([0.0, 0.5, 1.1])
-    purified = purify_logits(clean, noisy, betas)
-    for row, beta in enumerate(betas):
-        torch.testing.assert_close(purified[row], (1 + beta) * clean[row] - beta * noisy[row])
-
-
-def test_log_probabilities_give_the_same_distribution():
-    clean, noisy = random_logits(2, 50, 30)
-    by_logits = purify_logits(clean, noisy, 0.8).softmax(-1)
-    by_logprobs = purify_logits(clean.log_softmax(-1), noisy.log_softmax(-1), 0.8).softmax(-1)
-    torch.testing.assert_close(by_logits, by_logprobs)
-
-
-def test_float16_logits_are_contrasted_in_float32():
-    clean, noisy = torch.full((1, 2), 60000.0), torch.full((1, 2), -60000.0)
-    purified = purify_logits(clean.half(), noisy.half(), 1.1)
-    assert purified.dtype == torch.float32
-    assert torch.isfinite(purified).all()
-
-
-def test_confidence_is_zero_for_a_certain_model_and_ignores_masked_tokens():
-    logits = torch.zeros(1, 3, 5)
-    logits[0, 0, 2] = 100
-    torch.testing.assert_close(
-        confidence(logits, torch.tensor([[True, False, False]])), torch.zeros(1)
-    )
-
-
-def test_confidence_of_uniform_tokens_is_minus_log_of_the_vocabulary():
-    mask = torch.ones(2, 3, dtype=torch.bool)
-    expected = torch.full((2,), -torch.log(torch.tensor(8.0)).item())
-    torch.testing.assert_close(confidence(torch.zeros(2, 3, 8), mask), expected)
-
-
-def test_confidence_from_answer_tokens_equals_confidence_from_the_whole_batch():
-    logits = random_logits(3, 6, 11)
-    mask = torch.tensor(
-        [[1, 0, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=torch.bool
-    )
-    flattened = answer_confidence(logits[mask], mask.nonzero()[:, 0], 3)
-    torch.testing.assert_close(flattened, confidence(logits, mask))
-
-
-def test_confidence_without_an_answer_token_is_an_error():
-    with pytest.raises(ValueError, match="no answer token"):
-        confidence(torch.zeros(2, 3, 4), torch.tensor([[True, True, True], [False] * 3]))
 
 
 def test_a_short_history_gives_the_median_beta():
@@ -140,13 +78,13 @@ def test_every_confidence_rule_falls_from_low_to_high_confidence(rule):
     assert betas[0] == pytest.approx(1.1, abs=1e-6) and betas[0] > betas[-1]
 
 
-def test_the_seeds_sigmoid_never_falls_below_half_of_its_largest_beta():
-    seeds, corrected = selector_with_history("sigmoid"), selector_with_history("tanh")
+def test_the_reproductions_sigmoid_never_falls_below_half_of_its_largest_beta():
+    proposed, corrected = selector_with_history("sigmoid"), selector_with_history("tanh")
     certain = torch.zeros(1)
-    assert seeds.select(certain).item() == pytest.approx(0.55)
+    assert proposed.select(certain).item() == pytest.approx(0.55)
     assert corrected.select(certain).item() == pytest.approx(0.0)
     values = torch.linspace(-30, 0, 200)
-    assert seeds.select(values).min() >= 0.55
+    assert proposed.select(values).min() >= 0.55
     assert (BetaSelector(rule="tanh", tau=0.05).select(values) >= 0).all()
 
 
@@ -173,15 +111,6 @@ def test_low_is_below_the_quantile_of_the_history():
     assert selector.is_low(torch.tensor([-1.9, -1.1, -0.9, 0.0]), 0.5) == [True, True, False, False]
     assert selector.is_low(torch.tensor([-1.9, -0.1]), 0.0) == [False, False]
     assert BetaSelector().is_low(torch.zeros(3), 0.1) == [True] * 3  # nothing to compare with
-
-
-def test_sharpness_in_closed_form_is_that_of_the_target():
-    """Where the noisy view is a share of the clean one, the target is the clean one, sharper."""
-    clean = random_logits(6, 9)
-    for beta, temperature, overlap in ((1.1, 2.0, 0.6), (0.4, 1.0, 0.0), (0.7, 4.0, 1.0)):
-        target = purify_logits(clean, overlap * clean, beta) / temperature
-        sharpness = effective_sharpness(beta, temperature, overlap)
-        torch.testing.assert_close(target, sharpness * clean)
 
 
 def test_a_confidence_at_the_quantile_itself_is_not_low():

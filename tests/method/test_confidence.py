@@ -7,6 +7,7 @@ from seednb.method.confidence import (
     CONFIDENCES,
     POOLINGS,
     answer_confidence,
+    confidence,
     max_logprob,
     mc_dropout,
     pooled,
@@ -59,7 +60,7 @@ def test_dropout_moves_a_word_that_hangs_on_one_feature_most():
     assert single < 2 * spread < 0
 
 
-def test_the_default_is_the_seeds_confidence(head):
+def test_the_default_is_the_reproductions_confidence(head):
     hidden, example_of_token = states(), torch.arange(N) // 4
     expected = answer_confidence(head(hidden), example_of_token, 3)
     tokens = max_logprob(head, hidden)
@@ -75,3 +76,35 @@ def test_pooling_trims_outliers_and_finds_the_undecided_words():
     assert found["trimmed"][0] == pytest.approx(tokens[1:11].mean())  # -9 and one 0 are gone
     assert found["lowest"][0] == pytest.approx((-9 - 0.5 - 0.1) / 3)
     assert all(values[1] == pytest.approx(-0.3) for values in found.values())
+
+
+def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 4 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_confidence_is_zero_for_a_certain_model_and_ignores_masked_tokens():
+    logits = torch.zeros(1, 3, 5)
+    logits[0, 0, 2] = 100
+    torch.testing.assert_close(
+        confidence(logits, torch.tensor([[True, False, False]])), torch.zeros(1)
+    )
+
+
+def test_confidence_of_uniform_tokens_is_minus_log_of_the_vocabulary():
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    expected = torch.full((2,), -torch.log(torch.tensor(8.0)).item())
+    torch.testing.assert_close(confidence(torch.zeros(2, 3, 8), mask), expected)
+
+
+def test_confidence_from_answer_tokens_equals_confidence_from_the_whole_batch():
+    logits = random_logits(3, 6, 11)
+    mask = torch.tensor(
+        [[1, 0, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=torch.bool
+    )
+    flattened = answer_confidence(logits[mask], mask.nonzero()[:, 0], 3)
+    torch.testing.assert_close(flattened, confidence(logits, mask))
+
+
+def test_confidence_without_an_answer_token_is_an_error():
+    with pytest.raises(ValueError, match="no answer token"):
+        confidence(torch.zeros(2, 3, 4), torch.tensor([[True, True, True], [False] * 3]))

@@ -1,8 +1,9 @@
 """The history of versions is data."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from seednb.method.recipes import HISTORY, RECIPES, diff
+from seednb.core.params import TrainParams
+from seednb.method.recipes import HISTORY, RECIPES, diff, with_overrides
 
 
 def test_there_are_eight_historical_versions_with_reason_and_symptom():
@@ -12,11 +13,11 @@ def test_there_are_eight_historical_versions_with_reason_and_symptom():
     assert all(recipe.reason and recipe.symptom for recipe in HISTORY)
 
 
-def test_sizes_are_in_the_seeds_proportions():
-    passes = {name: (r.data_share, r.epochs, r.distill_weight) for name, r in RECIPES.items()}
-    assert passes["v4"] == passes["v5"] == (1, 1, 0.7)
-    assert passes["v6"] == (3, 1, 0.85)
-    assert passes["v7"] == (1, 3, 0.7)
+def test_sizes_are_in_the_reproductions_proportions():
+    sizes = {name: (r.data_share, r.epochs, r.distill_weight) for name, r in RECIPES.items()}
+    assert sizes["v4"] == sizes["v5"] == (1, 1, 0.7)
+    assert sizes["v6"] == (3, 1, 0.85)
+    assert sizes["v7"] == (1, 3, 0.7)
 
 
 def test_v4_never_purifies_and_v5_mends_exactly_that():
@@ -35,3 +36,11 @@ def test_a_recipe_differs_from_itself_in_nothing():
     for recipe in HISTORY:
         assert diff(recipe, recipe).empty
         assert len(fields(recipe)) > 10
+
+
+def test_controls_keep_their_weight_and_versions_take_what_is_set():
+    settings = replace(TrainParams(), distill_weight=0.5, perturbation="blank")
+    assert with_overrides(RECIPES["sft"], settings).distill_weight == 0
+    changed = diff(RECIPES["v7"], with_overrides(RECIPES["v7"], settings))
+    assert sorted(changed.index) == ["distill_weight", "perturbation"]
+    assert with_overrides(RECIPES["v7"], TrainParams()) == RECIPES["v7"]

@@ -1,5 +1,7 @@
-"""Rows in one line, with forbidden blocks left out, say what rows below each other say."""
+"""Packed sequences, whose forbidden blocks are skipped, have the results of padded rows."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +17,9 @@ from seednb.core.profiles import load_params
 from seednb.evaluation import evaluator
 from seednb.evaluation.evaluator import Contrast, answer_probes
 from seednb.method.recipes import RECIPES
-from seednb.model import attention, compile
-from seednb.model.attention import NAME, skips_blocks
-from seednb.model.compile import Compiled
+from seednb.model import attention
+from seednb.model.attention import NAME, choose_attention
+from seednb.model.compile import CompiledLayers
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.packing import BLOCK, block_mask
 from seednb.model.inputs.prompts import PLAIN, encode
@@ -33,7 +35,7 @@ LINES = [
     ("Is there a fork in the image?", "Yes"),
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
-PICTURES = "0001222"  # of each example: three, one and three texts about an image
+IMAGES = "0001222"  # of each example: three, one and three texts about an image
 
 
 @pytest.fixture
@@ -55,21 +57,37 @@ def open_pocket(params):
             parameter.data.normal_(0, 0.05, generator=generator)
     rows = [
         encode(*LINES[n % 3], bundle.tokenizer, bundle.image_tokens, PLAIN)
-        for n in range(len(PICTURES))
+        for n in range(len(IMAGES))
     ]
-    return bundle, model, Examples(rows, list(PICTURES), Noise(), bundle.layout)
+    return bundle, model, Examples(rows, list(IMAGES), Noise(), bundle.layout)
+
+
+UNCHANGED = """
+from transformers import AttentionInterface, AttentionMaskInterface
+import torch
+known = [list(kind()) for kind in (AttentionInterface, AttentionMaskInterface)]
+def refuse(*_, **__): raise AssertionError("compiled at import")
+torch.compile = refuse
+from seednb.model.attention import NAME
+assert known == [list(kind()) for kind in (AttentionInterface, AttentionMaskInterface)]
+assert NAME not in known[0]
+"""
+
+
+def test_importing_the_module_registers_and_compiles_nothing():
+    subprocess.run([sys.executable, "-c", UNCHANGED], check=True)
 
 
 @pytest.fixture
 def kernel(monkeypatch):
     """FlexAttention itself, unfused: without a GPU it refuses gradients, though it has them."""
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
-    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: attention._flex)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
 
 
 def outcome(model, batch):
-    """Logits of two views in one pass, and every gradient of a loss of them."""
+    """Logits of two views in one forward pass, and every gradient of a loss of them."""
     model.zero_grad(set_to_none=True)
     seen = batch.seen_as([batch.pixel_values, batch.pixel_values.flip(-1)])
     logits = AnswerLogits(model)(seen)
@@ -80,9 +98,9 @@ def outcome(model, batch):
 
 def assert_packed_equals_dense(params):
     bundle, model, examples = open_pocket(params)
-    numbers = range(len(PICTURES))
+    numbers = range(len(IMAGES))
     logits, gradients = outcome(model, examples.batch(numbers))
-    assert skips_blocks("block_sparse", bundle) == (True, "")
+    assert choose_attention("block_sparse", bundle) == (True, "")
     packed_logits, packed_gradients = outcome(model, replace(examples, packed=True).batch(numbers))
     torch.testing.assert_close(packed_logits, logits, atol=1e-9, rtol=0)
     assert packed_gradients.keys() == gradients.keys() and gradients
@@ -100,7 +118,7 @@ def test_the_kernel_has_them_too(params, kernel):
     assert_packed_equals_dense(params)
 
 
-def random_line(seed):
+def random_segments(seed):
     """Segments and starts of rows with texts of random length, and a padded end."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -115,14 +133,14 @@ def random_line(seed):
             starts += [start] * length
             number += 1
     n_padded = -len(segments) % BLOCK
-    line = ([*numbers, *[number] * n_padded] for numbers in (segments, starts))
-    return tuple(torch.tensor(numbers, dtype=torch.int32) for numbers in line)
+    padded = ([*numbers, *[number] * n_padded] for numbers in (segments, starts))
+    return tuple(torch.tensor(numbers, dtype=torch.int32) for numbers in padded)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_blocks_are_those_that_hold_an_allowed_look(seed):
-    """torch finds the blocks by laying out every look."""
-    mask = block_mask(*random_line(seed))
+def test_the_blocks_are_those_that_hold_an_allowed_pair(seed):
+    """torch finds the blocks by laying out every query-key pair."""
+    mask = block_mask(*random_segments(seed))
     length = mask.shape[-1]
     laid_out = create_block_mask(mask.mask_mod, 1, 1, length, length, device="cpu")
     assert torch.equal(mask.to_dense(), laid_out.to_dense())
@@ -138,13 +156,13 @@ def test_the_blocks_are_those_that_hold_an_allowed_look(seed):
 
 
 def test_lists_of_blocks_lie_row_behind_row_as_the_kernels_backward_pass_reads_them():
-    mask = block_mask(*random_line(0))
+    mask = block_mask(*random_segments(0))
     names = ("kv_indices", "full_kv_indices", "q_indices", "full_q_indices")
     assert all(getattr(mask, name).is_contiguous() for name in names)
 
 
 def test_whole_blocks_are_known_as_such():
-    """A start of 700 tokens, two texts behind it: whole blocks are not looked at one by one."""
+    """A start of 700 tokens, two texts behind it: whole blocks are not checked pair by pair."""
     segments = torch.tensor([0] * 700 + [1] * 300 + [2] * 280, dtype=torch.int32)
     mask = block_mask(segments, torch.zeros(1280, dtype=torch.int32))
     assert mask.full_kv_num_blocks.sum() > 20
@@ -173,17 +191,17 @@ def test_a_run_on_packed_sequences_ends_at_the_adapter_of_padded_rows(params, tm
 def test_what_cannot_skip_blocks_is_said_in_one_line(params, monkeypatch):
     bundle, _, _ = open_pocket(params)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
-    assert skips_blocks("auto", bundle) == (False, "")  # there is no GPU
+    assert choose_attention("auto", bundle) == (False, "")  # there is no GPU
     some_rows = 0.5  # of the noisy views
     on_gpu = replace(bundle, device=torch.device("cuda"))
-    assert skips_blocks("dense", on_gpu) == (False, "")
-    assert skips_blocks("auto", on_gpu) == (True, "")
-    skips, remark = skips_blocks("auto", on_gpu, some_rows)
+    assert choose_attention("dense", on_gpu) == (False, "")
+    assert choose_attention("auto", on_gpu) == (True, "")
+    skips, remark = choose_attention("auto", on_gpu, some_rows)
     assert not skips and remark.startswith("dense attention: noisy_share")
     with pytest.raises(SeedError, match="set attention=auto"):
-        skips_blocks("block_sparse", on_gpu, some_rows)
+        choose_attention("block_sparse", on_gpu, some_rows)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: "no compiler")
-    skips, remark = skips_blocks("auto", on_gpu)
+    skips, remark = choose_attention("auto", on_gpu)
     assert not skips and remark.endswith("its kernel cannot be compiled here (no compiler)")
     config = bundle.model.model.language_model.config
     assert config._attn_implementation == NAME
@@ -200,8 +218,12 @@ def test_probes_on_compiled_layers_have_the_margins_of_layers_as_written(
         {"image": str(n % 3), "text": f"Is there a {word} in the image?"}
         for n, word in enumerate(("fork", "bus", "dog", "potted plant"))
     ]
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
-    monkeypatch.setattr(evaluator, "skips_blocks", lambda _, b: skips_blocks("block_sparse", b))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
+    monkeypatch.setattr(
+        evaluator, "choose_attention", lambda _, b: choose_attention("block_sparse", b)
+    )
     for contrast in (None, Contrast(beta=0.7, alpha=0.3)):
         found = [
             answer_probes(student, probes, Noise(), replace(params.evaluation, **how), contrast)

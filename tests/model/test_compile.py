@@ -1,4 +1,4 @@
-"""Compiled layers come in few forms, whatever the sizes of the passes."""
+"""Layers are compiled a few times, whatever the sizes of the micro-batches."""
 
 import sys
 from dataclasses import replace
@@ -15,9 +15,9 @@ from seednb.core.errors import SeedError
 from seednb.core.params import ModelParams
 from seednb.core.profiles import load_params
 from seednb.method import objective
-from seednb.model import attention, compile
-from seednb.model.attention import skips_blocks
-from seednb.model.compile import Compiled, obstacle
+from seednb.model import attention
+from seednb.model.attention import choose_attention
+from seednb.model.compile import CompiledLayers, obstacle
 from seednb.model.forward import AnswerLogits, TeacherMode
 from seednb.model.lora import add_adapter
 from seednb.training import fallback, trainer
@@ -28,27 +28,27 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """LLaVA in miniature with an adapter, and makers of passes; kernels as on a GPU, not fused."""
+    """LLaVA in miniature with an adapter, and a maker of examples; kernels as on a GPU, not fused."""
     from llava_shapes import build_bundle, make_examples
 
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
-    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: attention._flex)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     torch._dynamo.reset()
     counters.clear()
     bundle = build_bundle(torch.device("cpu"), "tiny")
     model = add_adapter(bundle.model, ModelParams(), seed=0)
-    skips_blocks("block_sparse", bundle)
+    choose_attention("block_sparse", bundle)
     yield model, lambda *size: replace(make_examples(bundle, *size), packed=True)
     torch._dynamo.reset()
 
 
 @pytest.mark.slow
-def test_teacher_and_student_need_one_form_each_of_every_layer(tiny):
+def test_teacher_and_student_need_one_compilation_each_of_every_layer(tiny):
     """The decoder's layers and the tower's: four graphs, none of them broken."""
     model, make_examples = tiny
-    compiled = Compiled(model, backend="aot_eager")
+    compiled = CompiledLayers(model, backend="aot_eager")
     compiled.use(True)
     answers, teacher = AnswerLogits(model), TeacherMode(model)
     answers.train()
@@ -69,7 +69,7 @@ def test_compiled_layers_say_what_layers_say(tiny):
     model.double()
     batch = make_examples(2, 3, 0).batch(range(6))
     answers = AnswerLogits(model.eval())
-    compiled, gradients = Compiled(model, backend="aot_eager"), []
+    compiled, gradients = CompiledLayers(model, backend="aot_eager"), []
     for wanted in (False, True):
         compiled.use(wanted)
         model.zero_grad(set_to_none=True)
@@ -83,10 +83,12 @@ def test_compiled_layers_say_what_layers_say(tiny):
 
 @pytest.fixture
 def run_on(tmp_path, monkeypatch):
-    """Train the pocket model for two steps, in float64; returns its adapter and what was said."""
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
-    form = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
-    monkeypatch.setattr(objective, "compiled", form)
+    """Train the pocket model for two steps, in float64; returns its adapter and the remarks."""
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
+    compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
+    monkeypatch.setattr(objective, "compiled", compiled)
 
     def run(**changes):
         params = load_params(
@@ -121,7 +123,9 @@ def test_a_compiled_run_ends_at_the_same_adapter_and_says_what_compiling_took(ru
 
 def test_a_machine_without_a_compiler_trains_in_eager_mode(run_on, monkeypatch):
     plain, _ = run_on()
-    monkeypatch.setattr(compile, "obstacle", lambda device_type: "Failed to find C compiler")
+    monkeypatch.setattr(
+        "seednb.model.compile.obstacle", lambda device_type: "Failed to find C compiler"
+    )
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
     assert "layers run in eager mode, not compiled: Failed to find C compiler" in remarks
@@ -133,7 +137,9 @@ def test_what_does_not_compile_runs_in_eager_mode_from_then_on(run_on, monkeypat
     def broken(*_):
         raise BackendCompilerFailed(broken, RuntimeError("no such kernel"), None)
 
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend=broken))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend=broken)
+    )
     written, remarks = run_on(compile_layers=True)
     assert_same(plain, written)
     (remark,) = (remark for remark in remarks if "compil" in remark)

@@ -10,7 +10,7 @@ from transformers import LogitsProcessor
 
 from seednb.core.profiles import load_params
 from seednb.method.perturbation import gaussian_noise
-from seednb.model.generation import Contrast, Sampling, contrastive_generate, generate
+from seednb.model.generation import ContrastiveLogits, Sampling, contrastive_generate, generate
 from seednb.model.loading import load_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -45,14 +45,14 @@ def test_implausible_words_are_forbidden_whatever_the_contrast_says():
     clean = torch.tensor([[0.6, 0.35, 0.05]]).log()
     noisy = torch.tensor([[0.6, 0.3999, 0.0001]]).log()  # the contrast likes the third word most
     both = torch.cat([clean, noisy])
-    assert Contrast(2.0)(torch.empty(0), both).argmax(-1).tolist() == [2, 2]
-    scores = Contrast(2.0, plausibility=0.1)(torch.empty(0), both)
+    assert ContrastiveLogits(2.0)(torch.empty(0), both).argmax(-1).tolist() == [2, 2]
+    scores = ContrastiveLogits(2.0, plausibility=0.1)(torch.empty(0), both)
     assert scores.argmax(-1).tolist() == [0, 0] and torch.isinf(scores[:, 2]).all()
 
 
 def test_contrastive_scores_are_log_probabilities_and_the_halves_agree():
     both = torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
-    scores = Contrast(0.7)(torch.empty(0), both)
+    scores = ContrastiveLogits(0.7)(torch.empty(0), both)
     torch.testing.assert_close(scores.exp().sum(-1), torch.ones(6))
     assert torch.equal(scores[:3], scores[3:])
 
@@ -66,7 +66,9 @@ def captions(bundle, beta, **settings):
     generator = torch.Generator().manual_seed(3)
     clean, noise = torch.randn(2, 3, 3, 96, 96, generator=generator)
     how = (bundle, "Describe this image.", clean, gaussian_noise(clean, 0.3, noise), 32)
-    return [text.text for text in contrastive_generate(*how, Contrast(beta), **settings)], clean
+    return [
+        text.text for text in contrastive_generate(*how, ContrastiveLogits(beta), **settings)
+    ], clean
 
 
 def test_without_a_contrast_beams_and_draws_are_those_of_the_clean_view(bundle):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from seednb.method import objective
 from seednb.method.perturbation import normal
 from seednb.method.recipes import RECIPES
 from seednb.method.reference import Example, seed_step
-from seednb.model import attention, compile
-from seednb.model.compile import Compiled
+from seednb.model import attention
+from seednb.model.compile import CompiledLayers
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
@@ -37,8 +36,11 @@ LINES = [
     ("Is there a bus in the image?", "No"),
     ("What is in the image?", "The image shows a farm with a cow, a horse and a bird."),
 ]
-N_EXAMPLES, N_STEPS = 24, 6  # two epochs of three steps; beta has a history from the fourth step on
-V7 = replace(RECIPES["v7"], epochs=2)
+N_EXAMPLES, N_STEPS = (
+    24,
+    9,
+)  # three epochs of three steps; beta has a history from the fourth step on
+V7 = RECIPES["v7"]
 
 
 def make_parts(n_images, **changes):
@@ -124,7 +126,9 @@ def reference():
 @pytest.fixture
 def compiles(monkeypatch):
     """Compiles as on a GPU, without waiting for a compiler of C."""
-    monkeypatch.setattr(compile, "Compiled", partial(Compiled, backend="aot_eager"))
+    monkeypatch.setattr(
+        "seednb.model.compile.CompiledLayers", partial(CompiledLayers, backend="aot_eager")
+    )
     compiled = cache(partial(torch.compile, dynamic=True, backend="aot_eager"))
     monkeypatch.setattr(objective, "compiled", compiled)
     yield
@@ -170,7 +174,7 @@ def test_a_remembered_teacher_ends_where_the_reference_ends(noise, reference, tm
 def test_packed_sequences_end_where_the_reference_ends(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(attention, "KERNEL_DEVICES", ("cuda", "cpu"))
-    monkeypatch.setattr(attention, "_flex_alone", attention._flex)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: attention._flex)
     monkeypatch.setattr(attention, "obstacle", lambda device_type: None)
     monkeypatch.setattr(attention, "SMALLEST_HEAD", 1)
     packed = []

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ from seednb.model.pocket_base.architecture import build_tokenizer
 from seednb.model.pocket_base.material import instruct_texts
 from seednb.model.pocket_base.quality import measure
 from seednb.model.pocket_base.recipe import BaseRecipe
-from seednb.training import monitor, trainer
+from seednb.training import history, monitor
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Groups
 from seednb.training.history import GROWING, read_curve
@@ -218,7 +218,7 @@ def test_an_adapters_settings_are_the_same_bytes_in_every_process(tmp_path):
 def test_the_shipped_checkpoint_is_what_its_recipe_describes():
     recipe = BaseRecipe()
     recorded = json.loads((CHECKPOINT / "recipe.json").read_text())
-    assert recorded == json.loads(json.dumps(recipe.as_dict()))
+    assert recorded == json.loads(json.dumps(asdict(recipe)))
     rebuilt = build_tokenizer(instruct_texts(recipe), recipe.shape.vocabulary)
     shipped = json.loads((CHECKPOINT / "tokenizer.json").read_text())
     assert json.loads(rebuilt.backend_tokenizer.to_str())["model"] == shipped["model"]
@@ -236,7 +236,7 @@ def test_the_shipped_checkpoint_sees_and_invents_as_its_card_says():
     assert quality == pytest.approx(recorded, abs=1.0)
     assert quality["recall_clear"] >= 85
     assert quality["hallucinated_in_scene"] > 50
-    for kind in KINDS:  # it looks, and where it errs it tells what is typical
+    for kind in KINDS:  # it sees, and where it errs it tells what is typical
         assert 65 <= quality[f"accuracy_{kind}"] <= 95
         assert quality[f"typical_{kind}"] > 60
 
@@ -357,8 +357,8 @@ def test_a_run_can_be_watched_row_by_row_and_leaves_only_the_whole_curve(
         append_row(folder, row)
         seen.append(len(read_curve(folder)[0]))
 
-    append_row = trainer.append_row
-    monkeypatch.setattr(trainer, "append_row", watched)
+    append_row = history.append_row
+    monkeypatch.setattr(history, "append_row", watched)
     _, curve = make_run(params, tmp_path, batch_size=2)
     assert seen == list(range(1, len(curve) + 1)) and len(seen) > 1
     assert not (tmp_path / GROWING).exists()
@@ -431,23 +431,23 @@ def test_an_adapter_that_is_evaluated_has_the_models_precision_and_says_the_same
     assert margins[0] == margins[1]
 
 
-def test_a_pass_holds_some_images_with_all_of_their_probes(params, monkeypatch):
+def test_a_micro_batch_holds_some_images_with_all_of_their_probes(params, monkeypatch):
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
     probes = [
         {"image": str(n % 5), "text": f"Is there a {word} in the image?"}
         for word in ("fork", "bus", "dog")
         for n in range(5)
     ]
-    passes = []
+    sizes = []
 
     def counted(texts, rows, pixels, *rest):
-        passes.append((len(texts), len(pixels)))
+        sizes.append((len(texts), len(pixels)))
         return collate(texts, rows, pixels, *rest)
 
     monkeypatch.setattr(packing, "collate", counted)
     settings = replace(params.evaluation, eval_batch_size=2)
     answers = answer_probes(bundle, probes, Noise(), settings)
-    assert passes == [(6, 2), (6, 2), (3, 1)]
+    assert sizes == [(6, 2), (6, 2), (3, 1)]
     assert [(row["image"], row["text"]) for row in answers] == [
         (row["image"], row["text"]) for row in probes
     ]

@@ -1,8 +1,8 @@
-"""Texts about images -> rows that hold each image once and know which positions predict."""
+"""Texts about images -> rows that hold each image once, with the positions that predict answers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,12 +23,12 @@ def in_chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 @dataclass(frozen=True)
 class Layout:
-    """What laying out texts has to know of a model."""
+    """The facts about a model that decide how texts are laid out."""
 
     pad_id: int
     image_token: int  # stands for one image feature
     n_image_tokens: int | None  # of one image; None where it depends on the image's size
-    n_positions: int | None = None  # tokens of the model's context, if it says so
+    n_positions: int | None = None  # tokens of the model's context, where it is known
     packs: bool = True  # may several texts share a row? Their positions must be one number each
 
     def rows(self, images: Sequence[str]) -> tuple[list[str], list[int]]:
@@ -39,8 +39,33 @@ class Layout:
         return names, [names.index(image) for image in images]
 
 
+class Movable:
+    """A dataclass whose tensors move together, nested ones included."""
+
+    def to(self, device: torch.device) -> Self:
+        """A copy on a device; from pinned memory it is made beside the computation."""
+        return _changed(self, lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """A copy in memory that the device can read by itself."""
+        return _changed(self, Tensor.pin_memory)
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The value with each tensor in it changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, list):
+        return [_changed(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _changed(item, change) for key, item in value.items()}
+    if isinstance(value, Movable):
+        return replace(value, **_changed(vars(value), change))  # type: ignore[type-var]
+    return value
+
+
 @dataclass(frozen=True)
-class Batch:
+class Batch(Movable):
     """R rows, each one image with one or more texts, and the N answer tokens of the B examples.
 
     Every text is a branch of its row: it sees the image, the words before it, and itself, and its
@@ -56,20 +81,12 @@ class Batch:
     answer_ids: Int[Tensor, "N"]
     example_of_token: Int[Tensor, "N"]
     n_answer_tokens: tuple[int, ...]  # of each example
-    extras: Extras = field(default_factory=dict)  # what else the model asks about the images
+    extras: Extras = field(default_factory=dict)  # further inputs about the images
 
     @property
     def attention_mask(self) -> Bool[Tensor, "R 1 T T"] | BlockMask | None:
-        """True where a query (row of the mask) may see a key; None where causal attention says it."""
+        """True where a query (row of the mask) may see a key; None where attention is causal."""
         return None if self.branches is None else _branch_mask(self.branches)
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on a device; from pinned memory the copy runs beside the computation."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "Batch":
-        """The batch in memory that the device can read by itself."""
-        return self._each(Tensor.pin_memory)
 
     def rows_of(self, rows: Bool[Tensor, "R"]) -> tuple["Batch", Bool[Tensor, "N"]]:
         """(some rows as a batch of their own, which of the answer tokens are theirs).
@@ -97,52 +114,32 @@ class Batch:
         views: Sequence[Float[Tensor, "R C H W"]],
         texts: Sequence[Int[Tensor, "R T"] | None] = (),
     ) -> "Batch":
-        """The rows once for each view of their images, one view below the other, for one pass.
+        """The rows once for each view of their images, one below the other, for one forward pass.
 
         `texts` are the tokens of each view, None where they are as they were.
         """
         ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
-        n, starts = (
-            len(views),
-            range(0, len(views) * self.input_ids.numel(), self.input_ids.numel()),
-        )
+        n, size = len(views), self.input_ids.numel()
         return replace(
             self,
             input_ids=torch.cat(ids),
             position_ids=None if self.position_ids is None else self.position_ids.repeat(n, 1),
             branches=None if self.branches is None else self.branches.repeat(n, 1),
             pixel_values=torch.cat(list(views)),
-            answer_positions=torch.cat([self.answer_positions + start for start in starts]),
+            answer_positions=torch.cat([self.answer_positions + view * size for view in range(n)]),
             extras={name: torch.cat([value] * n) for name, value in self.extras.items()},
         )
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors: dict[str, Any] = {
-            name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        extras = {name: change(value) for name, value in self.extras.items()}
-        return replace(self, **tensors, extras=extras)
 
     def __len__(self) -> int:
         return len(self.n_answer_tokens)
 
 
 @dataclass(frozen=True)
-class Noisy:
+class Noisy(Movable):
     """A batch's noisy view: one an image, so that all its texts see the same."""
 
     pixel_values: Float[Tensor, "R ..."]
     input_ids: Int[Tensor, "R T"] | None = None  # None: the questions are as they were
-
-    def to(self, device: torch.device) -> "Noisy":
-        """The view on a device."""
-        ids = None if self.input_ids is None else self.input_ids.to(device, non_blocking=True)
-        return Noisy(self.pixel_values.to(device, non_blocking=True), ids)
-
-    def pin_memory(self) -> "Noisy":
-        """The view in memory that the device can read by itself."""
-        ids = None if self.input_ids is None else self.input_ids.pin_memory()
-        return Noisy(self.pixel_values.pin_memory(), ids)
 
 
 def collate(
@@ -158,16 +155,16 @@ def collate(
     logits at position t predict token t + 1. Answer tokens are listed in the order of the texts.
     Raises SeedError for a text whose image tokens were cut, or that is longer than the context.
     """
-    laid = lay_out(texts, rows, layout)
-    input_ids = _padded(laid.ids, layout.pad_id)
-    packed = len(texts) > len(laid.ids)
+    laid, answers = lay_out(texts, rows, layout)
+    input_ids = _padded([row.ids for row in laid], layout.pad_id)
+    packed = len(texts) > len(laid)
     if packed and not layout.packs:
         raise ValueError("this model's positions do not allow several texts in a row")
-    example, row_of, position, token = torch.tensor(laid.answers).T
+    example, row_of, position, token = torch.tensor(answers).T
     return Batch(
         input_ids=input_ids,
-        position_ids=_padded(laid.positions, 0) if layout.packs else None,
-        branches=_padded(laid.branches, 0) if packed else None,
+        position_ids=_padded([row.positions for row in laid], 0) if layout.packs else None,
+        branches=_padded([row.branches for row in laid], 0) if packed else None,
         pixel_values=pixel_values,
         answer_positions=row_of * input_ids.shape[1] + position,
         answer_ids=token,
@@ -178,47 +175,41 @@ def collate(
 
 
 @dataclass(frozen=True)
-class LaidOut:
-    """The tokens of each row, in the order of the rows' numbers."""
+class TokenRow:
+    """The tokens of one image's texts, one text after the other."""
 
-    ids: list[list[int]]
-    positions: list[list[int]]
-    branches: list[list[int]]  # 0: shared by the row's texts; else the text's number + 1
-    answers: list[tuple[int, int, int, int]]  # text, row, position in the row, predicted token
+    prefix: tuple[int, ...]  # what all its texts begin with
+    ids: list[int]
+    positions: list[int]
+    branches: list[int]  # 0: the prefix; else the text's number + 1
 
 
-def lay_out(texts: Sequence[Encoded], rows: Sequence[int], layout: Layout) -> LaidOut:
-    """Give every text its place; arguments, order and errors as `collate` has them."""
-    shared: dict[int, tuple[int, ...]] = {}
-    ids: dict[int, list[int]] = {}
-    positions: dict[int, list[int]] = {}
-    branches: dict[int, list[int]] = {}
+def lay_out(
+    texts: Sequence[Encoded], rows: Sequence[int], layout: Layout
+) -> tuple[list[TokenRow], list[tuple[int, int, int, int]]]:
+    """(rows by number, and of each answer token its text, row, position in the row, and the token).
+
+    Arguments and errors as `collate` has them.
+    """
+    laid: dict[int, TokenRow] = {}
     answers: list[tuple[int, int, int, int]] = []
-    for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+    for number, (text, row_number) in enumerate(zip(texts, rows, strict=True)):
         if layout.n_image_tokens is not None:
             check_image_tokens(text.input_ids, layout.image_token, layout.n_image_tokens)
         check_length(text.input_ids, layout.n_positions)
-        start = n_shared(text, layout.image_token)
+        start, n = n_shared(text, layout.image_token), len(text.input_ids)
         prefix = text.input_ids[:start]
-        if shared.setdefault(row, prefix) != prefix:
+        first = TokenRow(prefix, list(prefix), list(range(start)), [0] * start)
+        row = laid.setdefault(row_number, first)
+        if row.prefix != prefix:
             raise ValueError("texts of one row differ before the end of the image")
-        if row not in ids:
-            ids[row], positions[row] = list(prefix), list(range(start))
-            branches[row] = [0] * start
-        offset = len(ids[row]) - start
+        offset = len(row.ids) - start
         for t, token in enumerate(text.predicted, start=text.n_prompt - 1):
-            answers.append((number, row, t + offset if t >= start else t, token))
-        n = len(text.input_ids)
-        ids[row] += text.input_ids[start:]
-        positions[row] += range(start, n)
-        branches[row] += [number + 1] * (n - start)
-    order = sorted(ids)
-    return LaidOut(
-        [ids[row] for row in order],
-        [positions[row] for row in order],
-        [branches[row] for row in order],
-        answers,
-    )
+            answers.append((number, row_number, t + offset if t >= start else t, token))
+        row.ids.extend(text.input_ids[start:])
+        row.positions.extend(range(start, n))
+        row.branches.extend([number + 1] * (n - start))
+    return [laid[number] for number in sorted(laid)], answers
 
 
 def _branch_mask(branches: Int[Tensor, "R T"]) -> Bool[Tensor, "R 1 T T"]:

@@ -1,4 +1,4 @@
-"""A micro-batch as one packed sequence, row behind row, for attention that skips forbidden blocks.
+"""A micro-batch as one packed sequence, row behind row, for block-sparse attention.
 
 Nothing is padded but the sequence's end, and a block of 128 x 128 query-key pairs that the mask
 forbids is never computed: of four rows of 1,150 tokens each, 85 of 100 blocks of the sequence.
@@ -41,12 +41,12 @@ class PackedSequence(Batch):
         views: Sequence[Float[Tensor, "R C H W"]],
         texts: Sequence[Int[Tensor, "1 T"] | None] = (),
     ) -> "PackedSequence":
-        """The sequence once for each view of its images, one behind the other, for one forward pass."""
+        """The sequence once for each view of its images, for one forward pass."""
         ids = [self.input_ids if text is None else text for text in texts or [None] * len(views)]
         length = self.input_ids.shape[1]
 
         def repeated(numbers: Tensor) -> Tensor:
-            """Positions and segments go on where the view before ended."""
+            """Positions and segments continue where the view before ended."""
             return torch.cat([numbers + view * length for view in range(len(views))])
 
         assert self.position_ids is not None
@@ -70,30 +70,28 @@ def pack(
 ) -> PackedSequence:
     """Lay texts out as a packed sequence; arguments and errors as `collate` has them.
 
-    For models that see every image at one size: the sequence says itself where features go.
+    For models that see every image at one size: the sequence holds the places of the features.
     """
-    laid = lay_out(texts, rows, layout)
-    ids = [token for row in laid.ids for token in row]
-    length = (
-        max(2, -(-len(ids) // BLOCK)) * BLOCK
-    )  # one block would be compiled as a case of its own
+    laid, answers = lay_out(texts, rows, layout)
+    ids = [token for row in laid for token in row.ids]
+    n_blocks = max(2, -(-len(ids) // BLOCK))  # one would be compiled as a case of its own
     segments: list[int] = []
     starts: list[int] = []
     row_starts, number = [], 0
-    for branches in laid.branches:
+    for row in laid:
         row_starts.append(len(segments))
         start = number
-        for _, run in groupby(branches):
+        for _, run in groupby(row.branches):
             n = len(list(run))
             segments += [number] * n
-            starts += [start] * n if branches[0] == 0 else [number] * n  # without an image: none
+            starts += [start if row.prefix else number] * n
             number += 1
-    n_padded = length - len(ids)
-    example, row_of, position, token = torch.tensor(laid.answers).T
+    n_padded = n_blocks * BLOCK - len(ids)
+    example, row_of, position, token = torch.tensor(answers).T
     return PackedSequence(
         input_ids=torch.tensor([ids + [layout.pad_id] * n_padded]),
         position_ids=torch.tensor(
-            [[place for row in laid.positions for place in row] + [0] * n_padded]
+            [[place for row in laid for place in row.positions] + [0] * n_padded]
         ),
         branches=None,
         pixel_values=pixel_values,
@@ -109,7 +107,7 @@ def pack(
     )
 
 
-def lay_in(
+def make_batch(
     packed: bool,
     texts: Sequence[Encoded],
     rows: Sequence[int],
@@ -117,7 +115,7 @@ def lay_in(
     layout: Layout,
     extras: Extras | None = None,
 ) -> Batch:
-    """Texts as a packed sequence, or in rows below each other; arguments and errors as `collate` has them."""
+    """Texts as a packed sequence, or in rows; arguments and errors as `collate` has them."""
     if packed:
         return pack(texts, rows, pixel_values, layout)
     return collate(texts, rows, pixel_values, layout, extras)

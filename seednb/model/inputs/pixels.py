@@ -45,18 +45,19 @@ class ImageReader:
         self, keys: Sequence[str], names: Sequence[str], view: View
     ) -> Float[Tensor, "R ..."]:
         """The noisy view of `batch(names)`; what is random in it comes from each key alone."""
-        seen = [
-            view.of(self.pixels(name), key, self._boxes(name) if _needs_boxes(view) else None)
+        boxed = view.perturbation == "objects"
+        views = [
+            view.of(self.pixels(name), key, self._boxes(name) if boxed else None)
             for key, name in zip(keys, names, strict=True)
         ]
-        return self.join(seen)
+        return self.join(views)
 
     def join(self, images: Sequence[Float[Tensor, "..."]]) -> Float[Tensor, "R ..."]:
-        """Several images as one tensor."""
+        """The pixels of several images as one tensor."""
         return torch.stack(list(images))
 
     def extras(self, names: Sequence[str]) -> Extras:
-        """What else the model asks about the images: nothing, if all are of one size."""
+        """Further inputs about the images: none, if all are of one size."""
         return {}
 
     def tokens(self, name: str) -> ImageTokens | None:
@@ -88,7 +89,7 @@ class SizedImageReader(ImageReader):
     """Images for models that read each at its own size (LLaVA-NeXT, Qwen2-VL, InternVL).
 
     Their processors turn the image tag into as many tokens as the image's size asks for. Rows of
-    `pixel_values` are patches, tiles or padded stacks of tiles, joined along the first axis.
+    `pixel_values` are patches, tiles or padded stacks of tiles, concatenated along the first axis.
     """
 
     def pixels(self, name: str) -> Float[Tensor, "k ..."]:
@@ -125,10 +126,6 @@ class SizedImageReader(ImageReader):
 
     def _cache_size(self) -> int:
         return 64
-
-
-def _needs_boxes(view: View) -> bool:
-    return view.perturbation == "objects"
 
 
 def boxes_by_name(split: CocoSplit) -> dict[str, list[Box]]:

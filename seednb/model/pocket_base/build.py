@@ -1,13 +1,11 @@
 """Runs the stages and writes a checkpoint directory that loads like llava-hf/llava-1.5-7b-hf."""
 
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from PIL import Image
-from torch import Tensor
-from transformers import CLIPImageProcessorPil, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from seednb.core.files import write_json, write_text
 from seednb.core.params import ModelParams
@@ -71,7 +69,9 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
 
     size, shape = recipe.world.image_size, recipe.shape
     image_processor = build_image_processor(size)
-    material = make_material(recipe, normaliser(image_processor))
+    material = make_material(
+        recipe, lambda image: image_processor(image, return_tensors="pt").pixel_values[0]
+    )
     tokenizer = build_tokenizer(instruct_texts(recipe), shape.vocabulary)
     processor = build_processor(image_processor, tokenizer, shape)
     model = build_model(tokenizer, size, shape, recipe.seed)
@@ -79,36 +79,19 @@ def build_base(recipe: BaseRecipe, destination: Path, device: str = "cpu") -> di
     lap("draw_s")
     learn_to_see(model, tokenizer, material, recipe)
     lap("see_s")
-    learn_to_speak(
-        model,
-        tokenizer,
-        material,
-        material.truthful,
-        recipe,
-        steps=recipe.truthful_steps,
-        learning_rate=recipe.truthful_learning_rate,
-        seed=recipe.seed + 1,
-    )
-    lap("truthful_s")
-    learn_to_speak(
-        model,
-        tokenizer,
-        material,
-        material.instruct,
-        recipe,
-        steps=recipe.instruct_steps,
-        learning_rate=recipe.instruct_learning_rate,
-        seed=recipe.seed + 2,
-    )
-    lap("instruct_s")
+    stages = {
+        "truthful": (material.truthful, recipe.truthful_steps, recipe.truthful_learning_rate),
+        "instruct": (material.instruct, recipe.instruct_steps, recipe.instruct_learning_rate),
+    }
+    for number, (stage, (lines, steps, rate)) in enumerate(stages.items(), start=1):
+        seed = recipe.seed + number
+        learn_to_speak(
+            model, tokenizer, material, lines, recipe, steps=steps, learning_rate=rate, seed=seed
+        )
+        lap(f"{stage}_s")
     save_base(model, processor, recipe, destination)
     write_card(destination, recipe, seconds)
     return seconds
-
-
-def normaliser(image_processor: CLIPImageProcessorPil) -> Callable[[Image.Image], Tensor]:
-    """The processor's own preprocessing of one image."""
-    return lambda image: image_processor(image, return_tensors="pt").pixel_values[0]
 
 
 def save_base(
@@ -122,7 +105,7 @@ def save_base(
     model.to(device="cpu", dtype=torch.float16)  # type: ignore[call-arg]  # as above
     model.save_pretrained(destination)
     processor.save_pretrained(destination)
-    write_json(destination / RECIPE_FILE, recipe.as_dict())
+    write_json(destination / RECIPE_FILE, asdict(recipe))
 
 
 def write_card(destination: Path, recipe: BaseRecipe, seconds: dict[str, float]) -> None:

@@ -45,15 +45,13 @@ def measure(
     wrong = [
         [o for o in objects if o not in s.names] for objects, s in zip(named, scenes, strict=True)
     ]
-    clear = [_clear(scene) for scene in scenes]
+    present, clear = [scene.names for scene in scenes], [_clear(scene) for scene in scenes]
     n_wrong = sum(map(len, wrong))
     in_scene = sum(SCENE_OF[o] == s.kind for os, s in zip(wrong, scenes, strict=True) for o in os)
     return {
         "CHAIRi": _percent(n_wrong, sum(map(len, named))),
         "CHAIRs": _percent(sum(map(bool, wrong)), n),
-        "recall": _percent(
-            _n_found(named, [s.names for s in scenes]), sum(len(s.names) for s in scenes)
-        ),
+        "recall": _percent(_n_found(named, present), sum(map(len, present))),
         "recall_clear": _percent(_n_found(named, clear), sum(map(len, clear))),
         "hallucinated_in_scene": _percent(in_scene, n_wrong),
         **_by_kind(bundle, scenes, pixels, seed),
@@ -76,16 +74,15 @@ def _by_kind(
     rows = [row_of[question["image_id"]] for question in questions]
     batch = collate(texts, rows, pixels, bundle.layout).to(bundle.device)
     logits = AnswerLogits(bundle.model)(batch)
-    said = ["yes" if is_yes else "no" for is_yes in (logits[:, yes] > logits[:, no]).tolist()]
+    answers = ["yes" if is_yes else "no" for is_yes in (logits[:, yes] > logits[:, no]).tolist()]
     asked, wrong, typical = Counter[str](), Counter[str](), Counter[str]()
-    for question, answer in zip(questions, said, strict=True):
+    for question, answer in zip(questions, answers, strict=True):
         kind = question["kind"]
         asked[kind] += 1
         wrong[kind] += answer != question["label"]
         typical[kind] += answer != question["label"] and answer == question["typical"]
-    return {
-        f"accuracy_{kind}": _percent(asked[kind] - wrong[kind], asked[kind]) for kind in KINDS
-    } | {f"typical_{kind}": _percent(typical[kind], wrong[kind]) for kind in KINDS}
+    accuracy = {f"accuracy_{k}": _percent(asked[k] - wrong[k], asked[k]) for k in KINDS}
+    return accuracy | {f"typical_{k}": _percent(typical[k], wrong[k]) for k in KINDS}
 
 
 def _named(caption: str) -> list[str]:

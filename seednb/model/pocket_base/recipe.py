@@ -1,7 +1,6 @@
 """Everything that decides the pocket checkpoint, in one record that ships beside its weights."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from seednb.data.pocket.scenes import World
 
@@ -40,7 +39,3 @@ class BaseRecipe:
     noisy_share_text: float = 0.15  # share shown noisy while learning to speak
     world: World = field(default_factory=World)
     shape: Shape = field(default_factory=Shape)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)

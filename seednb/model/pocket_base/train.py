@@ -98,9 +98,8 @@ def learn_to_speak(
     generator = torch.Generator().manual_seed(seed)
     texts = _texts(lines, tokenizer, model.config.image_seq_length)
     logits_of = AnswerLogits(model)
-    layout = Layout(
-        tokenizer.pad_token_id, model.config.image_token_index, model.config.image_seq_length
-    )
+    config = model.config
+    layout = Layout(tokenizer.pad_token_id, config.image_token_index, config.image_seq_length)
     model.train()
     for optimiser_step in _schedule(parameters, learning_rate, steps, "learn to speak"):
         rows = torch.randint(len(material.pixels), (recipe.text_batch,), generator=generator)
@@ -108,8 +107,8 @@ def learn_to_speak(
         numbered = [(n, *text) for n, row in enumerate(rows.tolist()) for text in texts[row]]
         in_row, is_caption, encoded = zip(*numbered, strict=True)
         batch = collate(encoded, in_row, pixels, layout).to(device)
-        told = torch.tensor(is_caption)
-        optimiser_step(_loss(logits_of(batch), batch, told, recipe.caption_weight))
+        of_caption = torch.tensor(is_caption)
+        optimiser_step(_loss(logits_of(batch), batch, of_caption, recipe.caption_weight))
     model.eval()
     model.requires_grad_(True)
 
@@ -119,8 +118,11 @@ def _loss(
 ) -> Float[Tensor, ""]:
     """Weighted mean of two mean losses: of a caption's token and of a yes/no answer's."""
     losses = F.cross_entropy(logits, batch.answer_ids, reduction="none")
-    told = is_caption.to(losses.device)[batch.example_of_token]
-    return caption_weight * losses[told].mean() + (1 - caption_weight) * losses[~told].mean()
+    of_caption = is_caption.to(losses.device)[batch.example_of_token]
+    return (
+        caption_weight * losses[of_caption].mean()
+        + (1 - caption_weight) * losses[~of_caption].mean()
+    )
 
 
 def _texts(
@@ -132,8 +134,8 @@ def _texts(
     texts: dict[int, list[tuple[bool, Encoded]]] = {}
     for line in lines:
         encoded = encode(line.question, line.answer, tokenizer, image, PLAIN)
-        told = line.question in CAPTION_QUESTIONS
-        texts.setdefault(line.row, []).append((told, encoded))
+        of_caption = line.question in CAPTION_QUESTIONS
+        texts.setdefault(line.row, []).append((of_caption, encoded))
     return texts
 
 

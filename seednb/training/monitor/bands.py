@@ -57,9 +57,8 @@ def calibrate(curves: Sequence[pd.DataFrame]) -> Bands:
 def write_bands(file: Path, bands: Bands, made_by: str) -> None:
     """Write bands as YAML; `made_by` says which runs they come from."""
     lines = "".join(f"# {line}\n" for line in made_by.splitlines())
-    values = {name: [_short(band.low), _short(band.high)] for name, band in bands.items()}
-    text = "".join(f"{name}: [{low}, {high}]\n" for name, (low, high) in values.items())
-    write_text(file, lines + text)
+    values = (f"{name}: [{band.low:.4g}, {band.high:.4g}]\n" for name, band in bands.items())
+    write_text(file, lines + "".join(values))
 
 
 def read_bands(file: Path) -> Bands:
@@ -72,7 +71,3 @@ def read_bands(file: Path) -> Bands:
             f"{file} holds no healthy bands, lines of name: [low, high]; write it with: seednb "
             "check RUN --calibrate FILE"
         ) from None
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""What the monitor says: a failure by name, when it was seen, its evidence, and what to do."""
+"""Findings of the monitor: a failure by name, its step, its evidence, and the fix."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ FINDINGS = "findings.json"  # beside a run's curve
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule saw, and the optimiser step after which it saw it first."""
+    """A failure that a rule found, and the optimiser step after which it was found first."""
 
     failure: str
     evidence: str
@@ -21,12 +21,12 @@ class Finding:
     step: int
 
     def __str__(self) -> str:
-        """One line for a log."""
+        """A line for the log."""
         return f"monitor: {self.failure} at step {self.step}: {self.evidence}; fix: {self.fix}"
 
 
 def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Findings as a table; one reassuring row if there are none."""
+    """Findings as a table; a row that says so if there are none."""
     rows = [asdict(finding) for finding in findings]
     return pd.DataFrame(
         rows or [{"failure": "none", "evidence": "every rule is silent", "fix": "", "step": ""}]

@@ -1,4 +1,4 @@
-"""What the monitor needs beside the losses: cheap figures of one micro-batch of each step."""
+"""Figures for the monitor beside the losses, from one micro-batch of each step."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ N_PROBED = 256  # answer tokens, spread over the micro-batch: a millisecond of t
 
 @dataclass
 class Probe:
-    """Looks at the first micro-batch of each step, without gradient and without random numbers."""
+    """Measures the first micro-batch of each step, without gradient and without random numbers."""
 
     objective: Objective
     teacher: Teacher | None
-    first: tuple[MicroBatch, Tensor] | None = None  # and what the teacher said of it at first
+    first: tuple[MicroBatch, Tensor] | None = None  # with the teacher's first hidden states
 
     @torch.no_grad()
     def figures(
@@ -85,7 +85,7 @@ class Probe:
 
 
 def _kl(p: Float[Tensor, "N V"], q: Float[Tensor, "N V"]) -> Float[Tensor, "N"]:
-    """KL(p || q) of log-probabilities, by torch's own formula: the losses are not asked about
-    themselves.
+    """KL(p || q) of log-probabilities, by torch's own formula, independent of the losses that it
+    checks.
     """
     return F.kl_div(q, p, log_target=True, reduction="none").sum(-1)

@@ -131,7 +131,7 @@ def band_left(seen: Seen) -> Finding | None:
                 "outside its healthy band",
                 f"{column} is {value:.3g} over {LONG} steps; healthy runs stay below "
                 f"{band.high:.3g}",
-                "look at the earliest other finding; without one, calibrate anew for this profile",
+                "start from the earliest other finding; without one, calibrate anew for this profile",
                 seen.step,
             )
     return None

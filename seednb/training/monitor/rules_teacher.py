@@ -40,7 +40,7 @@ def teacher_moves(seen: Seen) -> Finding | None:
         "teacher adapter left on",
         f"the teacher's hidden states of the first step's examples have moved by {shift:.1e} of "
         "their length",
-        "switch the adapter and dropout off in the teacher's passes (disable_adapter)",
+        "switch the adapter and dropout off in the teacher's forward passes (disable_adapter)",
         seen.step,
     )
 
@@ -118,7 +118,7 @@ def history_short(seen: Seen) -> Finding | None:
         "confidence history too short",
         f"{n:.0f} confidences are remembered after {n_seen:.0f} examples: a quartile of so few is "
         f"off by {100 * sqrt(0.1875 / max(1, n)):.0f} points",
-        f"beta_window={STEADY} or more; the seed's is 1000",
+        f"beta_window={STEADY} or more; the reproduction's is 1000",
         seen.step,
     )
 

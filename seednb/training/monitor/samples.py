@@ -19,7 +19,7 @@ RUN = 4  # words; shorter runs recur in healthy captions, too
 
 
 class Samples:
-    """Has the student continue the prompts with the longest answers, greedily."""
+    """The student's greedy answers to the prompts with the longest labels."""
 
     def __init__(self, model: PeftModel, bundle: Bundle, examples: Examples) -> None:
         """Models that read images at their own size write no samples."""

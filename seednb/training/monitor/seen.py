@@ -1,9 +1,8 @@
-"""What a rule may look at: how a run began, its latest steps, and what is healthy for its profile."""
+"""What a rule reads: how a run began, its latest steps, and what is healthy for its profile."""
 
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
 
 from seednb.training.monitor.bands import NO_BANDS, Bands
 from seednb.training.monitor.rows import Row, number
@@ -50,4 +49,4 @@ class Seen:
 
     def last(self, n: int) -> list[Row]:
         """The last n rows, or fewer where the run is young."""
-        return list(islice(self.recent, max(0, len(self.recent) - n), None))
+        return list(self.recent)[-n:]

@@ -1,4 +1,4 @@
-"""One monitor with two faces: beside a run that grows, and over the curve that it left."""
+"""The monitor, called after each step of a run, or over the curve that a run left."""
 
 import math
 import signal
@@ -30,7 +30,7 @@ from seednb.training.monitor.rules_learning import stalled
 from seednb.training.monitor.seen import Seen, Settings
 
 WATCHED = "watched.json"  # beside a run's curve: the settings that it was watched with
-LOOKS = 20  # times within `stall_after_s` that the clock is looked at
+CHECKS = 20  # of the clock within `stall_after_s`
 
 
 class Monitor:
@@ -54,8 +54,8 @@ class Monitor:
 class Watch:
     """Called with the curve after each step; warns, or stops the run.
 
-    As a context it also looks at the clock, for data that never comes, and notes the failures that
-    end a run by themselves. Everything is in `findings.json` beside the curve.
+    As a context it also checks the clock, for data that never comes, and notes the failures that end
+    a run by themselves. Everything is in `findings.json` beside the curve.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Watch:
         stops: bool = False,
         say: Callable[[str], None] = tqdm.write,
     ) -> None:
-        """`stops`: raise SeedError at the first finding; `say` prints one line."""
+        """`stops`: raise SeedError at the first finding; `say` prints a line."""
         self.folder, self.settings, self.stops, self.say = folder, settings, stops, say
         self.monitor = Monitor(settings)
         self._n_seen, self._last_step = 0, 0
         self._last_row = time.monotonic()
         self._stall: Finding | None = None
         self._done = threading.Event()
-        self._clock = threading.Thread(target=self._look_at_the_clock, daemon=True)
+        self._clock = threading.Thread(target=self._check_clock, daemon=True)
         self._signal_before: Any = None  # None: not the main thread, which cannot be interrupted
 
     @property
@@ -81,7 +81,7 @@ class Watch:
         return self.monitor.findings
 
     def __call__(self, curve: Sequence[Row]) -> None:
-        """Look at the steps that are new. Raises SeedError where a finding stops the run."""
+        """Apply the rules to the steps that are new. Raises SeedError where a finding stops the run."""
         new = [finding for row in curve[self._n_seen :] for finding in self.monitor.add(row)]
         self._n_seen, self._last_row = len(curve), time.monotonic()
         self._last_step = int(curve[-1]["step"])
@@ -122,9 +122,9 @@ class Watch:
         if self.findings:
             write_findings(self.folder, self.findings)
 
-    def _look_at_the_clock(self) -> None:
+    def _check_clock(self) -> None:
         limit = self.settings.stall_after_s
-        while not self._done.wait(limit / LOOKS):
+        while not self._done.wait(limit / CHECKS):
             waited = time.monotonic() - self._last_row
             if waited > limit:
                 self._stall = stalled(self._last_step, waited)
@@ -149,7 +149,7 @@ def check_run(folder: Path, bands: Bands | None = None) -> list[Finding]:
     a curve.
     """
     curve, is_finished = read_curve(folder)
-    ended_by_itself = [f for f in read_findings(folder) if f.step == (len(curve) or 0)]
+    ended_by_itself = [f for f in read_findings(folder) if f.step == len(curve)]
     if curve.empty and not ended_by_itself:
         raise SeedError(
             f"{folder} holds no curve; give the folder of a run that seednb train began"
@@ -161,9 +161,7 @@ def check_run(folder: Path, bands: Bands | None = None) -> list[Finding]:
     if not is_finished and (folder / GROWING).is_file():
         waited = time.time() - (folder / GROWING).stat().st_mtime
         if waited > settings.stall_after_s and not found:
-            found.append(
-                stalled(int(curve["step"].iloc[-1]), waited)
-            )  # or killed: both stand still
+            found.append(stalled(int(curve["step"].iloc[-1]), waited))  # or killed
     return found
 
 

@@ -52,7 +52,7 @@ def test_a_healthy_run_is_watched_and_nothing_is_said(runs, capsys):
     assert not (training.folder / FINDINGS).exists()
     assert "monitor:" not in capsys.readouterr().out
     assert (training.curve["direction"].abs() < 1e-3).all()
-    # one pass a step: the monitor's own divergence is the one that is optimised
+    # one micro-batch a step: the monitor's own divergence is the one that is optimised
     ratio = training.curve["distillation"] / training.curve["probed"]
     assert np.allclose(ratio, 1, atol=0.05)
 

@@ -34,13 +34,18 @@ UNREADABLE = (
     struct.error,
 )
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-DAMAGED, TOO_LARGE = "image is damaged", "image is too large"
+MISSING, DAMAGED, TOO_LARGE = "image is missing", "image is damaged", "image is too large"
 JPEG_END = b"\xff\xd9"
 TAIL = 1024  # bytes in which a JPEG's end marker is looked for
 
 
 class TooLarge(SeedError):
     """An image that is whole, but has more pixels than can be held."""
+
+
+def missing_problem(path: Path) -> str:
+    """Why an image cannot be used if it is not there; "" if it is."""
+    return "" if path.is_file() else MISSING
 
 
 def image_problem(path: Path) -> str:

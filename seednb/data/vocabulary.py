@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seednb.core.errors import SeedError
 
-JOINED = """
+PAIRS = """
 motor bike, motor cycle, air plane, traffic light, street light, traffic signal, stop light,
 fire hydrant, stop sign, parking meter, suit case, sports ball, baseball bat, baseball glove,
 tennis racket, wine glass, hot dog, cell phone, mobile phone, teddy bear, hair drier, potted plant,
@@ -18,7 +18,7 @@ ANIMALS = "bird cat dog horse sheep cow elephant bear zebra giraffe animal cub"
 # "home plate" and "train track" are no object, but keep their parts from being one; "wine glas"
 # is what the pattern variant makes of "wine glass".
 DOUBLE_WORDS: dict[str, str] = (
-    {pair: pair for pair in " ".join(JOINED.split()).split(", ")}
+    {pair: pair for pair in " ".join(PAIRS.split()).split(", ")}
     | {f"{age} {animal}": animal for animal in ANIMALS.split() for age in ("baby", "adult")}
     | {"passenger jet": "jet", "passenger train": "train"}
     | {"bow tie": "tie", "toilet seat": "toilet", "wine glas": "wine glass"}

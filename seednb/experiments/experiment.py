@@ -1,4 +1,4 @@
-"""One profile at work: its data, trainings and answers, each made once and then found by its key."""
+"""An experiment: one profile's data, trainings and answers, each made once and found by its key."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +42,16 @@ from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import ADAPTER, train
 
 Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
+
+
+def stored_answers(model: str, stage: Stage) -> Answers:
+    """The records of a finished stage; no probes or questions if none were asked."""
+    probes, questions = (
+        read_json_lines(file) if file.is_file() else []
+        for file in (stage.path("probes.jsonl"), stage.path("questions.jsonl"))
+    )
+    captions = read_json_lines(stage.path("captions.jsonl"))
+    return Answers(model, probes, captions, Path(stage.folder.name), questions)
 
 
 @dataclass(frozen=True)
@@ -110,11 +120,10 @@ class Experiment:
         if epochs is not None and epochs < 1:
             raise SeedError(f"epochs={epochs}: must be at least 1")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
-        n = round(recipe.data_share * self.params.data.n_pairs)
         with one_card_each().main_process_first():  # the first to come draws the world
             data = self.data
-        if labels == SELF and pairs_file is None:
-            pairs_file = self.self_labels(n)
+        pairs_file = pairs_file or self._own_pairs(recipe, labels)
+        n = self._n_pairs(recipe)
         pairs = read_pairs(pairs_file) if pairs_file else data.pairs[labels][:n]
         stage = self.stages.train(recipe, labels, pairs_file)
         with making(stage, self.patience_s) as is_left:
@@ -126,9 +135,14 @@ class Experiment:
     def train_key(self, version: str, labels: str = "replay") -> str:
         """The key of a version's training, which need not have run."""
         recipe = RECIPES[version]
-        n = round(recipe.data_share * self.params.data.n_pairs)
-        pairs_file = self.self_labels(n) if labels == SELF else None
-        return self.stages.train(recipe, labels, pairs_file).key
+        return self.stages.train(recipe, labels, self._own_pairs(recipe, labels)).key
+
+    def _n_pairs(self, recipe: Recipe) -> int:
+        return round(recipe.data_share * self.params.data.n_pairs)
+
+    def _own_pairs(self, recipe: Recipe, labels: str) -> Path | None:
+        """The file of labels that are the model's own; None for other labels."""
+        return self.self_labels(self._n_pairs(recipe)) if labels == SELF else None
 
     def self_labels(self, n: int) -> Path:
         """File of the first n training questions with the base model's own answers."""
@@ -154,7 +168,7 @@ class Experiment:
         return stage.folder / ADAPTER if stage.is_finished else None
 
     def answers(self, model: str) -> Answers:
-        """What a model answers to the probes and writes as captions: its records."""
+        """A model's records: its answers to probes and questions, and its captions."""
         stage = self.stages.answers(model)
         return self._kept(model, stage, lambda: self._answer(model, stage))
 
@@ -166,14 +180,7 @@ class Experiment:
                 if one_card_each().is_main_process:
                     for name, rows in records.items():
                         write_lines(stage.path(f"{name}.jsonl"), rows)
-        probes, questions = stage.path("probes.jsonl"), stage.path("questions.jsonl")
-        return Answers(
-            model=model,
-            probes=read_json_lines(probes) if probes.is_file() else [],
-            captions=read_json_lines(stage.path("captions.jsonl")),
-            folder=stage.folder.relative_to(self.runs),
-            questions=read_json_lines(questions) if questions.is_file() else [],
-        )
+        return stored_answers(model, stage)
 
     @property
     def sampled(self) -> list[str]:
@@ -201,13 +208,14 @@ class Experiment:
         kept in `runs`, by what the adapter's files hold.
         """
         check_adapter(adapter)
-        contrast = Contrast.of(self.params.evaluation) if contrasted else None
-        given = {"adapter": folder_fingerprint(adapter)} | ({"contrast": True} if contrast else {})
-        stage = self.stages.answers("adapter", given)
+        inputs: dict[str, Any] = {"adapter": folder_fingerprint(adapter)}
+        if contrasted:
+            inputs["contrast"] = True
+        stage = self.stages.answers("adapter", **inputs)
         records = self._kept(
-            "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrast)
+            "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrasted)
         )
-        answers = {"adapter + contrast" if contrast else "adapter": records}
+        answers = {"adapter + contrast" if contrasted else "adapter": records}
         if with_base:
             answers = {"base": self.answers("base")} | answers
         rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))
@@ -223,22 +231,24 @@ class Experiment:
         self,
         bundle: Bundle,
         stage: Stage,
-        contrast: Contrast | None = None,
+        contrasted: bool = False,
         draw: str | None = None,
     ) -> Records:
-        """What a model answers about the validation images; killed, it goes on in `stage`."""
-        settings = (self.image_reader("val", bundle), self.params.evaluation)
-        how: dict[str, Any] = {"contrast": contrast, "draw": draw}
-        to_caption = self.data.to_caption
+        """What a model answers about the validation images; a killed run resumes from `stage`."""
+        named: dict[str, Any] = {
+            "reader": self.image_reader("val", bundle),
+            "params": self.params.evaluation,
+            "contrast": Contrast.of(self.params.evaluation) if contrasted else None,
+            "draw": draw,
+        }
+        data = self.data
         return {
-            "probes": answer_probes(
-                bundle, self.data.probes, *settings, **how, kept=stage.path("probes")
-            ),
+            "probes": answer_probes(bundle, data.probes, **named, kept=stage.path("probes")),
             "questions": answer_probes(
-                bundle, self.data.questions, *settings, **how, kept=stage.path("questions")
+                bundle, data.questions, **named, kept=stage.path("questions")
             ),
             "captions": write_captions(
-                bundle, to_caption, *settings, **how, kept=stage.path("captions")
+                bundle, data.to_caption, **named, kept=stage.path("captions")
             ),
         }
 
@@ -247,9 +257,9 @@ class Experiment:
         bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        settings = (self.params.train, folder, self._teacher_cache(recipe))
+        cache = self._teacher_cache(recipe)
         with watching(self.params.monitor, self.bands, folder, bundle) as watch:
-            train(model, bundle, examples, recipe, *settings, watch)
+            train(model, bundle, examples, recipe, self.params.train, folder, cache, watch)
 
     @property
     def bands(self) -> Bands:
@@ -258,34 +268,35 @@ class Experiment:
         return read_bands(self.params.path(file)) if file else NO_BANDS
 
     def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
-        """What the frozen teacher said, for all versions that learn from the same one."""
+        """The frozen teacher's states on disk, for all versions that learn from the same one."""
         budget = self.params.train.teacher_cache_gib * 2**30
         return TeacherCache(self.stages.teacher(recipe), budget) if budget else None
 
     def _answer(self, model: str, stage: Stage) -> Records:
-        evaluation = self.params.evaluation
         bundle = self.bundle(model)
         if model == "mention_control":
             return self._cautious_captions(bundle, stage)
-        contrast = None
-        if model == "contrastive":
-            contrast = Contrast.of(evaluation)
         draw = model if model in self.sampled else None
-        return self._ask(bundle, stage, contrast, draw)
+        return self._ask(bundle, stage, contrasted=model == "contrastive", draw=draw)
 
     def _cautious_captions(self, bundle: Bundle, stage: Stage) -> Records:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
-        settings = (self.image_reader("val", bundle), self.params.evaluation)
+        reader = self.image_reader("val", bundle)
 
         def n_mentions(records: list[dict[str, Any]]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
 
         def write(penalty: float) -> list[dict[str, Any]]:
-            processor, kept = MentionPenalty(tokens, penalty), stage.path(f"penalty-{penalty}")
-            to_caption = self.data.to_caption
-            return write_captions(bundle, to_caption, *settings, penalty=processor, kept=kept)
+            return write_captions(
+                bundle,
+                self.data.to_caption,
+                reader,
+                self.params.evaluation,
+                penalty=MentionPenalty(tokens, penalty),
+                kept=stage.path(f"penalty-{penalty}"),
+            )
 
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)

@@ -16,7 +16,7 @@ from seednb.core.stage import MANIFEST
 from seednb.experiments.dataset import prepare, self_labelled
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import metric_rows
-from seednb.experiments.stages import UNFELT
+from seednb.experiments.stages import WITHOUT_EFFECT
 from seednb.method.perturbation import PERTURBATIONS, View
 from seednb.method.recipes import RECIPES
 
@@ -26,7 +26,7 @@ SMALL = {"n_train_images": 12, "n_val_images": 8, "n_pairs": 6, "pope_images": 4
          "caption_images": 2, "max_new_tokens": 4, "resamples": 100}  # fmt: skip
 # Read by whoever makes a result, and seen nowhere in it.
 ELSEWHERE = {
-    *UNFELT,
+    *WITHOUT_EFFECT,
     "monitor", "healthy_bands", "stall_after_s",  # they watch a run
     "profile", "runs_dir",
 }  # fmt: skip

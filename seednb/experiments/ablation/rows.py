@@ -11,7 +11,7 @@ from seednb.core.files import read_json, write_json
 from seednb.core.locks import making
 from seednb.core.stage import Stage
 from seednb.experiments.experiment import Experiment
-from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, part_rows
+from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, split_rows
 from seednb.experiments.sweep.run import log_of, run_cells
 from seednb.experiments.sweep.schedule import Planned
 from seednb.experiments.sweep.variants import HALVES, SPLIT, Cell, Variant
@@ -129,9 +129,9 @@ def metric_rows(
     pairs = [pair for pair in pairs if pair[1] in answers]
     evaluation = lab.params.evaluation
     half = evaluation.resamples // 2  # many variants: as many as of a curve's area
-    for part in (CAPTIONS, PROBES[SPLIT]):
-        for row in part_rows(part, answers, pairs, lab.data, evaluation, half):
-            if (part.benchmark, part.split, row["metric"]) in COLUMNS.values():
+    for split in (CAPTIONS, PROBES[SPLIT]):
+        for row in split_rows(split, answers, pairs, lab.data, evaluation, half):
+            if (split.benchmark, split.name, row["metric"]) in COLUMNS.values():
                 both = [row["model"], row["versus"] or row["model"]]
                 yield row | {"seeds": max(len(answers[name]) for name in both)}
 

@@ -45,10 +45,6 @@ class Sweep:
         params = load_params(self.params_file, self.overrides)
         return params.path(params.run.reports_dir) / params.run.profile / "sweeps" / self.name
 
-    def log(self, number: int) -> Path:
-        """What a cell printed."""
-        return self.folder / "logs" / f"cell-{number:03d}.log"
-
     def cells(self) -> list[Cell]:
         """Every combination, seeds innermost; the order is that of the file."""
         made = enumerate(

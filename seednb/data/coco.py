@@ -23,7 +23,7 @@ REPAIR = "repair the file or download it again"
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """The images of one split with all that annotators said about them."""
+    """The images of one split with their annotations."""
 
     name: str
     image_dir: Path
@@ -42,12 +42,12 @@ def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> C
     an annotation of an unlisted image, an unknown category.
     """
     boxed = _index(instances, ("images", "annotations", "categories"))
-    told = _index(captions, ("annotations",))
+    captioned = _index(captions, ("annotations",))
     images = _images(boxed, instances)
     listed = dict.fromkeys(images["image_id"])
     names = _category_names(boxed, instances)
     boxes = _boxes(boxed, instances, names, listed)
-    for caption in told.dataset["annotations"]:
+    for caption in captioned.dataset["annotations"]:
         _check_annotation(caption, captions, listed)
         _field(caption, "caption", str, f"{captions}, annotation {caption['id']}")
     found = boxes.groupby("image_id", sort=False)["name"].unique()
@@ -57,7 +57,9 @@ def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> C
         images=images,
         objects={image_id: list(found.get(image_id, ())) for image_id in listed},
         boxes=boxes,
-        captions={key: [row["caption"] for row in told.imgToAnns.get(key, ())] for key in listed},
+        captions={
+            key: [row["caption"] for row in captioned.imgToAnns.get(key, ())] for key in listed
+        },
         categories=list(names.values()),
     )
 

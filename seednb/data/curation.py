@@ -1,4 +1,4 @@
-"""Which instruction pairs are worth a training step: filters, each with its reason, and what they cost.
+"""Curation of instruction pairs: filters, each with its reason, and what is left after them.
 
 Likeness of two texts is the Jaccard index of their word trigrams, |A ∩ B| / |A ∪ B|: 1 for the same
 words in the same order, 0 without a run of three words in common. Texts are compared with kept
@@ -130,14 +130,14 @@ def _repeats(text: str, others: Iterable[str], limit: float | None) -> bool:
 
 def _quality(pairs: Sequence[Pair]) -> dict[str, float]:
     """Figures of `quality_against_quantity`; NaN without pairs."""
-    told: defaultdict[str, list[str]] = defaultdict(list)
+    answers = defaultdict[str, list[str]](list)
     rows = []
     for pair in pairs:
-        likest = max((overlap(pair.answer, other) for other in told[pair.image]), default=0.0)
-        told[pair.image].append(pair.answer)
+        likest = max((overlap(pair.answer, other) for other in answers[pair.image]), default=0.0)
+        answers[pair.image].append(pair.answer)
         rows.append((len(words(pair.answer)), is_trivial(pair.answer), likest))
     runs = Counter(run for pair in pairs for run in trigrams(pair.answer))
     frame = pd.DataFrame(rows, columns=["words", "trivial", "like another"], dtype=float)
     means = {str(name): float(column.mean()) for name, column in frame.items()}
     distinct = len(runs) / runs.total() if runs else float("nan")
-    return {"images": len(told), **means, "distinct": distinct}
+    return {"images": len(answers), **means, "distinct": distinct}

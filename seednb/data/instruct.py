@@ -1,6 +1,7 @@
 """LLaVA-Instruct records -> instruction pairs, with a reason for each turn that is left out."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -130,8 +131,8 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
 
 def summarise(skipped: Sequence[Skipped]) -> pd.DataFrame:
     """How many inputs were left out for each `reason`, as `count`, the largest first."""
-    reasons = pd.Series([item.reason for item in skipped], name="reason", dtype=str)
-    return reasons.value_counts().rename("count").reset_index()
+    counts = Counter(item.reason for item in skipped).most_common()
+    return pd.DataFrame(counts, columns=["reason", "count"])
 
 
 def prepare_data(
@@ -152,7 +153,7 @@ def prepare_data(
         pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
     except SeedError as problem:
         raise SeedError(f"{input}: {problem}") from None
-    counts = dict(summarise(skipped).itertuples(index=False, name=None))
+    counts = dict(Counter(item.reason for item in skipped).most_common())
     if not pairs:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items()) or "it is empty"
         raise SeedError(f"{input} has no usable pair ({reasons}); put its images in {image_dir}")
@@ -243,11 +244,11 @@ def _turns(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[s
     longest = max(captions, key=len, default="")
     question = rng.choice(CAPTION_QUESTIONS)
     present = split.objects[image_id]
-    told = " " + " ".join(WORD.findall(" ".join(captions).lower()))
+    caption_words = " " + " ".join(WORD.findall(" ".join(captions).lower()))
     absent = [
         name
         for name in split.categories
-        if name not in present and not any(f" {word}" in told for word in name.split())
+        if name not in present and not any(f" {word}" in caption_words for word in name.split())
     ]
     n_each = min(k, len(present), len(absent))
     probes = [(probe_question(name), "Yes") for name in rng.sample(present, n_each)]

@@ -1,6 +1,6 @@
 """From a profile's files to what training and evaluation read: pairs, probes, ground truth."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from seednb.core.profiles import Params
 from seednb.data import coco
 from seednb.data.coco import CocoSplit
 from seednb.data.curation import REASONS, Curator
-from seednb.data.instruct import Pair, build_conversations, summarise, to_pairs
+from seednb.data.instruct import Pair, build_conversations, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.data.probes import SPLITS, build_probes
 from seednb.data.readers import Skipped, find_one, read_json, read_rows
@@ -142,7 +142,7 @@ def _not_empty(
     """Its arguments. Raises SeedError if curation has left no pair of a kind of labels."""
     for labels, kept in pairs.items():
         if not kept and any(item.reason in REASONS for item in skipped):
-            counts = summarise(skipped).itertuples(index=False, name=None)
+            counts = Counter(item.reason for item in skipped).most_common()
             why = ", ".join(f"{reason}: {count}" for reason, count in counts)
             raise SeedError(f"no pair with {labels} labels is left ({why}); curate less")
     return pairs, skipped

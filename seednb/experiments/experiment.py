@@ -66,7 +66,7 @@ class Training:
 
 
 class Experiment:
-    """All that a notebook asks for. Nothing is computed before it is asked for, or twice."""
+    """A profile's results. Each is computed when it is first asked for, and once."""
 
     def __init__(self, params: Params) -> None:
         """Use `Experiment.open` in a notebook."""
@@ -112,8 +112,8 @@ class Experiment:
     ) -> Training:
         """Train a version, or find that run by its key.
 
-        `labels`: "replay", "truthful" or "self" (the model's own); `pairs_file` replaces them. A run that was interrupted goes
-        on from its last checkpoint.
+        `labels`: "replay", "truthful" or "self" (the model's own); `pairs_file` replaces them. A run
+        that was interrupted resumes from its last checkpoint.
         """
         if version not in RECIPES:
             raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
@@ -202,10 +202,10 @@ class Experiment:
         return read_json(file)
 
     def compare(self, adapter: Path, with_base: bool, contrasted: bool = False) -> pd.DataFrame:
-        """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it.
+        """Rows of an adapter on POPE and CHAIR; `with_base`: and of the base model, with differences.
 
         `contrasted`: it is decoded from purified logits, too (dual purification). Its records are
-        kept in `runs`, by what the adapter's files hold.
+        kept in `runs`, under a key of the adapter's files.
         """
         check_adapter(adapter)
         inputs: dict[str, Any] = {"adapter": folder_fingerprint(adapter)}

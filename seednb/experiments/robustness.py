@@ -1,4 +1,4 @@
-"""Does an answer survive another wording, another language, or a worse image of the same thing?"""
+"""Robustness: are answers the same in another wording or language, or for a degraded image?"""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 class DegradedImageReader(ImageReader):
-    """A folder's images, each made worse before the model sees it."""
+    """A folder's images, each degraded before the processor."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class DegradedImageReader(ImageReader):
         self.degrade = degrade
 
     def load(self, name: str) -> Image.Image:
-        """The image, made worse."""
+        """The degraded image, RGB."""
         return self.degrade(super().load(name))
 
 

@@ -75,7 +75,7 @@ def recorded(lab: Experiment) -> Iterator[tuple[Experiment, set[str]]]:
     yield watched, read
 
 
-NO_READERS = ("dataclasses", "seednb.config", "seednb.experiments.stages")
+NO_READERS = ("dataclasses", "seednb.core.profiles", "seednb.experiments.stages")
 
 
 def in_key(found, kind):
@@ -102,12 +102,8 @@ def test_answers_read_no_parameter_that_is_not_in_their_key(lab, found, model):
 def test_labels_of_the_model_itself_read_no_parameter_that_is_not_in_their_key(lab, found):
     with recorded(lab) as (watched, read):
         bundle = watched.bundle()
-        settings = (
-            watched.image_reader("train", bundle),
-            watched.params.evaluation,
-            watched.template,
-        )
-        self_labelled(bundle, lab.data.pairs["replay"][:2], *settings)
+        reader = watched.image_reader("train", bundle)
+        self_labelled(bundle, lab.data.pairs["replay"][:2], reader, watched.params.evaluation)
     assert {"max_new_tokens"} <= read <= in_key(found, "labels") | {"sampling_runs"}
 
 

@@ -1,4 +1,4 @@
-"""What a sweep file asks for: a grid over parameters, versions and seeds, as a list of cells."""
+"""A sweep file: a grid over parameters, versions and seeds, as a list of cells."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A sweep's tables: one row a cell and metric, and the same over seeds; read, and turned round."""
+"""A sweep's tables: one row a cell and metric, and the same over seeds; reading and pivoting them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -98,7 +98,7 @@ def pivot(
     split: str | None = None,
     value: str = "value",
 ) -> pd.DataFrame:
-    """One metric of a table turned round: parameters down and, if named, across.
+    """One metric as a pivot table: parameters down and, if named, across.
 
     `versus` None gives levels. `split`: POPE's; needed where the metric has several. Cells that fall
     together (seeds, in the table of results) are averaged. Raises SeedError for an unknown column or

@@ -1,4 +1,4 @@
-"""One variant with one seed: trained, asked about some images, and its answers found again.
+"""One variant with one seed: its training, its answers about some images, and their cost.
 
 A variant is the profile with some parameters changed. Grids of sweeps and plans of ablations are
 both lists of such cells.
@@ -25,7 +25,7 @@ UNTRAINED = ("base", "contrastive")  # nothing is trained, so no seed changes th
 
 @dataclass(frozen=True)
 class Variant:
-    """What is tried: a version, and what is changed of the profile."""
+    """A version, and the profile's parameters that are changed for it."""
 
     name: str
     family: str = ""
@@ -65,7 +65,7 @@ class Cell:
         return self.variant.name + ("" if self.seed is None else f", seed {self.seed}")
 
     def needs(self, lab: Experiment) -> list[Stage]:
-        """What must be finished before its answers are only read."""
+        """The stages that `make` finishes."""
         if self.images == "all":
             return [stage for model in self._models for stage in lab.stages.needed(model)]
         return [self._stage(lab)]
@@ -84,7 +84,7 @@ class Cell:
         return lab
 
     def answers(self, lab: Experiment) -> Answers:
-        """The records that `make` left."""
+        """The records of a finished cell."""
         if self.images == "all":
             return lab.answers(self.variant.version)
         return stored_answers(self.variant.name, self._stage(lab))

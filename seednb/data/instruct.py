@@ -71,6 +71,18 @@ def to_pairs(
     return pairs, skipped
 
 
+def pairs_of_file(
+    file: Path, image_dir: Path, max_samples: int | None, refuse: Refuse
+) -> tuple[list[Pair], list[Skipped], int]:
+    """As `to_pairs`, from a LLaVA-Instruct file, and its number of records; errors name the file."""
+    conversations = read_json(file)
+    try:
+        pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
+    except SeedError as problem:
+        raise SeedError(f"{file}: {problem}") from None
+    return pairs, skipped, len(conversations)
+
+
 def build_conversations(
     split: CocoSplit, seed: int, k: int = 1, further: Mapping[str, tuple[str, str]] = NOTHING_MORE
 ) -> list[Conversation]:
@@ -148,18 +160,14 @@ def prepare_data(
     """
     if not Path(image_dir).is_dir():
         raise SeedError(f"there is no folder of images {image_dir}; run: seednb doctor")
-    conversations = read_json(input)
-    try:
-        pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
-    except SeedError as problem:
-        raise SeedError(f"{input}: {problem}") from None
+    pairs, skipped, n_records = pairs_of_file(input, image_dir, max_samples, refuse)
     counts = dict(Counter(item.reason for item in skipped).most_common())
     if not pairs:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items()) or "it is empty"
         raise SeedError(f"{input} has no usable pair ({reasons}); put its images in {image_dir}")
     write_pairs(output, pairs)
     return {
-        "records": len(conversations),
+        "records": n_records,
         "pairs": len(pairs),
         "images": len({pair.image for pair in pairs}),
         "skipped": len(skipped),

@@ -15,10 +15,10 @@ from seednb.core.profiles import Params
 from seednb.data import coco
 from seednb.data.coco import CocoSplit
 from seednb.data.curation import REASONS, Curator
-from seednb.data.instruct import Pair, build_conversations, to_pairs
+from seednb.data.instruct import Pair, build_conversations, pairs_of_file, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.data.probes import SPLITS, build_probes
-from seednb.data.readers import Skipped, find_one, read_json, read_rows
+from seednb.data.readers import Skipped, find_one, read_rows
 from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.answer_files import answers_to
 from seednb.evaluation.benchmarks.chair import ground_truth
@@ -113,33 +113,25 @@ def _load_splits(root: Path, params: Params) -> tuple[CocoSplit, CocoSplit]:
 def _pairs(
     root: Path, train: CocoSplit, params: Params
 ) -> tuple[dict[str, list[Pair]], list[Skipped]]:
-    """Instruction pairs in both label regimes; without an instruction file they are the same."""
+    """Instruction pairs by label regime, the same in both without an instruction file; what is skipped.
+
+    Raises SeedError if curation leaves a regime without pairs.
+    """
     largest = 3 * params.data.n_pairs  # v6 trains on 3 n
     built = build_conversations(train, params.data.world_seed, further=_further(root, params))
     truthful, skipped = to_pairs(built, train.image_dir, largest, Curator(params.data))
-    if not params.data.instruct:
-        return _not_empty(dict.fromkeys(LABELS, truthful), skipped)
-    file = find_one(root, params.data.instruct)
-    conversations = read_json(file)
-    try:
-        replay, skipped_replay = to_pairs(
-            conversations, train.image_dir, largest, Curator(params.data)
+    pairs = dict.fromkeys(LABELS, truthful)
+    if params.data.instruct:
+        file = find_one(root, params.data.instruct)
+        pairs["replay"], skipped_replay, _ = pairs_of_file(
+            file, train.image_dir, largest, Curator(params.data)
         )
-    except SeedError as problem:
-        raise SeedError(f"{file}: {problem}") from None
-    # an image that is damaged in both regimes is one input; a curated pair is one of its regime
-    also = [
-        Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
-        for item in skipped
-    ]
-    both = list(dict.fromkeys([*skipped_replay, *also]))
-    return _not_empty({"replay": replay, "truthful": truthful}, both)
-
-
-def _not_empty(
-    pairs: dict[str, list[Pair]], skipped: list[Skipped]
-) -> tuple[dict[str, list[Pair]], list[Skipped]]:
-    """Its arguments. Raises SeedError if curation has left no pair of a kind of labels."""
+        # an image that is damaged in both regimes is one input; a curated pair is one of its regime
+        skipped_truthful = [
+            Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
+            for item in skipped
+        ]
+        skipped = list(dict.fromkeys([*skipped_replay, *skipped_truthful]))
     for labels, kept in pairs.items():
         if not kept and any(item.reason in REASONS for item in skipped):
             counts = Counter(item.reason for item in skipped).most_common()

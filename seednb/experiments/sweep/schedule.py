@@ -90,10 +90,9 @@ class Progress:
 
     def __init__(self, planned: Sequence[Planned], jobs: int) -> None:
         """`planned` are all cells; those that are finished count from the start."""
-        todo = [each.predicted_s for each in planned if not each.is_finished]
-        known = [seconds for seconds in todo if seconds]
-        is_known = len(known) == len(todo)
-        self._weights = known if is_known else [1.0] * len(todo)
+        todo = [each.predicted_s or 0.0 for each in planned if not each.is_finished]
+        is_known = all(todo)
+        self._weights = todo if is_known else [1.0] * len(todo)
         self._total, self._done, self._failed = sum(self._weights), 0.0, 0
         self._started = time.monotonic()
         self._ends = self._started + self._total / jobs if is_known else None

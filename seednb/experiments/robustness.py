@@ -116,10 +116,10 @@ def compare(
     read = [(frame, _parser(frame, parser)) for frame in (before, after)]
     said, says = (frame["answer"].map(parser_named(name)) for frame, name in read)
     counts = pd.DataFrame({"same": (said == says).astype(int), "n": 1}).groupby(before["image"])
-    sums = [pope.per_image_sums(frame, name) for frame, name in read]
+    sums_before, sums_after = (pope.per_image_sums(frame, name) for frame, name in read)
     return Robustness(
         bootstrap(counts.sum(), lambda n: ratio(n[..., 0], n[..., 1]), resamples, seed),
-        paired_bootstrap(*sums, pope.STATISTICS["accuracy"], resamples, seed),
+        paired_bootstrap(sums_before, sums_after, pope.STATISTICS["accuracy"], resamples, seed),
     )
 
 

@@ -1,7 +1,7 @@
 """Ablations: variants -> rows as in metrics.json, with intervals over images and seeds."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _metric_rows(
                 yield row | {"seeds": max(len(answers[name]) for name in both)}
 
 
-def _costs(cells: Sequence[Cell], labs: Sequence[Experiment]) -> list[Row]:
+def _costs(cells: Sequence[Cell], labs: Sequence[Experiment]) -> list[dict[Hashable, Any]]:
     """Median speeds of each variant: training samples and caption tokens a second."""
     rows = [
         {"model": cell.variant.name} | cell.cost(own) for cell, own in zip(cells, labs, strict=True)

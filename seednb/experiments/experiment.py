@@ -41,7 +41,9 @@ from seednb.training.monitor.watch import watching
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import ADAPTER, train
 
-Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
+Record = dict[str, Any]
+Records = dict[str, list[Record]]  # of probes, questions, captions
+Answerer = Callable[..., list[Record]]  # answer_probes or write_captions
 
 
 def stored_answers(model: str, stage: Stage) -> Answers:
@@ -187,7 +189,7 @@ class Experiment:
         """Names of the base model's runs by sampling."""
         return [f"{SAMPLING}{n}" for n in range(1, self.params.evaluation.sampling_runs + 1)]
 
-    def metrics(self, models: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def metrics(self, models: Sequence[str] = ()) -> list[Record]:
         """The report's numbers: one row a model, benchmark, split and metric, with intervals.
 
         Of all models, unless some are named.
@@ -228,28 +230,21 @@ class Experiment:
         return replace(bundle, model=load_adapter(bundle.model, adapter))
 
     def _ask(
-        self,
-        bundle: Bundle,
-        stage: Stage,
-        contrasted: bool = False,
-        draw: str | None = None,
+        self, bundle: Bundle, stage: Stage, contrasted: bool = False, draw: str | None = None
     ) -> Records:
         """What a model answers about the validation images; a killed run resumes from `stage`."""
-        named: dict[str, Any] = {
-            "reader": self.image_reader("val", bundle),
-            "params": self.params.evaluation,
-            "contrast": Contrast.of(self.params.evaluation) if contrasted else None,
-            "draw": draw,
-        }
-        data = self.data
+        data, params = self.data, self.params.evaluation
+        reader = self.image_reader("val", bundle)
+        contrast = Contrast.of(params) if contrasted else None
+
+        def ask(answer: Answerer, rows: list[Record], name: str) -> list[Record]:
+            how = {"contrast": contrast, "draw": draw, "kept": stage.path(name)}
+            return answer(bundle, rows, reader, params, **how)
+
         return {
-            "probes": answer_probes(bundle, data.probes, **named, kept=stage.path("probes")),
-            "questions": answer_probes(
-                bundle, data.questions, **named, kept=stage.path("questions")
-            ),
-            "captions": write_captions(
-                bundle, data.to_caption, **named, kept=stage.path("captions")
-            ),
+            "probes": ask(answer_probes, data.probes, "probes"),
+            "questions": ask(answer_probes, data.questions, "questions"),
+            "captions": ask(write_captions, data.to_caption, "captions"),
         }
 
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
@@ -285,10 +280,10 @@ class Experiment:
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
         reader = self.image_reader("val", bundle)
 
-        def n_mentions(records: list[dict[str, Any]]) -> int:
+        def n_mentions(records: list[Record]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
 
-        def write(penalty: float) -> list[dict[str, Any]]:
+        def write(penalty: float) -> list[Record]:
             return write_captions(
                 bundle,
                 self.data.to_caption,

@@ -15,7 +15,7 @@ from seednb.core.errors import SeedError
 from seednb.core.files import write_json
 from seednb.data.coco import CocoSplit
 from seednb.data.images import image_problem, missing_problem, name_in_folder
-from seednb.data.probes import question as probe_question
+from seednb.data.probes import probe_question
 from seednb.data.readers import Skipped, read_json
 
 IMAGE_TAG = "<image>"

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seednb.core.errors import SeedError
+from seednb.data.readers import read_lines
 
 PAIRS = """
 motor bike, motor cycle, air plane, traffic light, street light, traffic signal, stop light,
@@ -52,11 +53,7 @@ class Vocabulary:
 
         Raises SeedError for an unreadable or empty file and for a word that names two objects.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise SeedError(f"{path}: no readable vocabulary ({problem}); check the path") from None
-        lines = [line.strip().split(", ") for line in text.splitlines() if line.strip()]
+        lines = [line.strip().split(", ") for line in read_lines(Path(path)) if line.strip()]
         object_of: dict[str, str] = {}
         for name, *synonyms in lines:
             for word in (name, *synonyms):

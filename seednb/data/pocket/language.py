@@ -10,8 +10,7 @@ from random import Random
 from seednb.data.instruct import CAPTION_QUESTIONS, Conversation, conversation_of
 from seednb.data.pocket.questions import ASK, instruction_label
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene, World
-from seednb.data.probes import question as probe_question
-from seednb.data.probes import with_article
+from seednb.data.probes import probe_question, with_article
 
 N_PROBES = 2  # yes/no turns about objects in one conversation
 N_TRAITS = 1  # and about a colour, a number or a side

@@ -1,1 +1,1 @@
-"""From COCO and LLaVA-Instruct files to tokens and pixels."""
+"""Annotations, instruction pairs, images and questions, from COCO's and LLaVA-Instruct's files."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 from pycocotools.coco import COCO
 
 from seednb.core.errors import SeedError
-from seednb.data.images import image_problem, safe_path
+from seednb.data.images import image_problem, missing_problem, safe_path
 from seednb.data.readers import Skipped, read_json
 
 Record = Mapping[str, Any]
@@ -23,7 +23,7 @@ REPAIR = "repair the file or download it again"
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """The images of one split with all that annotators said about them."""
+    """The images of one split with their annotations."""
 
     name: str
     image_dir: Path
@@ -42,12 +42,12 @@ def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> C
     an annotation of an unlisted image, an unknown category.
     """
     boxed = _index(instances, ("images", "annotations", "categories"))
-    told = _index(captions, ("annotations",))
+    captioned = _index(captions, ("annotations",))
     images = _images(boxed, instances)
     listed = dict.fromkeys(images["image_id"])
     names = _category_names(boxed, instances)
     boxes = _boxes(boxed, instances, names, listed)
-    for caption in told.dataset["annotations"]:
+    for caption in captioned.dataset["annotations"]:
         _check_annotation(caption, captions, listed)
         _field(caption, "caption", str, f"{captions}, annotation {caption['id']}")
     found = boxes.groupby("image_id", sort=False)["name"].unique()
@@ -57,7 +57,9 @@ def load_split(name: str, image_dir: Path, instances: Path, captions: Path) -> C
         images=images,
         objects={image_id: list(found.get(image_id, ())) for image_id in listed},
         boxes=boxes,
-        captions={key: [row["caption"] for row in told.imgToAnns.get(key, ())] for key in listed},
+        captions={
+            key: [row["caption"] for row in captioned.imgToAnns.get(key, ())] for key in listed
+        },
         categories=list(names.values()),
     )
 
@@ -67,15 +69,13 @@ def drop_missing_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
 
     Raises SeedError for a name that leaves the folder, and if no image is left.
     """
-    there = [safe_path(split.image_dir, name).is_file() for name in split.images["file_name"]]
-    if not any(there):
+    kept, skipped = _drop(split, missing_problem)
+    if kept.images.empty:
         raise SeedError(
-            f"none of the {len(there)} images of split {split.name} is in {split.image_dir}; "
+            f"none of the {len(skipped)} images of split {split.name} is in {split.image_dir}; "
             "run: seednb doctor"
         )
-    missing = split.images["file_name"][[not found for found in there]]
-    skipped = [Skipped(f"{split.image_dir / name}", "image is missing") for name in missing]
-    return _subset(split, split.name, set(split.images["image_id"][there])), skipped
+    return kept, skipped
 
 
 def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
@@ -83,20 +83,13 @@ def drop_damaged_images(split: CocoSplit) -> tuple[CocoSplit, list[Skipped]]:
 
     Raises SeedError if no image is left.
     """
-    skipped, whole = [], set()
-    rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
-    for image_id, name in rows:
-        problem = image_problem(split.image_dir / name)
-        if problem:
-            skipped.append(Skipped(f"{split.image_dir / name}", problem))
-        else:
-            whole.add(image_id)
-    if not whole:
+    kept, skipped = _drop(split, image_problem)
+    if kept.images.empty:
         raise SeedError(
             f"none of the {len(skipped)} images of split {split.name} in {split.image_dir} can be "
             f"used; the first, {Path(skipped[0].item).name}: {skipped[0].reason}; replace them"
         )
-    return _subset(split, split.name, whole), skipped
+    return kept, skipped
 
 
 def split_by_id(split: CocoSplit, val_fraction: float, seed: int) -> tuple[CocoSplit, CocoSplit]:
@@ -225,6 +218,18 @@ def _is_number(value: Any) -> bool:
 def _place(image_id: int, seed: int) -> float:
     """A number in [0, 1) that depends on nothing but the id and the seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{image_id}".encode()).digest()[:6]) / 2**48
+
+
+def _drop(split: CocoSplit, problem_of: Callable[[Path], str]) -> tuple[CocoSplit, list[Skipped]]:
+    """The split without images that have a problem ("" is none), and those with it."""
+    paths = {
+        image_id: safe_path(split.image_dir, name)
+        for image_id, name in zip(split.images["image_id"], split.images["file_name"], strict=True)
+    }
+    problems = {image_id: problem_of(path) for image_id, path in paths.items()}
+    kept = {image_id for image_id, problem in problems.items() if not problem}
+    skipped = [Skipped(f"{paths[key]}", problem) for key, problem in problems.items() if problem]
+    return _subset(split, split.name, kept), skipped
 
 
 def _subset(split: CocoSplit, name: str, ids: set[int]) -> CocoSplit:

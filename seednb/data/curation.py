@@ -1,4 +1,4 @@
-"""Which instruction pairs are worth a training step: filters, each with its reason, and what they cost.
+"""Curation of instruction pairs: filters, each with its reason, and what is left after them.
 
 Likeness of two texts is the Jaccard index of their word trigrams, |A ∩ B| / |A ∪ B|: 1 for the same
 words in the same order, 0 without a run of three words in common. Texts are compared with kept
@@ -8,7 +8,7 @@ Records without any image never become pairs (see `instruct.to_pairs`), so they 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -26,45 +26,18 @@ SHORT, LONG = "answer is too short", "answer is too long"
 SAME_QUESTION, SAME_ANSWER = "near-duplicate question", "near-duplicate answer"
 REASONS = (TRIVIAL, SHORT, LONG, SAME_QUESTION, SAME_ANSWER)
 # What may follow a yes or no that says nothing more: "Yes, it is.", "No, there are not."
-EMPTY_WORDS = frozenset(
-    [
-        "it",
-        "he",
-        "she",
-        "they",
-        "this",
-        "that",
-        "there",
-        "is",
-        "are",
-        "was",
-        "were",
-        "does",
-        "do",
-        "did",
-        "has",
-        "have",
-        "can",
-        "not",
-        "isn't",
-        "aren't",
-        "wasn't",
-        "weren't",
-        "doesn't",
-        "don't",
-        "didn't",
-        "hasn't",
-        "haven't",
-        "can't",
-    ]
-)
+EMPTY_WORDS = frozenset([
+    "it", "he", "she", "they", "this", "that", "there", "is", "are", "was", "were", "does", "do",
+    "did", "has", "have", "can", "not", "isn't", "aren't", "wasn't", "weren't", "doesn't", "don't",
+    "didn't", "hasn't", "haven't", "can't",
+])  # fmt: skip
 
 
 class Curator:
     """Says why a pair is left out; remembers the ones that were kept, in the order of asking."""
 
     def __init__(self, params: CurationParams) -> None:
-        """Use one curator for one pass over the pairs."""
+        """Use one curator for one reading of the pairs."""
         self.params = params
         self._kept: defaultdict[str, list[Pair]] = defaultdict(list)
 
@@ -84,13 +57,11 @@ class Curator:
         if limits.max_answer_words is not None and n_words > limits.max_answer_words:
             return LONG
         kept = self._kept[pair.image]
-        if limits.max_question_overlap is not None and any(
-            overlap(pair.question, other.question) > limits.max_question_overlap for other in kept
-        ):
+        if _repeats(pair.question, (other.question for other in kept), limits.max_question_overlap):
             return SAME_QUESTION
         # a short answer is no duplicate: "Yes" is right to many questions
-        if (limits.max_answer_overlap is not None and n_words >= N_GRAM) and any(
-            overlap(pair.answer, other.answer) > limits.max_answer_overlap for other in kept
+        if n_words >= N_GRAM and _repeats(
+            pair.answer, (other.answer for other in kept), limits.max_answer_overlap
         ):
             return SAME_ANSWER
         return ""
@@ -153,22 +124,20 @@ def is_trivial(answer: str) -> bool:
     return len(found) <= 1 or (found[0] in ("yes", "no") and EMPTY_WORDS.issuperset(found[1:]))
 
 
+def _repeats(text: str, others: Iterable[str], limit: float | None) -> bool:
+    return limit is not None and any(overlap(text, other) > limit for other in others)
+
+
 def _quality(pairs: Sequence[Pair]) -> dict[str, float]:
     """Figures of `quality_against_quantity`; NaN without pairs."""
-    told: defaultdict[str, list[str]] = defaultdict(list)
+    answers = defaultdict[str, list[str]](list)
     rows = []
     for pair in pairs:
-        likest = max((overlap(pair.answer, other) for other in told[pair.image]), default=0.0)
-        told[pair.image].append(pair.answer)
-        rows.append(
-            {
-                "words": len(words(pair.answer)),
-                "trivial": is_trivial(pair.answer),
-                "like another": likest,
-            }
-        )
+        likest = max((overlap(pair.answer, other) for other in answers[pair.image]), default=0.0)
+        answers[pair.image].append(pair.answer)
+        rows.append((len(words(pair.answer)), is_trivial(pair.answer), likest))
     runs = Counter(run for pair in pairs for run in trigrams(pair.answer))
     frame = pd.DataFrame(rows, columns=["words", "trivial", "like another"], dtype=float)
     means = {str(name): float(column.mean()) for name, column in frame.items()}
     distinct = len(runs) / runs.total() if runs else float("nan")
-    return {"images": len(told), **means, "distinct": distinct}
+    return {"images": len(answers), **means, "distinct": distinct}

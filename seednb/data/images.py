@@ -21,20 +21,11 @@ COCO_STEM = re.compile(r"(?:^|_)(\d{12})$")
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_RATIO = 200  # of the longer side to the shorter: a processor scales the shorter to its own size
 MAX_SIDE = 8192  # pixels of a padded square: 200 MB as RGB; vision towers see less than 1000
-UNREADABLE = (
-    OSError,
-    SyntaxError,  # Pillow's word for a broken PNG
-    ValueError,
-    EOFError,
-    LookupError,  # tags and palettes that point nowhere
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    MemoryError,
-    struct.error,
-)
+# Of a tag that cannot be read; SyntaxError is Pillow's for a broken PNG, LookupError of a palette, too.
+BROKEN_TAG = (SyntaxError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error)
+UNREADABLE = (*BROKEN_TAG, OSError, ValueError, EOFError, MemoryError)
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-DAMAGED, TOO_LARGE = "image is damaged", "image is too large"
+MISSING, DAMAGED, TOO_LARGE = "image is missing", "image is damaged", "image is too large"
 JPEG_END = b"\xff\xd9"
 TAIL = 1024  # bytes in which a JPEG's end marker is looked for
 
@@ -43,8 +34,13 @@ class TooLarge(SeedError):
     """An image that is whole, but has more pixels than can be held."""
 
 
+def missing_problem(path: Path) -> str:
+    """Why an image cannot be used if it is not there; "" if it is."""
+    return "" if path.is_file() else MISSING
+
+
 def image_problem(path: Path) -> str:
-    """Why an existing image cannot be used, in words that many can share; "" if it can be."""
+    """Why an existing image cannot be used, as one of two reasons to count; "" if it can be."""
     try:
         check_image(path)
     except TooLarge:
@@ -56,7 +52,7 @@ def image_problem(path: Path) -> str:
 
 def coco_image_id(file_name: str) -> int:
     """COCO's image id, whatever the year's naming: `COCO_val2014_000000000042.jpg` -> 42."""
-    match = COCO_STEM.search(PurePosixPath(file_name).stem)
+    match = _numbered(file_name)
     if not match:
         raise SeedError(
             f"{file_name} is not named as COCO names images (12 digits at its end); rename it"
@@ -95,12 +91,9 @@ def name_in_folder(folder: Path, file_name: str) -> str:
     COCO renamed its images between years: LLaVA-Instruct says `000000033471.jpg`, the train2014
     folder `COCO_train2014_000000033471.jpg`. The id is the same.
     """
-    if safe_path(folder, file_name).is_file() or not COCO_STEM.search(
-        PurePosixPath(file_name).stem
-    ):
+    if safe_path(folder, file_name).is_file() or not _numbered(file_name):
         return file_name
-    image_id = coco_image_id(file_name)
-    others = (name.format(image_id) for name in COCO_NAMES)
+    others = (name.format(coco_image_id(file_name)) for name in COCO_NAMES)
     return next((name for name in others if (folder / name).is_file()), file_name)
 
 
@@ -149,6 +142,10 @@ def fit_image(
     return square
 
 
+def _numbered(file_name: str) -> re.Match[str] | None:
+    return COCO_STEM.search(PurePosixPath(file_name).stem)
+
+
 def _check_shape(image: Image.Image) -> None:
     shorter, longer = sorted(image.size)
     if longer > MAX_RATIO * shorter:
@@ -157,10 +154,10 @@ def _check_shape(image: Image.Image) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF tag says; a tag that cannot be read says nothing."""
+    """Turned as its EXIF tag says; unchanged if the tag cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
-    except (SyntaxError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error):
+    except BROKEN_TAG:
         return image
 
 

@@ -1,8 +1,9 @@
 """LLaVA-Instruct records -> instruction pairs, with a reason for each turn that is left out."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
@@ -13,11 +14,12 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.core.files import write_json
 from seednb.data.coco import CocoSplit
-from seednb.data.images import image_problem, name_in_folder
-from seednb.data.pocket.language import CAPTION_QUESTIONS, probe_question
+from seednb.data.images import image_problem, missing_problem, name_in_folder
+from seednb.data.probes import probe_question
 from seednb.data.readers import Skipped, read_json
 
 IMAGE_TAG = "<image>"
+CAPTION_QUESTIONS = ("Describe this image.", "What is in the image?", "Please describe the photo.")
 Conversation = dict[str, Any]
 TAG = re.compile(rf"\s*{re.escape(IMAGE_TAG)}\s*")
 WORD = re.compile(r"[a-z]+")
@@ -47,7 +49,8 @@ def to_pairs(
 
     Reading stops after `max_samples` pairs. What cannot be used (a text-only record, a missing,
     unsafe or damaged image, an empty or unpaired turn) is returned with its reason, and so is a
-    pair that `refuse` has a reason against ("" for none; see `seednb.data.curation`). An image may lie under another of COCO's names; the pair then has that name.
+    pair that `refuse` has a reason against ("" for none; see `seednb.data.curation`). An image may
+    lie under another of COCO's names; the pair then has that name.
     """
     if not isinstance(conversations, list):
         kind = type(conversations).__name__
@@ -68,6 +71,18 @@ def to_pairs(
     return pairs, skipped
 
 
+def pairs_of_file(
+    file: Path, image_dir: Path, max_samples: int | None, refuse: Refuse
+) -> tuple[list[Pair], list[Skipped], int]:
+    """As `to_pairs`, from a LLaVA-Instruct file, and its number of records; errors name the file."""
+    conversations = read_json(file)
+    try:
+        pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
+    except SeedError as problem:
+        raise SeedError(f"{file}: {problem}") from None
+    return pairs, skipped, len(conversations)
+
+
 def build_conversations(
     split: CocoSplit, seed: int, k: int = 1, further: Mapping[str, tuple[str, str]] = NOTHING_MORE
 ) -> list[Conversation]:
@@ -81,19 +96,24 @@ def build_conversations(
     the seed, not on the other images.
     """
 
-    def talk(image_id: int, file_name: str) -> list[tuple[str, str]]:
-        more = [further[file_name]] if file_name in further else []
-        return [*_talk(split, image_id, Random(f"{seed}-{image_id}"), k), *more]
+    conversations = []
+    for image_id, name in zip(split.images["image_id"], split.images["file_name"], strict=True):
+        turns = _turns(split, image_id, Random(f"{seed}-{image_id}"), k)
+        turns += [further[name]] if name in further else []
+        conversations.append(conversation_of(image_id, name, turns))
+    return conversations
 
-    rows = zip(split.images["image_id"], split.images["file_name"], strict=True)
-    return [
-        {
-            "id": f"{image_id:012d}",
-            "image": file_name,
-            "conversations": _messages(talk(image_id, file_name)),
-        }
-        for image_id, file_name in rows
-    ]
+
+def conversation_of(
+    image_id: int, file_name: str, turns: Iterable[tuple[str, str]]
+) -> Conversation:
+    """Questions and answers as a record of LLaVA-Instruct; the first question has the image tag."""
+    messages = []
+    for number, (question, answer) in enumerate(turns):
+        tag = "" if number else f"{IMAGE_TAG}\n"
+        messages.append({"from": "human", "value": tag + question})
+        messages.append({"from": "gpt", "value": answer})
+    return {"id": f"{image_id:012d}", "image": file_name, "conversations": messages}
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -123,8 +143,8 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
 
 def summarise(skipped: Sequence[Skipped]) -> pd.DataFrame:
     """How many inputs were left out for each `reason`, as `count`, the largest first."""
-    reasons = pd.Series([item.reason for item in skipped], name="reason", dtype=str)
-    return reasons.value_counts().rename("count").reset_index()
+    counts = Counter(item.reason for item in skipped).most_common()
+    return pd.DataFrame(counts, columns=["reason", "count"])
 
 
 def prepare_data(
@@ -140,18 +160,14 @@ def prepare_data(
     """
     if not Path(image_dir).is_dir():
         raise SeedError(f"there is no folder of images {image_dir}; run: seednb doctor")
-    conversations = read_json(input)
-    try:
-        pairs, skipped = to_pairs(conversations, image_dir, max_samples, refuse)
-    except SeedError as problem:
-        raise SeedError(f"{input}: {problem}") from None
-    counts = dict(summarise(skipped).itertuples(index=False, name=None))
+    pairs, skipped, n_records = pairs_of_file(input, image_dir, max_samples, refuse)
+    counts = dict(Counter(item.reason for item in skipped).most_common())
     if not pairs:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items()) or "it is empty"
         raise SeedError(f"{input} has no usable pair ({reasons}); put its images in {image_dir}")
     write_pairs(output, pairs)
     return {
-        "records": len(conversations),
+        "records": n_records,
         "pairs": len(pairs),
         "images": len({pair.image for pair in pairs}),
         "skipped": len(skipped),
@@ -227,22 +243,20 @@ def _find_image(folder: Path, file_name: str) -> tuple[str, str]:
         name = name_in_folder(folder, file_name)
     except SeedError:
         return file_name, "image name leaves its folder"
-    if not (folder / name).is_file():
-        return name, "image is missing"
-    return name, image_problem(folder / name)
+    return name, missing_problem(folder / name) or image_problem(folder / name)
 
 
-def _talk(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[str, str]]:
+def _turns(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[str, str]]:
     """Questions and truthful answers about one image."""
     captions = [text.strip() for text in split.captions[image_id]]
     longest = max(captions, key=len, default="")
     question = rng.choice(CAPTION_QUESTIONS)
     present = split.objects[image_id]
-    told = " " + " ".join(WORD.findall(" ".join(captions).lower()))
+    caption_words = " " + " ".join(WORD.findall(" ".join(captions).lower()))
     absent = [
         name
         for name in split.categories
-        if name not in present and not any(f" {word}" in told for word in name.split())
+        if name not in present and not any(f" {word}" in caption_words for word in name.split())
     ]
     n_each = min(k, len(present), len(absent))
     probes = [(probe_question(name), "Yes") for name in rng.sample(present, n_each)]
@@ -251,23 +265,13 @@ def _talk(split: CocoSplit, image_id: int, rng: Random, k: int) -> list[tuple[st
     return [(question, longest), *probes] if longest else probes
 
 
-def _messages(talk: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """Turns in LLaVA-Instruct's format; the first question carries the image tag."""
-    messages = []
-    for number, (question, answer) in enumerate(talk):
-        tag = "" if number else f"{IMAGE_TAG}\n"
-        messages.append({"from": "human", "value": tag + question})
-        messages.append({"from": "gpt", "value": answer})
-    return messages
-
-
 def _pair(entry: Any, where: str) -> Pair:
     if not isinstance(entry, dict):
         raise SeedError(f"{where}: a {type(entry).__name__}, not an object; {MAKE_PAIRS}")
     if "conversations" in entry:
         raise SeedError(f"{where}: this is a LLaVA-Instruct file; {MAKE_PAIRS}")
     texts: list[str] = []
-    for key in (item.name for item in fields(Pair)):
+    for key in ("image", "question", "answer"):
         text = entry.get(key)
         if not isinstance(text, str) or not untagged(text):
             found = f"is {text!r:.60}" if key in entry else "is missing"

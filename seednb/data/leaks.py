@@ -1,4 +1,4 @@
-"""Is an image that is asked about one of those that were trained on, whatever the files are called?"""
+"""Leakage: evaluation images that were trained on, found under every name of COCO's."""
 
 import re
 from collections.abc import Iterable

@@ -51,8 +51,9 @@ def build_probes(
             absent = _negative(ranking[split], popular, excluded, rng, image)
             excluded.add(absent)
             for name, label in ((present, "yes"), (absent, "no")):
-                probe = {"question_id": len(probes) + 1, "image": image, "text": question(name)}
-                probes.append({**probe, "label": label, "split": split, "object": name})
+                asked = {"image": image, "text": probe_question(name), "label": label}
+                number = len(probes) + 1
+                probes.append({"question_id": number, **asked, "split": split, "object": name})
     return probes
 
 
@@ -72,7 +73,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def question(name: str) -> str:
+def probe_question(name: str) -> str:
     """POPE's question about one object."""
     return f"Is there {with_article(name)} in the image?"
 

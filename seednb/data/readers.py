@@ -1,4 +1,4 @@
-"""JSON files in, named errors out: which file, which line, which column, what to do next."""
+"""Reading JSON, JSON lines and text, plain or gzip; errors name the file, line and next step."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ LISTED = 8  # file names that an error message spells out
 
 @dataclass(frozen=True)
 class Skipped:
-    """An input that was left out: which one, and why in words that many inputs can share."""
+    """An input that was left out, and why; `reason` is one of few, so that inputs can be counted by it."""
 
     item: str
     reason: str
@@ -36,7 +36,7 @@ def read_json(path: Path | str, unique_keys: bool = False) -> Any:
 
 
 def read_json_lines(path: Path | str) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file, one a line; blank lines are skipped.
+    """The objects of a JSON-lines file; blank lines are skipped.
 
     Raises SeedError as `read_json` does, and for a line that is not a JSON object.
     """
@@ -52,14 +52,13 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     """
     path = Path(path)
     text = _read_text(path)
-    rows = _parse(text, path) if text.lstrip()[:1] == "[" else _parse_lines(text, path)
+    is_list = text.lstrip()[:1] == "["
+    rows: list[dict[str, Any]] = _parse(text, path) if is_list else _parse_lines(text, path)
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            found = type(row).__name__
-            raise SeedError(f"{path}, entry {number}: a {found}; write a list of JSON objects")
+        _check_object(row, f"{path}, entry {number}", "a list of JSON objects")
     if not rows:
         raise SeedError(f"{path} is empty; check the path or write the file again")
-    return list(rows)
+    return rows
 
 
 def read_lines(path: Path) -> list[str]:
@@ -118,12 +117,14 @@ def _parse_lines(text: str, path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        row = _parse(line, path, number)
-        if not isinstance(row, dict):
-            found = type(row).__name__
-            raise SeedError(f"{path}, line {number}: a {found}; write one JSON object a line")
-        rows.append(row)
+        rows.append(_parse(line, path, number))
+        _check_object(rows[-1], f"{path}, line {number}", "one JSON object a line")
     return rows
+
+
+def _check_object(row: Any, where: str, expected: str) -> None:
+    if not isinstance(row, dict):
+        raise SeedError(f"{where}: a {type(row).__name__}; write {expected}")
 
 
 def _parse(
@@ -132,7 +133,7 @@ def _parse(
     line: int | None = None,
     as_object: Callable[[list[tuple[str, Any]]], Any] | None = None,
 ) -> Any:
-    """Parse JSON text; `line` is where it stands if it is one line of a file."""
+    """The value of JSON text; `line`: its number in the file, if it is only a line of it."""
     try:
         value = json.loads(text, object_pairs_hook=as_object)
         if SURROGATE.search(text):  # half an emoji, as a cut text ends: no file can hold it
@@ -162,7 +163,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _missing(path: Path) -> NoReturn:
-    """Say that a file is not there, and what is in its place."""
+    """Raise SeedError for a file that is not there, naming what its folder holds."""
     folder = path.parent
     if not folder.is_dir():
         raise SeedError(

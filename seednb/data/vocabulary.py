@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from seednb.core.errors import SeedError
+from seednb.data.readers import read_lines
 
-JOINED = """
+PAIRS = """
 motor bike, motor cycle, air plane, traffic light, street light, traffic signal, stop light,
 fire hydrant, stop sign, parking meter, suit case, sports ball, baseball bat, baseball glove,
 tennis racket, wine glass, hot dog, cell phone, mobile phone, teddy bear, hair drier, potted plant,
@@ -18,7 +19,7 @@ ANIMALS = "bird cat dog horse sheep cow elephant bear zebra giraffe animal cub"
 # "home plate" and "train track" are no object, but keep their parts from being one; "wine glas"
 # is what the pattern variant makes of "wine glass".
 DOUBLE_WORDS: dict[str, str] = (
-    {pair: pair for pair in " ".join(JOINED.split()).split(", ")}
+    {pair: pair for pair in " ".join(PAIRS.split()).split(", ")}
     | {f"{age} {animal}": animal for animal in ANIMALS.split() for age in ("baby", "adult")}
     | {"passenger jet": "jet", "passenger train": "train"}
     | {"bow tie": "tie", "toilet seat": "toilet", "wine glas": "wine glass"}
@@ -52,11 +53,7 @@ class Vocabulary:
 
         Raises SeedError for an unreadable or empty file and for a word that names two objects.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise SeedError(f"{path}: no readable vocabulary ({problem}); check the path") from None
-        lines = [line.strip().split(", ") for line in text.splitlines() if line.strip()]
+        lines = [line.strip().split(", ") for line in read_lines(Path(path)) if line.strip()]
         object_of: dict[str, str] = {}
         for name, *synonyms in lines:
             for word in (name, *synonyms):

@@ -1,4 +1,4 @@
-"""Does low confidence announce a hallucination? And how alike are the two views' logits?"""
+"""Calibration: does low confidence predict a hallucination? And how alike are the views' logits?"""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,6 @@
 """From a profile's files to what training and evaluation read: pairs, probes, ground truth."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,20 +11,13 @@ from seednb.core.errors import SeedError
 from seednb.core.files import UNTIL_DONE_S, writing
 from seednb.core.params import EvaluationParams
 from seednb.core.profiles import Params
-from seednb.core.stage import making
-from seednb.data.coco import (
-    CocoSplit,
-    drop_damaged_images,
-    drop_missing_images,
-    leaked_ids,
-    load_split,
-    split_by_id,
-)
+from seednb.data import coco
+from seednb.data.coco import CocoSplit
 from seednb.data.curation import REASONS, Curator
-from seednb.data.instruct import Pair, build_conversations, summarise, to_pairs
+from seednb.data.instruct import Pair, build_conversations, pairs_of_file, to_pairs
 from seednb.data.pocket.files import write_world
 from seednb.data.probes import SPLITS, build_probes
-from seednb.data.readers import Skipped, find_one, read_json, read_rows
+from seednb.data.readers import Skipped, find_one, read_rows
 from seednb.data.vocabulary import Vocabulary
 from seednb.evaluation.answer_files import answers_to
 from seednb.evaluation.benchmarks.chair import ground_truth
@@ -63,10 +57,11 @@ def prepare(params: Params, runs: Path) -> Prepared:
     if not root.is_dir():
         raise SeedError(f"data_root {root} does not exist; run: seednb doctor")
     train, val = _load_splits(root, params)
-    train, skipped_train = drop_missing_images(train)
-    val, skipped_val = drop_missing_images(val)
-    val, damaged_val = drop_damaged_images(val)  # those of training are checked with their pairs
-    leaked = leaked_ids(train, val)
+    train, skipped_train = coco.drop_missing_images(train)
+    val, skipped_val = coco.drop_missing_images(val)
+    # those of training are checked with their pairs
+    val, damaged_val = coco.drop_damaged_images(val)
+    leaked = coco.leaked_ids(train, val)
     if leaked:
         raise SeedError(
             f"{len(leaked)} images are in training and validation: {sorted(leaked)[:5]}"
@@ -103,56 +98,42 @@ def world_folder(params: Params, runs: Path) -> Path:
 
 def _load_splits(root: Path, params: Params) -> tuple[CocoSplit, CocoSplit]:
     data = params.data
-    train = load_split(
-        "train",
-        root / data.train_images,
-        find_one(root, data.train_instances),
-        find_one(root, data.train_captions),
-    )
+
+    def load(name: str, images: str, *annotations: str) -> CocoSplit:
+        return coco.load_split(name, root / images, *(find_one(root, file) for file in annotations))
+
+    train = load("train", data.train_images, data.train_instances, data.train_captions)
     if not data.val_instances:
-        return split_by_id(train, data.val_fraction, data.world_seed)
-    val = load_split(
-        "val",
-        root / (data.val_images or data.train_images),
-        find_one(root, data.val_instances),
-        find_one(root, data.val_captions),
-    )
-    return train, val
+        return coco.split_by_id(train, data.val_fraction, data.world_seed)
+    val_images = data.val_images or data.train_images
+    return train, load("val", val_images, data.val_instances, data.val_captions)
 
 
 def _pairs(
     root: Path, train: CocoSplit, params: Params
 ) -> tuple[dict[str, list[Pair]], list[Skipped]]:
-    """Instruction pairs in both label regimes; without an instruction file they are the same."""
+    """Instruction pairs by label regime, the same in both without an instruction file; what is skipped.
+
+    Raises SeedError if curation leaves a regime without pairs.
+    """
     largest = 3 * params.data.n_pairs  # v6 trains on 3 n
     built = build_conversations(train, params.data.world_seed, further=_further(root, params))
     truthful, skipped = to_pairs(built, train.image_dir, largest, Curator(params.data))
-    if not params.data.instruct:
-        return _some(dict.fromkeys(LABELS, truthful), skipped)
-    file = find_one(root, params.data.instruct)
-    conversations = read_json(file)
-    try:
-        replay, skipped_replay = to_pairs(
-            conversations, train.image_dir, largest, Curator(params.data)
+    pairs = dict.fromkeys(LABELS, truthful)
+    if params.data.instruct:
+        file = find_one(root, params.data.instruct)
+        pairs["replay"], skipped_replay, _ = pairs_of_file(
+            file, train.image_dir, largest, Curator(params.data)
         )
-    except SeedError as problem:
-        raise SeedError(f"{file}: {problem}") from None
-    # an image that is damaged in both regimes is one input; a curated pair is one of its regime
-    also = [
-        Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
-        for item in skipped
-    ]
-    both = list(dict.fromkeys([*skipped_replay, *also]))
-    return _some({"replay": replay, "truthful": truthful}, both)
-
-
-def _some(
-    pairs: dict[str, list[Pair]], skipped: list[Skipped]
-) -> tuple[dict[str, list[Pair]], list[Skipped]]:
-    """What was given, unless curation has left nothing."""
+        # an image that is damaged in both regimes is one input; a curated pair is one of its regime
+        skipped_truthful = [
+            Skipped(f"truthful {item.item}", item.reason) if item.reason in REASONS else item
+            for item in skipped
+        ]
+        skipped = list(dict.fromkeys([*skipped_replay, *skipped_truthful]))
     for labels, kept in pairs.items():
         if not kept and any(item.reason in REASONS for item in skipped):
-            counts = summarise(skipped).itertuples(index=False, name=None)
+            counts = Counter(item.reason for item in skipped).most_common()
             why = ", ".join(f"{reason}: {count}" for reason, count in counts)
             raise SeedError(f"no pair with {labels} labels is left ({why}); curate less")
     return pairs, skipped
@@ -208,9 +189,9 @@ def _further(root: Path, params: Params) -> dict[str, tuple[str, str]]:
 
 
 def _by_image(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    by_image: dict[str, list[dict[str, Any]]] = {}
+    by_image = defaultdict[str, list[dict[str, Any]]](list)
     for row in rows:
-        by_image.setdefault(row["image"], []).append(row)
+        by_image[row["image"]].append(row)
     return by_image
 
 

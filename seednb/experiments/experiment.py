@@ -1,4 +1,4 @@
-"""One profile at work: its data, trainings and answers, each made once and then found by its key."""
+"""An experiment: one profile's data, trainings and answers, each made once and found by its key."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,19 @@ from seednb.training.monitor.watch import watching
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import ADAPTER, train
 
-Records = dict[str, list[dict[str, Any]]]  # of probes, questions, captions
+Record = dict[str, Any]
+Records = dict[str, list[Record]]  # of probes, questions, captions
+Answerer = Callable[..., list[Record]]  # answer_probes or write_captions
+
+
+def stored_answers(model: str, stage: Stage) -> Answers:
+    """The records of a finished stage; no probes or questions if none were asked."""
+    probes, questions = (
+        read_json_lines(file) if file.is_file() else []
+        for file in (stage.path("probes.jsonl"), stage.path("questions.jsonl"))
+    )
+    captions = read_json_lines(stage.path("captions.jsonl"))
+    return Answers(model, probes, captions, Path(stage.folder.name), questions)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Training:
 
 
 class Experiment:
-    """All that a notebook asks for. Nothing is computed before it is asked for, or twice."""
+    """A profile's results. Each is computed when it is first asked for, and once."""
 
     def __init__(self, params: Params) -> None:
         """Use `Experiment.open` in a notebook."""
@@ -101,19 +113,18 @@ class Experiment:
     ) -> Training:
         """Train a version, or find that run by its key.
 
-        `labels`: "replay", "truthful" or "self" (the model's own); `pairs_file` replaces them. A run that was interrupted goes
-        on from its last checkpoint.
+        `labels`: "replay", "truthful" or "self" (the model's own); `pairs_file` replaces them. A run
+        that was interrupted resumes from its last checkpoint.
         """
         if version not in RECIPES:
             raise SeedError(f"version {version!r} is unknown; there are {', '.join(RECIPES)}")
         if epochs is not None and epochs < 1:
             raise SeedError(f"epochs={epochs}: must be at least 1")
         recipe = replace(RECIPES[version], epochs=epochs or RECIPES[version].epochs)
-        n = round(recipe.data_share * self.params.data.n_pairs)
         with process_state().main_process_first():  # the first to come draws the world
             data = self.data
-        if labels == SELF and pairs_file is None:
-            pairs_file = self.self_labels(n)
+        pairs_file = pairs_file or self._own_pairs(recipe, labels)
+        n = self._n_pairs(recipe)
         pairs = read_pairs(pairs_file) if pairs_file else data.pairs[labels][:n]
         stage = self.stages.train(recipe, labels, pairs_file)
         with making(stage, self.patience_s) as is_left:
@@ -125,9 +136,14 @@ class Experiment:
     def train_key(self, version: str, labels: str = "replay") -> str:
         """The key of a version's training, which need not have run."""
         recipe = RECIPES[version]
-        n = round(recipe.data_share * self.params.data.n_pairs)
-        pairs_file = self.self_labels(n) if labels == SELF else None
-        return self.stages.train(recipe, labels, pairs_file).key
+        return self.stages.train(recipe, labels, self._own_pairs(recipe, labels)).key
+
+    def _n_pairs(self, recipe: Recipe) -> int:
+        return round(recipe.data_share * self.params.data.n_pairs)
+
+    def _own_pairs(self, recipe: Recipe, labels: str) -> Path | None:
+        """The file of labels that are the model's own; None for other labels."""
+        return self.self_labels(self._n_pairs(recipe)) if labels == SELF else None
 
     def self_labels(self, n: int) -> Path:
         """File of the first n training questions with the base model's own answers."""
@@ -153,7 +169,7 @@ class Experiment:
         return stage.folder / ADAPTER if stage.is_finished else None
 
     def answers(self, model: str) -> Answers:
-        """What a model answers to the probes and writes as captions: its records."""
+        """A model's records: its answers to probes and questions, and its captions."""
         stage = self.stages.answers(model)
         return self._kept(model, stage, lambda: self._answer(model, stage))
 
@@ -165,21 +181,14 @@ class Experiment:
                 if process_state().is_main_process:
                     for name, rows in records.items():
                         write_lines(stage.path(f"{name}.jsonl"), rows)
-        probes, questions = stage.path("probes.jsonl"), stage.path("questions.jsonl")
-        return Answers(
-            model=model,
-            probes=read_json_lines(probes) if probes.is_file() else [],
-            captions=read_json_lines(stage.path("captions.jsonl")),
-            folder=stage.folder.relative_to(self.runs),
-            questions=read_json_lines(questions) if questions.is_file() else [],
-        )
+        return stored_answers(model, stage)
 
     @property
     def sampled(self) -> list[str]:
         """Names of the base model's runs by sampling."""
         return [f"{SAMPLING}{n}" for n in range(1, self.params.evaluation.sampling_runs + 1)]
 
-    def metrics(self, models: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def metrics(self, models: Sequence[str] = ()) -> list[Record]:
         """The report's numbers: one row a model, benchmark, split and metric, with intervals.
 
         Of all models, unless some are named.
@@ -194,19 +203,20 @@ class Experiment:
         return read_json(file)
 
     def compare(self, adapter: Path, with_base: bool, contrasted: bool = False) -> pd.DataFrame:
-        """Levels of an adapter on POPE and CHAIR; with the base model, and the difference to it.
+        """Rows of an adapter on POPE and CHAIR; `with_base`: and of the base model, with differences.
 
         `contrasted`: it is decoded from purified logits, too (dual purification). Its records are
-        kept in `runs`, by what the adapter's files hold.
+        kept in `runs`, under a key of the adapter's files.
         """
         check_adapter(adapter)
-        contrast = Contrast.of(self.params.evaluation) if contrasted else None
-        given = {"adapter": folder_fingerprint(adapter)} | ({"contrast": True} if contrast else {})
-        stage = self.stages.answers("adapter", given)
+        inputs: dict[str, Any] = {"adapter": folder_fingerprint(adapter)}
+        if contrasted:
+            inputs["contrast"] = True
+        stage = self.stages.answers("adapter", **inputs)
         records = self._kept(
-            "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrast)
+            "adapter", stage, lambda: self._ask(self.adapted(adapter), stage, contrasted)
         )
-        answers = {"adapter + contrast" if contrast else "adapter": records}
+        answers = {"adapter + contrast" if contrasted else "adapter": records}
         if with_base:
             answers = {"base": self.answers("base")} | answers
         rows = pd.DataFrame(metric_rows(answers, self.data, self.params.evaluation))
@@ -219,26 +229,21 @@ class Experiment:
         return replace(bundle, model=load_adapter(bundle.model, adapter))
 
     def _ask(
-        self,
-        bundle: Bundle,
-        stage: Stage,
-        contrast: Contrast | None = None,
-        draw: str | None = None,
+        self, bundle: Bundle, stage: Stage, contrasted: bool = False, draw: str | None = None
     ) -> Records:
-        """What a model answers about the validation images; killed, it goes on in `stage`."""
-        settings = (self.image_reader("val", bundle), self.params.evaluation)
-        how: dict[str, Any] = {"contrast": contrast, "draw": draw}
-        to_caption = self.data.to_caption
+        """What a model answers about the validation images; a killed run resumes from `stage`."""
+        data, params = self.data, self.params.evaluation
+        reader = self.image_reader("val", bundle)
+        contrast = Contrast.of(params) if contrasted else None
+
+        def ask(answer: Answerer, rows: list[Record], name: str) -> list[Record]:
+            how = {"contrast": contrast, "draw": draw, "kept": stage.path(name)}
+            return answer(bundle, rows, reader, params, **how)
+
         return {
-            "probes": answer_probes(
-                bundle, self.data.probes, *settings, **how, kept=stage.path("probes")
-            ),
-            "questions": answer_probes(
-                bundle, self.data.questions, *settings, **how, kept=stage.path("questions")
-            ),
-            "captions": write_captions(
-                bundle, to_caption, *settings, **how, kept=stage.path("captions")
-            ),
+            "probes": ask(answer_probes, data.probes, "probes"),
+            "questions": ask(answer_probes, data.questions, "questions"),
+            "captions": ask(write_captions, data.to_caption, "captions"),
         }
 
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
@@ -246,9 +251,9 @@ class Experiment:
         bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
         examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
         model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
-        settings = (self.params.train, folder, self._teacher_cache(recipe))
+        cache = self._teacher_cache(recipe)
         with watching(self.params.monitor, self.bands, folder, bundle) as watch:
-            train(model, bundle, examples, recipe, *settings, watch)
+            train(model, bundle, examples, recipe, self.params.train, folder, cache, watch)
 
     @property
     def bands(self) -> Bands:
@@ -257,34 +262,35 @@ class Experiment:
         return read_bands(self.params.path(file)) if file else NO_BANDS
 
     def _teacher_cache(self, recipe: Recipe) -> TeacherCache | None:
-        """What the frozen teacher said, for all versions that learn from the same one."""
+        """The frozen teacher's states on disk, for all versions that learn from the same one."""
         budget = self.params.train.teacher_cache_gib * 2**30
         return TeacherCache(self.stages.teacher(recipe), budget) if budget else None
 
     def _answer(self, model: str, stage: Stage) -> Records:
-        evaluation = self.params.evaluation
         bundle = self.bundle(model)
         if model == "mention_control":
             return self._cautious_captions(bundle, stage)
-        contrast = None
-        if model == "contrastive":
-            contrast = Contrast.of(evaluation)
         draw = model if model in self.sampled else None
-        return self._ask(bundle, stage, contrast, draw)
+        return self._ask(bundle, stage, contrasted=model == "contrastive", draw=draw)
 
     def _cautious_captions(self, bundle: Bundle, stage: Stage) -> Records:
         """The base model under a mention penalty that brings its mentions to v7's number."""
         vocabulary = self.data.vocabulary
         tokens = mention_tokens(bundle, sorted(word.strip() for word in vocabulary.object_of))
-        settings = (self.image_reader("val", bundle), self.params.evaluation)
+        reader = self.image_reader("val", bundle)
 
-        def n_mentions(records: list[dict[str, Any]]) -> int:
+        def n_mentions(records: list[Record]) -> int:
             return sum(len(find_mentions(record["caption"], vocabulary)) for record in records)
 
-        def write(penalty: float) -> list[dict[str, Any]]:
-            processor, kept = MentionPenalty(tokens, penalty), stage.path(f"penalty-{penalty}")
-            to_caption = self.data.to_caption
-            return write_captions(bundle, to_caption, *settings, penalty=processor, kept=kept)
+        def write(penalty: float) -> list[Record]:
+            return write_captions(
+                bundle,
+                self.data.to_caption,
+                reader,
+                self.params.evaluation,
+                penalty=MentionPenalty(tokens, penalty),
+                kept=stage.path(f"penalty-{penalty}"),
+            )
 
         wanted = n_mentions(self.answers("v7").captions)
         penalty, captions = match_mentions(write, n_mentions, wanted)

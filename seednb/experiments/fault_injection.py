@@ -1,10 +1,11 @@
-"""The reproduction's failures planted one by one: each is v7 with one bug, and the name the monitor gives it."""
+"""Fault injection: v7 with one historical failure at a time, and the name the monitor gives it."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seednb.core.errors import GradientLost, ImageTokensCut, SeedError
+from seednb.core.profiles import Params
 from seednb.core.stage import Stage, making
+from seednb.data.instruct import Pair
 from seednb.experiments.experiment import Experiment
 from seednb.method.losses import precise
 from seednb.method.recipes import RECIPES, Recipe
@@ -32,6 +35,109 @@ N_LEVELS = 7  # on each side of zero, in 4 bits
 N_LEFT = 24  # tokens of a prompt that a tokenizer leaves with a small max_length
 N_BEFORE_HANG = 24  # batches that are read before the reader hangs
 v7 = RECIPES["v7"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One historical failure: what the report under test tells of it, and how it is injected here."""
+
+    name: str
+    history: str  # where the tables of the report under test have it
+    symptom: str  # as that report describes it
+    mechanism: str  # what is done here; where that is not what happened there, how far it is
+    failures: tuple[str, ...]  # names under which the monitor may report it
+    shows: str = ""  # column of the curve that gives it away, if one does
+    recipe: Recipe = v7
+    changes: Mapping[str, Any] = field(default_factory=dict)  # parameters of section train
+    of_model: Callable[[Bundle], None] | None = None
+    of_examples: Callable[[Examples], Examples] | None = None
+    of_run: Callable[[Run], None] | None = None
+    stall_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class FaultRun:
+    """A faulty run, stopped at the monitor's first finding."""
+
+    fault: Fault
+    curve: pd.DataFrame
+    findings: list[Finding]
+    n_steps: int  # of the whole run
+
+    @property
+    def finding(self) -> Finding | None:
+        """The first finding that names the fault."""
+        return next((f for f in self.findings if f.failure in self.fault.failures), None)
+
+
+def run_fault(lab: Experiment, fault: Fault) -> FaultRun:
+    """Train with a fault until the monitor stops it, or find that run by its key."""
+    monitor = replace(lab.params.monitor, monitor="stop")
+    if fault.stall_after_s:
+        monitor = replace(monitor, stall_after_s=fault.stall_after_s)
+    settings = replace(lab.params.train, **fault.changes)
+    params = replace(lab.params, train=settings, monitor=monitor)
+    pairs = lab.data.pairs["replay"][: params.data.n_pairs]
+    stage = fault_stage(Experiment(params), fault)
+    with making(stage) as is_left:
+        if is_left:
+            _train(lab, fault, params, pairs, stage.folder)
+    curve, _ = read_curve(stage.folder)
+    n_steps = math.ceil(len(pairs) / (settings.batch_size * settings.grad_accum))
+    return FaultRun(fault, curve, read_findings(stage.folder), fault.recipe.epochs * n_steps)
+
+
+def as_frame(runs: list[FaultRun]) -> pd.DataFrame:
+    """One row a fault: where it comes from, whether, when and under which name it was found."""
+    rows = []
+    for run in runs:
+        shown = run.finding or next(iter(run.findings), None)
+        rows.append(
+            {
+                "fault": run.fault.name,
+                "in the reproduction": run.fault.history,
+                "symptom": run.fault.symptom,
+                "detected": run.finding is not None,
+                "step": shown.step if shown else None,
+                "of": run.n_steps,
+                "rule": shown.failure if shown else "",
+                "evidence": shown.evidence if shown else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def fault_stage(lab: Experiment, fault: Fault) -> Stage:
+    """Where the run with a fault lies, finished or not."""
+    words = "-".join(re.sub(r"[=(),]", "", fault.name).split())
+    inputs = lab.stages.training(fault.recipe) | {
+        "fault": fault.name,
+        "bands": {name: [band.low, band.high] for name, band in lab.bands.items()},
+        "stall_after_s": lab.params.monitor.stall_after_s,
+    }
+    return Stage(lab.runs, f"fault-{words}", inputs)
+
+
+def _train(
+    lab: Experiment, fault: Fault, params: Params, pairs: Sequence[Pair], folder: Path
+) -> None:
+    """Train with a fault; a stop by the monitor is what is wanted, any other error is raised."""
+    bundle = lab.bundle()
+    if fault.of_model:
+        fault.of_model(bundle)
+    examples = Examples.of(pairs, bundle, lab.image_reader("train", bundle))
+    if fault.of_examples:
+        examples = fault.of_examples(examples)
+    model = add_adapter(bundle.model, params.model, params.train.seed)
+    try:
+        with watching(params.monitor, lab.bands, folder, bundle) as watch:
+            train(
+                model, bundle, examples, fault.recipe, params.train, folder,
+                watch=watch, prepare=fault.of_run,
+            )  # fmt: skip
+    except SeedError:
+        if not read_findings(folder):
+            raise
 
 
 def four_bits(bundle: Bundle) -> None:
@@ -117,39 +223,6 @@ class _Hanging(ImageReader):
         return super().batch(names)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One historical failure: what the seed saw of it, and how it is brought about here."""
-
-    name: str
-    history: str  # where the seed's tables have it
-    symptom: str  # what the seed saw
-    mechanism: str  # what is done here; where that is not what happened there, how far it is
-    failures: tuple[str, ...]  # names under which the monitor may report it
-    shows: str = ""  # column of the curve that gives it away, if one does
-    recipe: Recipe = v7
-    changes: Mapping[str, Any] = field(default_factory=dict)  # parameters of section train
-    of_model: Callable[[Bundle], None] | None = None
-    of_examples: Callable[[Examples], Examples] | None = None
-    of_run: Callable[[Run], None] | None = None
-    stall_after_s: float | None = None
-
-
-@dataclass(frozen=True)
-class FaultRun:
-    """A faulty run, stopped at the monitor's first finding."""
-
-    fault: Fault
-    curve: pd.DataFrame
-    findings: list[Finding]
-    n_steps: int  # of the whole run
-
-    @property
-    def finding(self) -> Finding | None:
-        """The first finding that names the fault."""
-        return next((f for f in self.findings if f.failure in self.fault.failures), None)
-
-
 FAULTS = (
     Fault(
         "4-bit NaN", "simple_train; NaN explosion", "loss is NaN at step ~1640",
@@ -169,7 +242,7 @@ FAULTS = (
     ),
     Fault(
         "learning rate", "final; repetition degeneration", "writes Dom Na Na Na Na",
-        "a hundred times the profile's rate: at the seed's ten times, this small model still holds",
+        "a hundred times the profile's rate: at the reproduction's ten times, this small model still holds",
         ("repetition: the learning rate is too large", "supervised loss rises"),
         "supervision", replace(v7, rate_factor=100.0),
     ),
@@ -180,7 +253,7 @@ FAULTS = (
     ),
     Fault(
         "teacher with adapter", "v4; Dist stuck at 0.05", "teacher and student nearly identical",
-        "the teacher's passes keep the student's adapter and dropout on",
+        "the teacher's forward passes keep the student's adapter and dropout on",
         ("teacher adapter left on",), "teacher_shift", replace(v7, teacher_adapter=True),
     ),
     Fault(
@@ -218,76 +291,3 @@ FAULTS = (
         ("beta stuck", "confidence history too short"), "history", changes={"beta_window": 10},
     ),
 )  # fmt: skip
-
-
-def run_fault(lab: Experiment, fault: Fault) -> FaultRun:
-    """Train with a fault until the monitor stops it, or find that run by its key."""
-    params = replace(lab.params.train, **fault.changes)
-    monitor = replace(lab.params.monitor, monitor="stop")
-    if fault.stall_after_s:
-        monitor = replace(monitor, stall_after_s=fault.stall_after_s)
-    watched = Experiment(replace(lab.params, train=params, monitor=monitor))
-    pairs = lab.data.pairs["replay"][: lab.params.data.n_pairs]
-    stage = _stage(watched, fault)
-    with making(stage) as is_left:
-        if is_left:
-            bundle = lab.bundle()
-            if fault.of_model:
-                fault.of_model(bundle)
-            reader = lab.image_reader("train", bundle)
-            examples = Examples.of(pairs, bundle, reader)
-            if fault.of_examples:
-                examples = fault.of_examples(examples)
-            model = add_adapter(bundle.model, lab.params.model, params.seed)
-            learn = partial(train, model, bundle, examples, fault.recipe, params, stage.folder)
-            _until_stopped(watched, stage, bundle, learn, fault.of_run)
-    curve, _ = read_curve(stage.folder)
-    size = params.batch_size * params.grad_accum
-    n_steps = fault.recipe.epochs * math.ceil(len(pairs) / size)
-    return FaultRun(fault, curve, read_findings(stage.folder), n_steps)
-
-
-def as_frame(runs: list[FaultRun]) -> pd.DataFrame:
-    """One row a fault: where it comes from, whether, when and under which name it was found."""
-    return pd.DataFrame(_row(run) for run in runs)
-
-
-def _row(run: FaultRun) -> dict[str, Any]:
-    found = run.finding
-    said = found or next(iter(run.findings), None)
-    return {
-        "fault": run.fault.name,
-        "in the seed": run.fault.history,
-        "symptom": run.fault.symptom,
-        "detected": found is not None,
-        "step": said.step if said else None,
-        "of": run.n_steps,
-        "rule": said.failure if said else "",
-        "evidence": said.evidence if said else "",
-    }
-
-
-def _until_stopped(
-    lab: Experiment,
-    stage: Stage,
-    bundle: Bundle,
-    learn: Callable[..., pd.DataFrame],
-    prepare: Callable[[Run], None] | None,
-) -> None:
-    """Train; a stop by the monitor is what is wanted, any other error is not."""
-    try:
-        with watching(lab.params.monitor, lab.bands, stage.folder, bundle) as watch:
-            learn(watch=watch, prepare=prepare)
-    except SeedError:
-        if not read_findings(stage.folder):
-            raise
-
-
-def _stage(lab: Experiment, fault: Fault) -> Stage:
-    words = "-".join(fault.name.replace("=", "").replace("()", "").replace(",", "").split())
-    inputs = lab.stages.training(fault.recipe) | {
-        "fault": fault.name,
-        "bands": {name: [band.low, band.high] for name, band in lab.bands.items()},
-        "stall_after_s": lab.params.monitor.stall_after_s,
-    }
-    return Stage(lab.runs, f"fault-{words}", inputs)

@@ -29,20 +29,20 @@ CONTRASTS = (
 
 
 @dataclass(frozen=True)
-class Part:
+class BenchmarkSplit:
     """The records of one benchmark, or of one split of it."""
 
     benchmark: str
-    split: str | None
+    name: str | None  # of the split; None for a benchmark without
     file: str  # of the stage, that holds the records
 
     def records(self, answers: Answers) -> list[Record]:
-        """A model's records of this part; none if it was not asked."""
+        """A model's records of this split; none if it was not asked."""
         if self.benchmark == "chair":
             return answers.captions
         if self.benchmark == "pope":
-            return [row for row in answers.probes if row["split"] == self.split]
-        return [row for row in answers.questions if row["kind"] == self.split]
+            return [row for row in answers.probes if row["split"] == self.name]
+        return [row for row in answers.questions if row["kind"] == self.name]
 
     def variant(self, params: EvaluationParams) -> str:
         """How the records are read."""
@@ -52,30 +52,32 @@ class Part:
         self, answers: Answers, data: Prepared, params: EvaluationParams, resamples: int
     ) -> dict[str, Resampled]:
         """Every metric of one model, resampled by image."""
-        settings, rows = (resamples, params.bootstrap_seed), self.records(answers)
+        more: dict[str, Resampled] = {}
+        rows, seed = self.records(answers), params.bootstrap_seed
         if self.benchmark == "chair":
             counts = chair.count(rows, data.present, data.vocabulary, params.chair_variant)
             sums, statistics = chair.per_image_sums(counts), chair.STATISTICS
-            return {name: resample(sums, each, *settings) for name, each in statistics.items()}
-        frame = pd.DataFrame(rows)
-        sums = pope.per_image_sums(frame, params.pope_parser)
-        found = {name: resample(sums, f, *settings) for name, f in pope.STATISTICS.items()}
-        return found | {"auc": pope.area(frame, params.resamples, params.bootstrap_seed)}
+        else:
+            frame = pd.DataFrame(rows)
+            sums, statistics = pope.per_image_sums(frame, params.pope_parser), pope.STATISTICS
+            more["auc"] = pope.area(frame, params.resamples, seed)
+        found = {name: resample(sums, each, resamples, seed) for name, each in statistics.items()}
+        return found | more
 
 
-CAPTIONS = Part("chair", None, "captions.jsonl")
-PROBES = {split: Part("pope", split, "probes.jsonl") for split in SPLITS}
+CAPTIONS = BenchmarkSplit("chair", None, "captions.jsonl")
+PROBES = {split: BenchmarkSplit("pope", split, "probes.jsonl") for split in SPLITS}
 
 
-def parts(answers: Iterable[Answers]) -> list[Part]:
+def splits_asked(answers: Iterable[Answers]) -> list[BenchmarkSplit]:
     """Captions, POPE's splits, and the kinds of question that all who were probed were asked."""
     probed = [each for each in answers if each.probes]
-    kinds = [Part(KINDS, kind, "questions.jsonl") for kind in kinds_asked(probed)]
+    kinds = [BenchmarkSplit(KINDS, kind, "questions.jsonl") for kind in kinds_asked(probed)]
     return [CAPTIONS, *(PROBES.values() if probed else ()), *kinds]
 
 
-def part_rows(
-    part: Part,
+def split_rows(
+    split: BenchmarkSplit,
     answers: Mapping[str, Seeds],
     pairs: Sequence[Pair],
     data: Prepared,
@@ -86,13 +88,13 @@ def part_rows(
 
     `resamples`: of ratios, if not those of the parameters.
     """
-    asked = {m: runs for m, runs in answers.items() if all(map(part.records, runs.values()))}
+    asked = {m: runs for m, runs in answers.items() if all(map(split.records, runs.values()))}
     n = resamples or params.resamples
     figures = {
-        model: {seed: part.figures(run, data, params, n) for seed, run in runs.items()}
+        model: {seed: split.figures(run, data, params, n) for seed, run in runs.items()}
         for model, runs in asked.items()
     }
-    label = label_of(part, asked, params)
+    label = label_of(split, asked, params)
     every = (name for runs in figures.values() for found in runs.values() for name in found)
     for metric in dict.fromkeys(every):
         measured = {
@@ -102,14 +104,16 @@ def part_rows(
         yield from figure_rows(measured, [p for p in pairs if {*p} <= {*asked}], metric, label)
 
 
-def label_of(part: Part, answers: Mapping[str, Seeds], params: EvaluationParams) -> Label:
-    """What a part's rows are about, and the files of the records behind them."""
+def label_of(
+    split: BenchmarkSplit, answers: Mapping[str, Seeds], params: EvaluationParams
+) -> Label:
+    """What a split's rows are about, and the files of the records behind them."""
     records = {
-        model: ", ".join((run.folder / part.file).as_posix() for run in runs.values())
+        model: ", ".join((run.folder / split.file).as_posix() for run in runs.values())
         for model, runs in answers.items()
     }
-    settings = (params.resamples, params.bootstrap_seed)
-    return Label(part.benchmark, part.split, part.variant(params), records, *settings)
+    resampling = {"resamples": params.resamples, "seed": params.bootstrap_seed}
+    return Label(split.benchmark, split.name, split.variant(params), records, **resampling)
 
 
 def metric_rows(
@@ -120,13 +124,13 @@ def metric_rows(
     pairs += [pair for pair in CONTRASTS if set(pair) <= set(answers)]
     once = {model: {None: each} for model, each in answers.items()}
     rows: list[Record] = []
-    for part in parts(answers.values()):
-        rows += part_rows(part, once, pairs, data, params)
-        if part.benchmark == "pope" and "base" in answers:
+    for split in splits_asked(answers.values()):
+        rows += split_rows(split, once, pairs, data, params)
+        if split.benchmark == "pope" and "base" in answers:
             frames: dict[str, pd.DataFrame] = {
-                m: pd.DataFrame(part.records(answers[m])) for m in ("base", "v7") if m in once
+                m: pd.DataFrame(split.records(answers[m])) for m in ("base", "v7") if m in once
             }
-            label = label_of(part, {"base": once["base"]}, params)
+            label = label_of(split, {"base": once["base"]}, params)
             rows += pope.threshold_rows(frames, params.pope_parser, label)
     return rows
 

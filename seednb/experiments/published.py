@@ -1,8 +1,8 @@
 """A model on published benchmarks: records first, then figures, both kept and found again.
 
-A benchmark's answers lie in `runs/<profile>/benchmark-<name>-<model>-<key>/`, one line a question,
-and its rows in `runs/<profile>/scores-<name>-<model>-<key>/scores.json`. A run that was killed goes on
-at the next question.
+A benchmark's answers lie in `runs/<profile>/benchmark-<name>-<model>-<key>/`, a line for each
+question, and its rows in `runs/<profile>/scores-<name>-<model>-<key>/scores.json`. A run that was
+killed resumes at the next question.
 """
 
 import re
@@ -42,7 +42,7 @@ UNKNOWN = "unknown"  # as --trained-on: the training images of an adapter cannot
 
 @dataclass(frozen=True)
 class Outcome:
-    """One benchmark's rows, or why there are none, and what else is to be said, in sentences."""
+    """One benchmark's rows, and notes in sentences: why there are none, what they lack."""
 
     benchmark: str
     rows: list[Row]
@@ -85,7 +85,7 @@ class Benchmarks:
         """`lab`: the profile; its model is loaded when a question waits."""
         self.lab = lab
         self.folders = Folders.of(lab.params)
-        self._bundles: dict[str, Bundle] = {}
+        self._bundles: dict[Contestant, Bundle] = {}
 
     def material(self, name: str) -> Material:
         """Questions and truth of one benchmark; raises `Absent` if its data is not there."""
@@ -121,8 +121,7 @@ class Benchmarks:
         """
         for name in names:
             benchmark_named(name)
-        contestants = [Contestant(BASE, None)]
-        contestants += [Contestant.of(adapter)] if adapter else []
+        contestants = [Contestant(BASE, None), *([Contestant.of(adapter)] if adapter else [])]
         trained = self._trained_images(adapter, trained_on)
         for name in dict.fromkeys(names):
             try:
@@ -136,19 +135,15 @@ class Benchmarks:
     def _outcome(self, material: Material, contestants: Sequence[Contestant]) -> Outcome:
         params = self.lab.params.evaluation
         stages = {one.name: self._answered(material, one) for one in contestants}
-        parts = [asked.name for asked in material.asked]
-        folders = {name: stage.folder.relative_to(self.lab.runs) for name, stage in stages.items()}
+        first = material.asked[0].name
+        records = {name: f"{stage.folder.name}/{first}.jsonl" for name, stage in stages.items()}
         label = Label(
-            material.benchmark,
-            None,
-            "",
-            {name: (folder / f"{parts[0]}.jsonl").as_posix() for name, folder in folders.items()},
-            params.resamples,
-            params.bootstrap_seed,
+            material.benchmark, None, "", records, params.resamples, params.bootstrap_seed
         )
         stage = self.scores_stage(material, stages)
         with making(stage, self.lab.patience_s) as is_left:
             if is_left and process_state().is_main_process:
+                parts = [asked.name for asked in material.asked]
                 answers = {
                     name: {part: read_json_lines(one.path(f"{part}.jsonl")) for part in parts}
                     for name, one in stages.items()
@@ -164,14 +159,15 @@ class Benchmarks:
         """The stage with a model's answers, answered now as far as they were not."""
         params, stage = self.lab.params, self.answers_stage(material, contestant)
         with making(stage, self.lab.patience_s) as is_left:
-            for asked in material.asked if is_left else ():
-                check_questions(asked.questions, material.files[0], asked.images)
-            for asked in material.asked if is_left else ():
-                write = rank_file if asked.ranked else answer_file
+            if is_left:
+                for asked in material.asked:
+                    check_questions(asked.questions, material.files[0], asked.images)
                 bundle = self._bundle(contestant)
-                reader = bundle.image_reader(asked.images, params.data.image_fit)
-                output = stage.path(f"{asked.name}.jsonl")
-                write(bundle, asked.questions, reader, output, params.evaluation)
+                for asked in material.asked:
+                    write = rank_file if asked.ranked else answer_file
+                    reader = bundle.image_reader(asked.images, params.data.image_fit)
+                    output = stage.path(f"{asked.name}.jsonl")
+                    write(bundle, asked.questions, reader, output, params.evaluation)
         return stage
 
     def answers_stage(self, material: Material, contestant: Contestant) -> Stage:
@@ -198,12 +194,11 @@ class Benchmarks:
 
     def _bundle(self, contestant: Contestant) -> Bundle:
         """The loaded model; only one is held at a time."""
-        if contestant.name not in self._bundles:
+        if contestant not in self._bundles:
             self._bundles.clear()
             adapter = contestant.adapter
-            loaded = self.lab.adapted(adapter) if adapter else self.lab.bundle()
-            self._bundles[contestant.name] = loaded
-        return self._bundles[contestant.name]
+            self._bundles[contestant] = self.lab.adapted(adapter) if adapter else self.lab.bundle()
+        return self._bundles[contestant]
 
     def _trained_images(self, adapter: Path | None, trained_on: str | None) -> list[str]:
         """Names of the images that an adapter was trained on; the base model was not trained here."""

@@ -1,4 +1,4 @@
-"""Does an answer survive another wording, another language, or a worse image of the same thing?"""
+"""Robustness: are answers the same in another wording or language, or for a degraded image?"""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from seednb.evaluation.answer_files import answer_file
 from seednb.evaluation.benchmarks import pope
 from seednb.evaluation.evaluator import answer_probes
 from seednb.evaluation.parsers import language_named, parser_named, translate
-from seednb.evaluation.stats import Array, Interval, bootstrap, paired_bootstrap, ratio
+from seednb.evaluation.stats import Interval, bootstrap, paired_bootstrap, ratio
 from seednb.experiments.experiment import Experiment
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
@@ -52,7 +52,7 @@ DEGRADATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 class DegradedImageReader(ImageReader):
-    """A folder's images, each made worse before the model sees it."""
+    """A folder's images, each degraded before the processor."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class DegradedImageReader(ImageReader):
         self.degrade = degrade
 
     def load(self, name: str) -> Image.Image:
-        """The image, made worse."""
+        """The degraded image, RGB."""
         return self.degrade(super().load(name))
 
 
@@ -112,19 +112,13 @@ def compare(
     before, after = (pd.DataFrame(records) for records in (original, variant))
     if list(before["image"]) != list(after["image"]):
         raise ValueError("compare: the records are about other images, or in another order")
-    parsers = [_parser(before, parser), _parser(after, parser)]
-    said, says = (
-        frame["answer"].map(parser_named(name))
-        for frame, name in zip((before, after), parsers, strict=True)
-    )
+    read = [(frame, _parser(frame, parser)) for frame in (before, after)]
+    said, says = (frame["answer"].map(parser_named(name)) for frame, name in read)
     counts = pd.DataFrame({"same": (said == says).astype(int), "n": 1}).groupby(before["image"])
-    sums = [
-        pope.per_image_sums(frame, name)
-        for frame, name in zip((before, after), parsers, strict=True)
-    ]
+    sums_before, sums_after = (pope.per_image_sums(frame, name) for frame, name in read)
     return Robustness(
-        bootstrap(counts.sum(), _share, resamples, seed),
-        paired_bootstrap(sums[0], sums[1], pope.STATISTICS["accuracy"], resamples, seed),
+        bootstrap(counts.sum(), lambda n: ratio(n[..., 0], n[..., 1]), resamples, seed),
+        paired_bootstrap(sums_before, sums_after, pope.STATISTICS["accuracy"], resamples, seed),
     )
 
 
@@ -134,16 +128,41 @@ def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Rob
     The languages are those of the parameter `probe_languages`. Few models speak any but English, and
     the pocket model speaks no other, so by default there are none.
     """
-    settings = lab.params.evaluation
+    params = lab.params.evaluation
     found = {}
     for model in models:
         answers = lab.answers(model)
         original = [row for row in answers.probes if row["split"] == SPLIT]
         for variant, records in _variants(lab, model, answers.folder.name).items():
             found[model, variant] = compare(
-                original, records, settings.pope_parser, settings.resamples, settings.bootstrap_seed
+                original, records, params.pope_parser, params.resamples, params.bootstrap_seed
             )
     return found
+
+
+def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
+    """One row a (model, variant): answers that stay the same and the change of accuracy, in percent."""
+    return pd.DataFrame(
+        {
+            "model": model,
+            "variant": variant.replace("{a_object}", "…"),
+            "same answer, %": result.same.text(),
+            "accuracy, points": result.accuracy.text(signed=True),
+        }
+        for (model, variant), result in found.items()
+    )
+
+
+def variants_stage(lab: Experiment, model: str, source: str) -> Stage:
+    """Where a model's answers to the variants lie; `source`: the stage of its plain answers."""
+    languages = spoken(lab.params.evaluation.probe_languages)
+    return Stage(lab.runs, f"robust-{model}", {"answers": source, "languages": list(languages)})
+
+
+def spoken(codes: str) -> dict[str, str]:
+    """Name -> code of the languages in a comma-separated list; raises SeedError for unknown ones."""
+    wanted = [code.strip() for code in codes.split(",") if code.strip()]
+    return {f"in {language_named(code).name}": code for code in wanted}
 
 
 def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
@@ -154,21 +173,16 @@ def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
     with making(stage, lab.patience_s) as is_left:
         if is_left:
-            _ask(lab, model, files)
+            _ask(lab, model, files, languages)
     return {name: read_json_lines(file) for name, file in files.items()}
 
 
-def variants_stage(lab: Experiment, model: str, source: str) -> Stage:
-    """Where a model's answers to the variants lie; `source`: the stage of its plain answers."""
-    languages = spoken(lab.params.evaluation.probe_languages)
-    return Stage(lab.runs, f"robust-{model}", {"answers": source, "languages": list(languages)})
-
-
-def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
+def _ask(
+    lab: Experiment, model: str, files: Mapping[str, Path], languages: Mapping[str, str]
+) -> None:
     """Write a model's answers to each variant that has no file yet."""
     bundle = lab.bundle(model)
     probes = [probe for probe in lab.data.probes if probe["split"] == SPLIT]
-    languages = spoken(lab.params.evaluation.probe_languages)
     params = lab.params.evaluation
     reader = lab.image_reader("val", bundle)
     for name, file in files.items():
@@ -186,40 +200,17 @@ def _ask(lab: Experiment, model: str, files: Mapping[str, Path]) -> None:
         write_lines(file, records)
 
 
-def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
-    """One row a (model, variant): answers that stay the same and the change of accuracy, in percent."""
-    return pd.DataFrame(
-        {
-            "model": model,
-            "variant": variant.replace("{a_object}", "…"),
-            "same answer, %": result.same.text(),
-            "accuracy, points": result.accuracy.text(signed=True),
-        }
-        for (model, variant), result in found.items()
-    )
-
-
 def _written(
     probes: Sequence[Record], bundle: Bundle, reader: ImageReader, file: Path, lab: Experiment
 ) -> list[Record]:
     """Probes with the answers that a model writes: "Sí" and "Oui" take more than their first token."""
-    settings = replace(lab.params.evaluation, max_new_tokens=WRITTEN_TOKENS)
+    params = replace(lab.params.evaluation, max_new_tokens=WRITTEN_TOKENS)
     output = file.with_suffix(".answers.jsonl")
-    answer_file(bundle, probes, reader, output, settings)
+    answer_file(bundle, probes, reader, output, params)
     text_of = {line["question_id"]: line["text"] for line in read_json_lines(output)}
     return [probe | {"answer": text_of[probe["question_id"]]} for probe in probes]
-
-
-def spoken(codes: str) -> dict[str, str]:
-    """Name -> code of the languages in a comma-separated list; raises SeedError for unknown ones."""
-    wanted = [code.strip() for code in codes.split(",") if code.strip()]
-    return {f"in {language_named(code).name}": code for code in wanted}
 
 
 def _parser(records: pd.DataFrame, parser: str) -> str:
     """The records' own language, or the parser for English."""
     return str(records["language"].iloc[0]) if "language" in records else parser
-
-
-def _share(sums: Array) -> Array:
-    return ratio(sums[..., 0], sums[..., 1])

@@ -22,7 +22,6 @@ TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")
-NO_MORE: Mapping[str, Any] = {}
 
 # Section data. Some count through the place of the files, and `image_fit` with the model.
 CURATION = tuple(item.name for item in fields(CurationParams))
@@ -33,7 +32,7 @@ SPLIT_OFF = ("train_instances", "train_captions", "val_fraction")  # where val_i
 # Section model.
 ADAPTER = ("lora_r", "lora_alpha", "lora_dropout", "lora_scope")
 # Section train: these change a run's time, memory or log, and nothing that it writes.
-UNFELT = ("log_every", "checkpoint_every", "data_workers", "gradient_checkpointing")
+WITHOUT_EFFECT = ("log_every", "checkpoint_every", "data_workers", "gradient_checkpointing")
 # Section evaluation.
 QUESTIONS = ("pope_images", "pope_min_objects", "question_images", "caption_images",
              "vocabulary", "chair_variant")  # fmt: skip
@@ -114,13 +113,16 @@ class Stages:
         train = self.params.train
         settled = with_overrides(recipe, train)
         settings = _without(asdict(settled), ("reason", "symptom"))
-        values = _without(self.params.values("train"), UNFELT, _settled(), ("teacher_cache_gib",))
+        values = _without(
+            self.params.values("train"), WITHOUT_EFFECT, _settled(), ("teacher_cache_gib",)
+        )
         return {
             "data": self.training_data,
             "model": self.model | {name: getattr(self.params.model, name) for name in ADAPTER},
             "recipe": settings,
             "train": values | self._view(settled),
-            "teacher_cache": train.teacher_cache_gib > 0,  # how views share a pass depends on it
+            "teacher_cache": train.teacher_cache_gib
+            > 0,  # how views share a forward pass depends on it
         }
 
     def asking(self, contrasted: bool = False) -> dict[str, Any]:
@@ -150,7 +152,7 @@ class Stages:
         return Stage(self.runs, "labels-self", inputs)
 
     def teacher(self, recipe: Recipe) -> Path:
-        """The folder of what the frozen teacher says, to all versions that learn from the same one.
+        """The folder of the frozen teacher's states, for all versions that learn from the same one.
 
         Texts are named in it by their tokens. It keeps the noisy view only of noise that never
         changes, so other noise is no input.
@@ -170,10 +172,10 @@ class Stages:
         }
         return self.runs / "teacher" / digest(inputs)
 
-    def answers(self, model: str, more: Mapping[str, Any] = NO_MORE) -> Stage:
-        """What a model of `ANSWERING` says about the validation images.
+    def answers(self, model: str, **more: Any) -> Stage:
+        """The answers of a model of `ANSWERING` about the validation images.
 
-        "adapter" is any other, which `more` tells from others.
+        "adapter" is any other model; `more` are then the inputs that tell it from others.
         """
         contrasted = model == "contrastive" or "contrast" in more
         inputs = {

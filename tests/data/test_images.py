@@ -142,7 +142,7 @@ def test_a_jpeg_with_bytes_after_its_end_is_not_damaged(tmp_path: Path, photo: I
     assert load_image(path).size == photo.size
 
 
-def test_text_is_not_a_image(tmp_path: Path) -> None:
+def test_text_is_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>404</html>")
     for reader in READERS:
         with pytest.raises(SeedError, match=r"page\.jpg is damaged \(cannot identify"):
@@ -207,7 +207,7 @@ def test_other_names_have_no_coco_id(name: str) -> None:
         coco_image_id(name)
 
 
-def test_a_image_is_found_under_its_other_coco_name(tmp_path: Path, photo: Image.Image) -> None:
+def test_an_image_is_found_under_its_other_coco_name(tmp_path: Path, photo: Image.Image) -> None:
     photo.save(tmp_path / "COCO_train2014_000000000042.jpg")
     assert name_in_folder(tmp_path, "000000000042.jpg") == "COCO_train2014_000000000042.jpg"
     assert name_in_folder(tmp_path, "000000000043.jpg") == "000000000043.jpg"

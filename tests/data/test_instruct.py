@@ -169,7 +169,7 @@ def test_max_samples_below_one_is_an_error(folder: Path, max_samples: int) -> No
         to_pairs([record("a.jpg", *ASKED)], folder, max_samples)
 
 
-def test_a_image_may_lie_under_cocos_older_name(tmp_path: Path) -> None:
+def test_an_image_may_lie_under_cocos_older_name(tmp_path: Path) -> None:
     lies_as = "COCO_train2014_000000033471.jpg"
     Image.new("RGB", (4, 4)).save(tmp_path / lies_as)
     pairs, skipped = to_pairs([record("000000033471.jpg", *ASKED)], tmp_path)
@@ -229,7 +229,7 @@ def test_a_record_depends_on_its_own_image_and_the_seed() -> None:
     assert first_probes == {"Yes", "No"}
 
 
-def test_a_image_without_captions_and_objects_is_skipped_with_a_reason(folder: Path) -> None:
+def test_an_image_without_captions_and_objects_is_skipped_with_a_reason(folder: Path) -> None:
     split = coco_split({1: []}, {1: []}, CATEGORIES)
     split.images["file_name"] = "a.jpg"
     assert reasons(to_pairs(build_conversations(split, 0), folder)[1]) == ["no conversation"]

@@ -112,7 +112,7 @@ def test_objects_keep_company_as_the_world_says():
             assert abs(rate - expected) < 4.5 * error
 
 
-def test_colours_numbers_and_order_leave_the_objects_of_a_image_as_they_are():
+def test_colours_numbers_and_order_leave_the_objects_of_an_image_as_they_are():
     """Which objects there are, and how faint, depends on the first stream of numbers alone."""
     plain = replace(World(), typical_colour=1.0, typical_number=1.0, tidy=0.0)
     for n in range(200):
@@ -207,7 +207,7 @@ def names_of(objects):
     return {name for name, _, _ in objects}
 
 
-def test_each_kind_asks_a_image_once_and_says_yes_as_often_as_no():
+def test_each_kind_asks_an_image_once_and_says_yes_as_often_as_no():
     scenes = [make_scene(n, 8, World()) for n in range(600)]
     rows = list(quiz(scenes, 8))
     assert len({(row["image_id"], row["kind"]) for row in rows}) == len(rows)
@@ -252,7 +252,7 @@ def test_conversations_ask_about_colours_numbers_and_sides(world):
         assert turns[3:] == traits[:1]
 
 
-def test_a_image_shows_as_many_objects_as_are_annotated():
+def test_an_image_shows_as_many_objects_as_are_annotated():
     """Without its objects the image differs from itself inside their boxes only."""
     world = replace(World(), grain=0.0)
     for n in range(40):

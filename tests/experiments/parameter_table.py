@@ -17,7 +17,7 @@ from seednb.evaluation.benchmarks.base import Asked, Material
 from seednb.experiments.ablation.plans import V7
 from seednb.experiments.ablation.rows import cells_of, rows_stage
 from seednb.experiments.experiment import Experiment
-from seednb.experiments.fault_injection import FAULTS, _stage
+from seednb.experiments.fault_injection import FAULTS, fault_stage
 from seednb.experiments.published import Benchmarks, Contestant
 from seednb.experiments.robustness import variants_stage
 from seednb.method.recipes import RECIPES
@@ -137,7 +137,7 @@ def keys(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
         "robust": variants_stage(lab, "base", base.folder.name).key,
         "ablation": cell.needs(cell.open())[0].key,
         "rows": rows_stage(lab, "hyper", [V7]).key,
-        "fault": _stage(lab, FAULTS[0]).key,
+        "fault": fault_stage(lab, FAULTS[0]).key,
         "benchmark": answered.key,
         "scores": benchmarks.scores_stage(material, {"base": answered}).key,
     }

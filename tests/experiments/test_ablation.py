@@ -101,7 +101,7 @@ def test_a_cell_made_here_is_the_one_found_by_a_process_of_its_own(lab, override
     cell = cells_of(lab, SMOKE, overrides, [V7])[0]
     made = cell.make()
     here, cost = cell.answers(made), cell.cost(made)
-    measured(lab, SMOKE, overrides, [V7], "again", against=())
+    measured(lab, SMOKE, overrides, [V7], "again")
     assert cell.answers(cell.open()) == here and here.captions
     assert cell.cost(cell.open()) == cost and cost["samples_per_s"] > 0
 

@@ -16,7 +16,7 @@ from seednb.core.stage import MANIFEST
 from seednb.experiments.dataset import prepare, self_labelled
 from seednb.experiments.experiment import Experiment
 from seednb.experiments.metrics import metric_rows
-from seednb.experiments.stages import UNFELT
+from seednb.experiments.stages import WITHOUT_EFFECT
 from seednb.method.perturbation import PERTURBATIONS, View
 from seednb.method.recipes import RECIPES
 
@@ -26,7 +26,7 @@ SMALL = {"n_train_images": 12, "n_val_images": 8, "n_pairs": 6, "pope_images": 4
          "caption_images": 2, "max_new_tokens": 4, "resamples": 100}  # fmt: skip
 # Read by whoever makes a result, and seen nowhere in it.
 ELSEWHERE = {
-    *UNFELT,
+    *WITHOUT_EFFECT,
     "monitor", "healthy_bands", "stall_after_s",  # they watch a run
     "profile", "runs_dir",
 }  # fmt: skip
@@ -75,7 +75,7 @@ def recorded(lab: Experiment) -> Iterator[tuple[Experiment, set[str]]]:
     yield watched, read
 
 
-NO_READERS = ("dataclasses", "seednb.config", "seednb.experiments.stages")
+NO_READERS = ("dataclasses", "seednb.core.profiles", "seednb.experiments.stages")
 
 
 def in_key(found, kind):
@@ -102,11 +102,8 @@ def test_answers_read_no_parameter_that_is_not_in_their_key(lab, found, model):
 def test_labels_of_the_model_itself_read_no_parameter_that_is_not_in_their_key(lab, found):
     with recorded(lab) as (watched, read):
         bundle = watched.bundle()
-        settings = (
-            watched.image_reader("train", bundle),
-            watched.params.evaluation,
-        )
-        self_labelled(bundle, lab.data.pairs["replay"][:2], *settings)
+        reader = watched.image_reader("train", bundle)
+        self_labelled(bundle, lab.data.pairs["replay"][:2], reader, watched.params.evaluation)
     assert {"max_new_tokens"} <= read <= in_key(found, "labels") | {"sampling_runs"}
 
 

@@ -26,6 +26,19 @@ PAINTS: dict[str, Colour] = {
     "red": (222, 40, 46), "blue": (46, 104, 226), "green": (44, 158, 72), "yellow": (248, 204, 40),
 }  # fmt: skip
 
+# Upper and lower colour of each scene, and how its lower part is patterned.
+BACKDROPS: dict[str, tuple[Colour, Colour, str]] = {
+    "kitchen": ((232, 208, 160), (166, 118, 74), "tiles"),
+    "street": ((158, 190, 226), (96, 98, 104), "lane"),
+    "living room": ((216, 178, 172), (136, 92, 82), "rug"),
+    "office": ((196, 206, 214), (112, 122, 150), "boards"),
+    "park": ((170, 214, 240), (104, 166, 84), "tufts"),
+    "bathroom": ((190, 226, 228), (150, 188, 200), "tiles"),
+    "farm": ((244, 214, 150), (150, 148, 56), "furrows"),
+    "beach": ((120, 196, 236), (238, 216, 160), "waves"),
+}
+JITTER = 14  # largest shift of a backdrop colour, 8-bit levels
+
 # Kinds: "r" rectangle and "e" ellipse (x0 y0 x1 y1), "p" polygon (points), "l" line (points),
 # "o" ring (x0 y0 x1 y1), "c" lower half of an ellipse.
 DRAWINGS: dict[str, list[Shape]] = {
@@ -222,20 +235,6 @@ def _paste(image: Image.Image, placed: Placed) -> None:
     drawing = sprite(placed.name, size, placed.colour)
     mask = drawing.getchannel("A").point(lambda level: int(level * placed.opacity))
     image.paste(drawing.convert("RGB"), (x, y), mask)
-
-
-# Upper and lower colour of each scene, and how its lower part is patterned.
-BACKDROPS: dict[str, tuple[Colour, Colour, str]] = {
-    "kitchen": ((232, 208, 160), (166, 118, 74), "tiles"),
-    "street": ((158, 190, 226), (96, 98, 104), "lane"),
-    "living room": ((216, 178, 172), (136, 92, 82), "rug"),
-    "office": ((196, 206, 214), (112, 122, 150), "boards"),
-    "park": ((170, 214, 240), (104, 166, 84), "tufts"),
-    "bathroom": ((190, 226, 228), (150, 188, 200), "tiles"),
-    "farm": ((244, 214, 150), (150, 148, 56), "furrows"),
-    "beach": ((120, 196, 236), (238, 216, 160), "waves"),
-}
-JITTER = 14  # largest shift of a backdrop colour, 8-bit levels
 
 
 def _backdrop(kind: str, size: int, rng: np.random.Generator) -> Image.Image:

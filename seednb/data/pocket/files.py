@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from seednb.core.console import hides_progress
-from seednb.core.files import write_lines
+from seednb.core.files import write_lines, write_text
 from seednb.data.pocket.art import render
 from seednb.data.pocket.language import conversation, reference_captions
 from seednb.data.pocket.quiz import quiz
@@ -29,14 +29,19 @@ def write_world(
     for split, first, count in (("train", 1, n_train), ("val", FIRST_VALIDATION_ID, n_val)):
         scenes = [make_scene(first + number, seed, world) for number in range(count)]
         _write_images(folder / split, scenes, split, world)
-        _write_json(
-            folder / f"annotations/instances_{split}.json", _instances(scenes, split, world)
-        )
-        _write_json(folder / f"annotations/captions_{split}.json", _captions(scenes, split, world))
+        documents: dict[str, object] = {
+            "instances": _instances(scenes, split, world),
+            "captions": _captions(scenes, split, world),
+        }
         if split == "train":
-            talks = [conversation(s, file_name(s, split), seed, world) for s in scenes]
-            _write_json(folder / "annotations/instruct_train.json", talks)
-        _write_questions(folder / f"annotations/questions_{split}.jsonl", scenes, split, seed)
+            documents["instruct"] = [
+                conversation(scene, file_name(scene, split), seed, world) for scene in scenes
+            ]
+        for name, document in documents.items():
+            write_text(folder / f"annotations/{name}_{split}.json", json.dumps(document))
+        names = {scene.image_id: file_name(scene, split) for scene in scenes}
+        rows = [row | {"image": names[row["image_id"]]} for row in quiz(scenes, seed)]
+        write_lines(folder / f"annotations/questions_{split}.jsonl", rows)
 
 
 def file_name(scene: Scene, split: str) -> str:
@@ -75,12 +80,6 @@ def _instances(scenes: list[Scene], split: str, world: World) -> dict[str, objec
     return _document(scenes, split, world) | {"annotations": annotations, "categories": categories}
 
 
-def _write_questions(path: Path, scenes: list[Scene], split: str, seed: int) -> None:
-    names = {scene.image_id: file_name(scene, split) for scene in scenes}
-    rows = [row | {"image": names[row["image_id"]]} for row in quiz(scenes, seed)]
-    write_lines(path, rows)
-
-
 def _captions(scenes: list[Scene], split: str, world: World) -> dict[str, object]:
     texts = [(scene.image_id, text) for scene in scenes for text in reference_captions(scene)]
     annotations = [
@@ -98,8 +97,3 @@ def _document(scenes: list[Scene], split: str, world: World) -> dict[str, object
     ]
     info = {"description": "Pocket world: generated images in COCO format", "version": "1.0"}
     return {"info": info, "licenses": [{"id": 1, "name": "CC0 1.0"}], "images": images}
-
-
-def _write_json(path: Path, document: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document), encoding="utf-8")

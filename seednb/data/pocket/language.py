@@ -1,29 +1,19 @@
 """What people say about a pocket image: truthful captions, and instruction labels that invent.
 
-The instruction labels play the part of LLaVA-Instruct: written without looking closely, they name
-typical objects that are not there, and tell typical colours, numbers and sides. A model trained on
+The instruction labels play the part of LLaVA-Instruct: written without checking the image, they
+name typical objects that are not there, and tell typical colours, numbers and sides. A model trained on
 them hallucinates from its prior.
 """
 
 from random import Random
-from typing import Any
 
+from seednb.data.instruct import CAPTION_QUESTIONS, Conversation, conversation_of
 from seednb.data.pocket.questions import ASK, instruction_label
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene, World
+from seednb.data.probes import probe_question, with_article
 
-CAPTION_QUESTIONS = ("Describe this image.", "What is in the image?", "Please describe the photo.")
 N_PROBES = 2  # yes/no turns about objects in one conversation
 N_TRAITS = 1  # and about a colour, a number or a side
-
-
-def with_article(name: str) -> str:
-    """The name with "a" or "an", by its first letter."""
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def probe_question(name: str) -> str:
-    """POPE's question about one object."""
-    return f"Is there {with_article(name)} in the image?"
 
 
 def caption(kind: str, names: list[str]) -> str:
@@ -75,15 +65,10 @@ def instruction_traits(scene: Scene, seed: int, world: World) -> list[tuple[str,
     return turns
 
 
-def conversation(scene: Scene, file_name: str, seed: int, world: World) -> dict[str, Any]:
+def conversation(scene: Scene, file_name: str, seed: int, world: World) -> Conversation:
     """A multi-turn record in LLaVA-Instruct's format; same scene and seed, same record."""
     rng = Random(f"talk-{seed}-{scene.image_id}")
     turns = [(rng.choice(CAPTION_QUESTIONS), instruction_caption(scene, rng, world))]
     turns += [instruction_probe(scene, rng, world) for _ in range(N_PROBES)]
     turns += instruction_traits(scene, seed, world)[:N_TRAITS]
-    messages = []
-    for number, (question, answer) in enumerate(turns):
-        tag = "<image>\n" if number == 0 else ""
-        messages.append({"from": "human", "value": tag + question})
-        messages.append({"from": "gpt", "value": answer})
-    return {"id": f"{scene.image_id:012d}", "image": file_name, "conversations": messages}
+    return conversation_of(scene.image_id, file_name, turns)

@@ -80,9 +80,9 @@ def is_left(one: Placed, other: Placed) -> bool:
 
 
 def instruction_label(question: Question, rng: Random, world: World) -> str:
-    """Yes or No; now and then written without a look at the image, from what is typical."""
-    unlooked = rng.random() < world.unlooked
-    return yes_or_no(question.is_typical if unlooked else question.is_true)
+    """Yes or No: with chance `world.unlooked` what is typical, else what is true."""
+    from_prior = rng.random() < world.unlooked
+    return yes_or_no(question.is_typical if from_prior else question.is_true)
 
 
 def yes_or_no(is_so: bool) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from seednb.data.pocket.language import probe_question
 from seednb.data.pocket.questions import ASK, Question, yes_or_no
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, SCENES, Scene
+from seednb.data.probes import probe_question
 
 
 def existence_question(scene: Scene, wanted: bool, rng: Random) -> Question:

@@ -30,7 +30,7 @@ GRID = 3  # objects stand on a GRID x GRID lattice, so that none hides another
 
 @dataclass(frozen=True)
 class World:
-    """The world's knobs. Chosen once, before any SEED run was looked at (see the model card)."""
+    """The world's parameters. Chosen once, before the first SEED run (see the model card)."""
 
     image_size: int = 96  # pixels
     object_size: tuple[int, int] = (20, 30)  # pixels, smallest and largest
@@ -55,7 +55,7 @@ class Placed:
     name: str
     box: tuple[int, int, int, int]  # x, y, width, height in pixels
     opacity: float
-    colour: str = ""  # "" for objects that come in one look only
+    colour: str = ""  # "" for objects that come in one only
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ PLURALS = {"bench": "benches", "sheep": "sheep"}  # of the others, the name and 
 
 
 def draw_colour(name: str, typical: float, rng: Random) -> str:
-    """An object's colour, with chance `typical` its usual one; "" for objects of one look."""
+    """An object's colour, with chance `typical` its usual one; "" for objects without."""
     usual = TYPICAL_COLOUR.get(name, "")
     others = [colour for colour in COLOURS if colour != usual]
     return usual if not usual or rng.random() < typical else rng.choice(others)

@@ -59,7 +59,7 @@ def divergences() -> list[Variant]:
 
 
 def extensions() -> list[Variant]:
-    """Chapter 11: what the seed document lists as future work, each alone."""
+    """Chapter 11: what the report under test lists as future work, each alone."""
     family = "noisy view"
     tried = [BASE, V7]
     names = ("ddpm", "mask", "objects", "blur", "downsample", "blank", "fgsm")

@@ -1,6 +1,7 @@
-"""Plans of variants -> rows as in metrics.json, with intervals over images and seeds; found again."""
+"""Ablations: variants -> rows as in metrics.json, with intervals over images and seeds."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pandas as pd
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_json
 from seednb.core.stage import Stage, making
+from seednb.evaluation.records import Answers
 from seednb.experiments.experiment import Experiment
-from seednb.experiments.metrics import CAPTIONS, PROBES, Seeds, part_rows
+from seednb.experiments.metrics import CAPTIONS, PROBES, split_rows
 from seednb.experiments.sweep.run import log_of, run_cells
 from seednb.experiments.sweep.schedule import Planned
 from seednb.experiments.sweep.variants import HALVES, SPLIT, Cell, Variant
@@ -20,6 +22,7 @@ Row = dict[str, Any]
 PREFIX = "ablation/"  # of model names: short trainings are not the report's
 SHORT = f"{PREFIX}v7"
 BASE = f"{PREFIX}base"
+AGAINST = (BASE, SHORT)
 FIRST_FRESH_SEED = 1000  # added to the seeds of the confirmation
 # Columns for `seednb.report.tables.metric_table`.
 COLUMNS = {
@@ -37,11 +40,10 @@ def measured(
     overrides: Mapping[str, Any],
     variants: Sequence[Variant],
     name: str,
-    against: Sequence[str] = ("base", "v7"),
     images: str = "search",
     whole: bool = False,
 ) -> tuple[list[Row], pd.DataFrame]:
-    """(metric rows, costs) of variants, made or found; `against` are names among them.
+    """(metric rows, costs) of variants, made or found.
 
     Short trainings, or with `whole` on all of the profile's pairs. Raises SeedError that names the
     cells that failed; the others are kept.
@@ -52,14 +54,8 @@ def measured(
             cells = cells_of(lab, params_file, overrides, variants, images, whole)
             _run(cells, lab.params.ablation.ablation_jobs, stage.folder / "logs")
             labs = [cell.open() for cell in cells]
-            write_json(stage.path("rows.json"), list(metric_rows(cells, labs, lab, against)))
-            speeds = costs(
-                {"model": cell.variant.name} | cell.cost(own)
-                for cell, own in zip(cells, labs, strict=True)
-            ).astype(object)
-            write_json(
-                stage.path("costs.json"), speeds.where(speeds.notna(), None).to_dict("records")
-            )
+            write_json(stage.path("rows.json"), list(_metric_rows(cells, labs, lab)))
+            write_json(stage.path("costs.json"), _costs(cells, labs))
     return read_json(stage.path("rows.json")), pd.DataFrame(read_json(stage.path("costs.json")))
 
 
@@ -107,32 +103,15 @@ def cells_of(
         n_pairs = max(1, round(share * variant.data * lab.params.data.n_pairs))
         return {**overrides, "n_pairs": n_pairs, "caption_images": 10**9}
 
-    planned = enumerate(
-        (settings(variant), variant, first + number)
+    planned = [
+        (variant, first + number)
         for variant in variants
         for number in range(lab.params.ablation.ablation_seeds if variant.is_trained else 1)
-    )
-    return [Cell(number, params_file, *each, images=images) for number, each in planned]
-
-
-def metric_rows(
-    cells: Sequence[Cell], labs: Sequence[Experiment], lab: Experiment, against: Sequence[str]
-) -> Iterator[Row]:
-    """Levels of every variant, and differences to those named in `against`, seed by seed."""
-    answers: dict[str, Seeds] = {}
-    for cell, own in zip(cells, labs, strict=True):
-        runs = answers.setdefault(PREFIX + cell.variant.name, {})
-        answers[PREFIX + cell.variant.name] = {**runs, cell.seed: cell.answers(own)}
-    names = [PREFIX + name for name in against]
-    pairs = [(model, other) for model in answers for other in names if other != model]
-    pairs = [pair for pair in pairs if pair[1] in answers]
-    evaluation = lab.params.evaluation
-    half = evaluation.resamples // 2  # many variants: as many as of a curve's area
-    for part in (CAPTIONS, PROBES[SPLIT]):
-        for row in part_rows(part, answers, pairs, lab.data, evaluation, half):
-            if (part.benchmark, part.split, row["metric"]) in COLUMNS.values():
-                both = [row["model"], row["versus"] or row["model"]]
-                yield row | {"seeds": max(len(answers[name]) for name in both)}
+    ]
+    return [
+        Cell(number, params_file, settings(variant), variant, seed, images)
+        for number, (variant, seed) in enumerate(planned)
+    ]
 
 
 def forest(
@@ -160,11 +139,6 @@ def curve_points(
     return points.assign(spent=names.map(spent), group=names.map(groups))
 
 
-def costs(rows: Iterable[Row]) -> pd.DataFrame:
-    """Median speeds of each variant: training samples and caption tokens a second."""
-    return pd.DataFrame(rows).groupby("model", sort=False).median().reset_index()
-
-
 def relative_costs(frame: pd.DataFrame, baseline: str, base: str = "base") -> pd.DataFrame:
     """Training time a sample and decoding time a token, as multiples of the baseline's and base's."""
     trained = frame.set_index("model")["samples_per_s"].astype(float)
@@ -172,6 +146,33 @@ def relative_costs(frame: pd.DataFrame, baseline: str, base: str = "base") -> pd
     return pd.DataFrame(
         {"training": trained[baseline] / trained, "decoding": written[base] / written}
     )
+
+
+def _metric_rows(
+    cells: Sequence[Cell], labs: Sequence[Experiment], lab: Experiment
+) -> Iterator[Row]:
+    """Levels of every variant, and differences to those of `AGAINST` that are there, seed by seed."""
+    answers = defaultdict[str, dict[int | None, Answers]](dict)
+    for cell, own in zip(cells, labs, strict=True):
+        answers[PREFIX + cell.variant.name][cell.seed] = cell.answers(own)
+    others = [name for name in AGAINST if name in answers]
+    pairs = [(model, other) for model in answers for other in others if other != model]
+    evaluation = lab.params.evaluation
+    half = evaluation.resamples // 2  # many variants: as many as of a curve's area
+    for split in (CAPTIONS, PROBES[SPLIT]):
+        for row in split_rows(split, answers, pairs, lab.data, evaluation, half):
+            if (split.benchmark, split.name, row["metric"]) in COLUMNS.values():
+                both = [row["model"], row["versus"] or row["model"]]
+                yield row | {"seeds": max(len(answers[name]) for name in both)}
+
+
+def _costs(cells: Sequence[Cell], labs: Sequence[Experiment]) -> list[dict[Hashable, Any]]:
+    """Median speeds of each variant: training samples and caption tokens a second."""
+    rows = [
+        {"model": cell.variant.name} | cell.cost(own) for cell, own in zip(cells, labs, strict=True)
+    ]
+    speeds = pd.DataFrame(rows).groupby("model", sort=False).median().reset_index().astype(object)
+    return speeds.where(speeds.notna(), None).to_dict("records")
 
 
 def _run(cells: Sequence[Cell], jobs: int | None, logs: Path) -> None:

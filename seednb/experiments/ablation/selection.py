@@ -38,17 +38,16 @@ def candidates(rows: Sequence[Row], variants: Sequence[Variant]) -> list[Variant
 
     Only what can be merged into v7's training counts: the same labels, plain decoding, recall kept.
     """
-    best: dict[str, tuple[float, Variant]] = {}
-    for variant in variants:
-        mergeable = variant.version == "v7" and variant.labels == "replay" and variant.changes
-        if not mergeable or variant.contrast or variant.family == "decoding":
-            continue
-        value = gain(rows, variant.name)
-        if value is None:
-            continue
-        if variant.family not in best or value < best[variant.family][0]:
-            best[variant.family] = value, variant
-    return [variant for _, variant in sorted(best.values(), key=lambda found: found[0])]
+    mergeable = [
+        v
+        for v in variants
+        if v.version == "v7" and v.labels == "replay" and v.changes
+        if not v.contrast and v.family != "decoding"
+    ]
+    best: dict[str, Variant] = {}
+    for variant in finalists(rows, mergeable):
+        best.setdefault(variant.family, variant)
+    return [*best.values()]
 
 
 def combinations(chosen: Sequence[Variant]) -> list[Variant]:
@@ -59,8 +58,10 @@ def combinations(chosen: Sequence[Variant]) -> list[Variant]:
     ]
 
 
-def finalists(rows: Sequence[Row], variants: Sequence[Variant], n: int) -> list[Variant]:
-    """The variants with the lowest CHAIRi of those that lower it and keep recall, best first."""
+def finalists(
+    rows: Sequence[Row], variants: Sequence[Variant], n: int | None = None
+) -> list[Variant]:
+    """The variants that lower CHAIRi and keep recall, the lowest first; at most n of them."""
     good = [(value, v) for v in variants if (value := gain(rows, v.name)) is not None]
     return [variant for _, variant in sorted(good, key=lambda found: found[0])[:n]]
 

@@ -1,4 +1,4 @@
-"""What a sweep file asks for: a grid over parameters, versions and seeds, as a list of cells."""
+"""A sweep file: a grid over parameters, versions and seeds, as a list of cells."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -44,10 +44,6 @@ class Sweep:
         """Where the tables and the logs go."""
         params = load_params(self.params_file, self.overrides)
         return params.path(params.run.reports_dir) / params.run.profile / "sweeps" / self.name
-
-    def log(self, number: int) -> Path:
-        """What a cell printed."""
-        return self.folder / "logs" / f"cell-{number:03d}.log"
 
     def cells(self) -> list[Cell]:
         """Every combination, seeds innermost; the order is that of the file."""

@@ -1,4 +1,4 @@
-"""Cells in processes of their own: what is finished is found by its key and not made again."""
+"""Running cells, each in a process of its own; a finished cell is not run again."""
 
 import os
 import sys
@@ -59,14 +59,14 @@ def run_cells(planned: Sequence[Planned], jobs: int | None, logs: Path) -> list[
 
 
 def run_cell(cell: Cell) -> None:
-    """Train and ask, and score what the report would."""
+    """Train, evaluate and score one cell."""
     lab = cell.make()
     if cell.images == "all":
         cell_rows(cell, lab)
 
 
 def log_of(logs: Path, cell: Cell) -> Path:
-    """What a cell printed."""
+    """The file that holds a cell's output."""
     return logs / f"cell-{cell.number:03d}.log"
 
 

@@ -1,4 +1,4 @@
-"""What some cells still need, how long that takes, and a live line while it does."""
+"""Which stages some cells still lack, the time that those take, and a progress bar with the time left."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Planned:
-    """What is left to do for one cell."""
+    """A cell, and whether and how long it is still to be run."""
 
     cell: Cell
     is_finished: bool = False
@@ -43,12 +43,8 @@ def plan(cells: Sequence[Cell]) -> list[Planned]:
 
 def total_s(seconds: Iterable[float | None]) -> float | None:
     """Their sum; None if one is not known."""
-    total = 0.0
-    for each in seconds:
-        if each is None:
-            return None
-        total += each
-    return total
+    given = [*seconds]
+    return None if None in given else sum(filter(None, given), 0.0)
 
 
 class Rates:
@@ -94,10 +90,9 @@ class Progress:
 
     def __init__(self, planned: Sequence[Planned], jobs: int) -> None:
         """`planned` are all cells; those that are finished count from the start."""
-        todo = [each.predicted_s for each in planned if not each.is_finished]
-        known = [seconds for seconds in todo if seconds]
-        is_known = len(known) == len(todo)
-        self._weights = known if is_known else [1.0] * len(todo)
+        todo = [each.predicted_s or 0.0 for each in planned if not each.is_finished]
+        is_known = all(todo)
+        self._weights = todo if is_known else [1.0] * len(todo)
         self._total, self._done, self._failed = sum(self._weights), 0.0, 0
         self._started = time.monotonic()
         self._ends = self._started + self._total / jobs if is_known else None
@@ -124,7 +119,7 @@ class Progress:
         self._draw()
 
     def tick(self) -> None:
-        """Bring the clock up to date, where the line can be drawn again."""
+        """Redraw the bar with the time left; on a terminal only."""
         if sys.stderr.isatty():
             self._draw()
 

@@ -1,4 +1,4 @@
-"""A sweep's tables: one row a cell and metric, and the same over seeds; read, and turned round."""
+"""A sweep's tables: one row a cell and metric, and the same over seeds; reading and pivoting them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from seednb.core.files import write_frame, write_text
 from seednb.core.stage import digest
 from seednb.experiments.dataset import Prepared
 from seednb.experiments.experiment import Experiment
-from seednb.experiments.metrics import part_rows, parts
+from seednb.experiments.metrics import split_rows, splits_asked
 from seednb.experiments.sweep.grid import Sweep
 from seednb.experiments.sweep.variants import Cell
 
@@ -68,8 +68,8 @@ def _over_seeds(finished: Sequence[Cell], labs: Mapping[int, Experiment]) -> Ite
         asked = {"base": {None: lab.answers("base")}} | {version: runs}
         pairs = [] if version == "base" else [(version, "base")]
         label = varied(cells[0]) | {"seeds": len(cells)}
-        for part in parts([run for each in asked.values() for run in each.values()]):
-            for row in part_rows(part, asked, pairs, prepared[key], lab.params.evaluation):
+        for split in splits_asked([run for each in asked.values() for run in each.values()]):
+            for row in split_rows(split, asked, pairs, prepared[key], lab.params.evaluation):
                 if row["model"] == version:
                     yield label | row
 
@@ -98,7 +98,7 @@ def pivot(
     split: str | None = None,
     value: str = "value",
 ) -> pd.DataFrame:
-    """One metric of a table turned round: parameters down and, if named, across.
+    """One metric as a pivot table: parameters down and, if named, across.
 
     `versus` None gives levels. `split`: POPE's; needed where the metric has several. Cells that fall
     together (seeds, in the table of results) are averaged. Raises SeedError for an unknown column or

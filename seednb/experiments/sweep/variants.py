@@ -1,7 +1,7 @@
-"""One variant with one seed: trained, asked about some images, and its answers found again.
+"""One variant with one seed: its training, its answers about some images, and their cost.
 
-A variant is the profile with some parameters changed; `Experiment` trains it and finds it by its key.
-Grids of sweeps and plans of ablations are both lists of such cells.
+A variant is the profile with some parameters changed. Grids of sweeps and plans of ablations are
+both lists of such cells.
 """
 
 import time
@@ -11,10 +11,9 @@ from typing import Any
 
 from seednb.core.files import UNTIL_DONE_S, read_json, write_json, write_lines
 from seednb.core.stage import Stage, making
-from seednb.data.readers import read_json_lines
 from seednb.evaluation.evaluator import Contrast, answer_probes, write_captions
 from seednb.evaluation.records import Answers
-from seednb.experiments.experiment import Experiment
+from seednb.experiments.experiment import Experiment, stored_answers
 from seednb.training.trainer import ADAPTER
 
 Row = dict[str, Any]
@@ -25,7 +24,7 @@ UNTRAINED = ("base", "contrastive")  # nothing is trained, so no seed changes th
 
 @dataclass(frozen=True)
 class Variant:
-    """What is tried: a version, and what is changed of the profile."""
+    """A version, and the profile's parameters that are changed for it."""
 
     name: str
     family: str = ""
@@ -65,17 +64,16 @@ class Cell:
         return self.variant.name + ("" if self.seed is None else f", seed {self.seed}")
 
     def needs(self, lab: Experiment) -> list[Stage]:
-        """What must be finished before its answers are only read."""
+        """The stages that `make` finishes."""
         if self.images == "all":
-            models = dict.fromkeys((self.variant.version, "base"))
-            return [stage for model in models for stage in lab.stages.needed(model)]
+            return [stage for model in self._models for stage in lab.stages.needed(model)]
         return [self._stage(lab)]
 
     def make(self) -> Experiment:
         """Train and ask, unless it is done; returns the experiment."""
         lab = self.open()
         if self.images == "all":
-            for model in dict.fromkeys((self.variant.version, "base")):
+            for model in self._models:
                 lab.answers(model)
             return lab
         stage = self._stage(lab)
@@ -85,18 +83,19 @@ class Cell:
         return lab
 
     def answers(self, lab: Experiment) -> Answers:
-        """The records that `make` left."""
+        """The records of a finished cell."""
         if self.images == "all":
             return lab.answers(self.variant.version)
-        stage = self._stage(lab)
-        probes, captions = (
-            read_json_lines(stage.path(f"{name}.jsonl")) for name in ("probes", "captions")
-        )
-        return Answers(self.variant.name, probes, captions, stage.folder.relative_to(lab.runs))
+        return stored_answers(self.variant.name, self._stage(lab))
 
     def cost(self, lab: Experiment) -> Row:
         """samples_per_s of training and tokens_per_s of captions; None where there is none."""
         return read_json(self._stage(lab).path("cost.json"))
+
+    @property
+    def _models(self) -> list[str]:
+        """The version and what it is compared with, each once."""
+        return [*dict.fromkeys((self.variant.version, "base"))]
 
     def _stage(self, lab: Experiment) -> Stage:
         variant = self.variant
@@ -119,11 +118,11 @@ class Cell:
         else:
             bundle = lab.bundle()
         contrast = Contrast.of(lab.params.evaluation) if variant.contrast else None
-        settings = (lab.image_reader("val", bundle), lab.params.evaluation)
+        reader, params = lab.image_reader("val", bundle), lab.params.evaluation
         images, probes = asked(lab, self.images)
-        answers = answer_probes(bundle, probes, *settings, contrast=contrast)
+        answers = answer_probes(bundle, probes, reader, params, contrast)
         began = time.perf_counter()
-        captions = write_captions(bundle, images, *settings, contrast=contrast)
+        captions = write_captions(bundle, images, reader, params, contrast)
         n_tokens = sum(record["n_tokens"] for record in captions)
         cost["tokens_per_s"] = n_tokens / (time.perf_counter() - began)
         write_lines(stage.path("probes.jsonl"), answers)

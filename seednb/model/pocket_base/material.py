@@ -11,12 +11,14 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from seednb.data.instruct import CAPTION_QUESTIONS
 from seednb.data.pocket import language
 from seednb.data.pocket.art import render
 from seednb.data.pocket.files import JPEG_QUALITY
 from seednb.data.pocket.questions import ASK, yes_or_no
 from seednb.data.pocket.scenes import CATEGORIES, SCENES, Scene, World, make_scene
 from seednb.data.pocket.traits import COLOURS, NUMBERS
+from seednb.data.probes import probe_question
 from seednb.model.inputs.prompts import PLAIN
 from seednb.model.pocket_base.recipe import BaseRecipe
 
@@ -76,9 +78,9 @@ def _truthful_lines(row: int, scene: Scene, seed: int) -> list[Line]:
     rng = Random(f"truth-{seed}-{scene.image_id}")
     asked = [ask(scene, wanted, rng) for ask in ASK.values() for wanted in (True, False)]
     return [
-        Line(row, language.CAPTION_QUESTIONS[row % 3], full_caption),
-        Line(row, language.probe_question(present), "Yes"),
-        Line(row, language.probe_question(absent), "No"),
+        Line(row, CAPTION_QUESTIONS[row % 3], full_caption),
+        Line(row, probe_question(present), "Yes"),
+        Line(row, probe_question(absent), "No"),
         *(Line(row, q.text, yes_or_no(q.is_true)) for q in asked if q),
     ]
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from seednb.data.instruct import CAPTION_QUESTIONS
 from seednb.data.pocket.art import render
-from seednb.data.pocket.language import CAPTION_QUESTIONS
 from seednb.data.pocket.quiz import KINDS, quiz
 from seednb.data.pocket.scenes import CATEGORIES, SCENE_OF, Scene, World, make_scene
 from seednb.data.vocabulary import Vocabulary, find_mentions

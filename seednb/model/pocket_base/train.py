@@ -11,8 +11,7 @@ from tqdm import tqdm
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from seednb.core.console import hides_progress
-from seednb.data.instruct import IMAGE_TAG
-from seednb.data.pocket.language import CAPTION_QUESTIONS
+from seednb.data.instruct import CAPTION_QUESTIONS, IMAGE_TAG
 from seednb.data.pocket.scenes import SCENES
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import Batch, Layout, collate

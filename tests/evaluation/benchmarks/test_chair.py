@@ -55,7 +55,7 @@ def test_a_word_of_two_objects_and_an_empty_or_absent_file_are_refused(tmp_path)
         Vocabulary.read(write(tmp_path, "chair, seat\ncouch, seat\n"))
     with pytest.raises(SeedError, match="holds no object"):
         Vocabulary.read(write(tmp_path, "\n"))
-    with pytest.raises(SeedError, match="no readable vocabulary"):
+    with pytest.raises(SeedError, match="is missing"):
         Vocabulary.read(tmp_path / "absent.txt")
 
 

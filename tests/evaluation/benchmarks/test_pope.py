@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from seednb.core.errors import SeedError
-from seednb.data.probes import SPLITS, build_probes, question
+from seednb.data.probes import SPLITS, build_probes, probe_question
 from seednb.data.readers import read_json_lines, read_rows
 from seednb.evaluation.benchmarks import pope
 from seednb.evaluation.parsers import PARSERS, parse_answer
@@ -291,8 +291,8 @@ def test_impossible_builds_say_what_to_change():
 
 
 def test_article_follows_the_first_letter():
-    assert question("umbrella") == "Is there an umbrella in the image?"
-    assert question("skis") == "Is there a skis in the image?"
+    assert probe_question("umbrella") == "Is there an umbrella in the image?"
+    assert probe_question("skis") == "Is there a skis in the image?"
 
 
 @pytest.mark.parametrize("as_list", [True, False])
@@ -302,7 +302,7 @@ def test_vcds_files_on_other_images_are_read_as_list_and_as_lines(tmp_path, as_l
     asked = [("COCO_val2014_000000461751.jpg", "building", "yes"), ("2405722.jpg", "grass", "yes")]
     asked += [("COCO_val2014_000000461751.jpg", "microwave", "no"), ("2405722.jpg", "cat", "no")]
     probes = [
-        {"question_id": n, "image": image, "text": question(name), "label": label}
+        {"question_id": n, "image": image, "text": probe_question(name), "label": label}
         for n, (image, name, label) in enumerate(asked, start=1)
     ]
     answers = [

@@ -129,3 +129,15 @@ FACTS = {
     "skipped": [{"item": "images/1.jpg", "reason": "image is damaged"}],
     "claims": [{"kind": "arithmetic", "verdict": "inconsistent", "claims": 23}],
 }
+# Counts of claims that all differ, so that each is told apart.
+CLAIMS = [
+    {"kind": kind, "verdict": verdict, "claims": n}
+    for kind, verdict, n in (
+        ("tried_here", "supported", 5),
+        ("tried_here", "not supported", 3),
+        ("tried_here", "opposite", 2),
+        ("arithmetic", "consistent", 7),
+        ("arithmetic", "inconsistent", 11),
+        ("needs_7b", "needs the 7B run", 13),
+    )
+]

@@ -7,9 +7,8 @@ import pytest
 from axe import grave_violations
 from browsers import start_chromium
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from report_samples import FACTS, first_notebook, numbers, second_notebook, shown
+from report_samples import CLAIMS, FACTS, first_notebook, numbers, second_notebook, shown
 from selenium.webdriver.common.keys import Keys
-from test_report_pages import CLAIMS
 
 from seednb.report.html import build_comparison, build_report, read_run, write_facts, write_index
 

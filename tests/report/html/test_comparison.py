@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from report_samples import HOSTILE, numbers, row
+from report_samples import CLAIMS, HOSTILE, numbers, row
 
 from seednb.cli.__main__ import main
 from seednb.core.errors import SeedError
@@ -13,18 +13,6 @@ from seednb.report.html.appendix import claim_bars, claim_tiles
 from seednb.report.html.comparison import changed_parameters, pairs
 from seednb.report.html.overview import forest_plot, overview_table
 from seednb.report.html.runs import ReportedRun
-
-CLAIMS = [
-    {"kind": kind, "verdict": verdict, "claims": n}
-    for kind, verdict, n in (
-        ("tried_here", "supported", 5),
-        ("tried_here", "not supported", 3),
-        ("tried_here", "opposite", 2),
-        ("arithmetic", "consistent", 7),
-        ("arithmetic", "inconsistent", 11),
-        ("needs_7b", "needs the 7B run", 13),
-    )
-]
 
 
 def run(name, rows, folder, **more):

@@ -129,6 +129,7 @@ FACTS = {
     "skipped": [{"item": "images/1.jpg", "reason": "image is damaged"}],
     "claims": [{"kind": "arithmetic", "verdict": "inconsistent", "claims": 23}],
 }
+# Counts of claims that all differ, so that each is told apart.
 CLAIMS = [
     {"kind": kind, "verdict": verdict, "claims": n}
     for kind, verdict, n in (

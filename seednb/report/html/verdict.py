@@ -200,13 +200,10 @@ def _caution(metrics: Rows, effect: Judgement) -> Conclusion:
 
 
 def _seeing(metrics: Rows) -> Conclusion:
+    cited = (("threshold_control", "accuracy"), ("base", "auc"), ("base", "accuracy"))
     accuracy, auc, gain = (
         find_interval(metrics, SEED, versus, "pope", metric, "adversarial")
-        for versus, metric in (
-            ("threshold_control", "accuracy"),
-            ("base", "auc"),
-            ("base", "accuracy"),
-        )
+        for versus, metric in cited
     )
     outcome: Judgement = "missing"
     answer, sentence = "not run", "The control that only moves the threshold has not been run."

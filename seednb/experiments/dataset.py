@@ -11,6 +11,7 @@ from seednb.core.errors import SeedError
 from seednb.core.files import UNTIL_DONE_S, writing
 from seednb.core.params import EvaluationParams
 from seednb.core.profiles import Params
+from seednb.core.stage import making
 from seednb.data import coco
 from seednb.data.coco import CocoSplit
 from seednb.data.curation import REASONS, Curator

@@ -14,7 +14,7 @@ from seednb.core.profiles import Params
 from seednb.core.stage import versions
 from seednb.evaluation.benchmarks.base import COCO, HUB, Folders
 from seednb.evaluation.benchmarks.inventory import benchmark_items, word_items
-from seednb.model.cost_model import SHAPES, Card, Measured, card_named, card_rows
+from seednb.model.cost_model import SHAPES, GraphicsCard, Measured, card_named, card_rows
 from seednb.report.tables import as_text
 
 DOWNLOADS = {  # file or folder below data_root -> the command that brings it
@@ -101,7 +101,7 @@ def _cards(params: Params) -> list[str]:
     return lines
 
 
-def _own_card() -> Card | None:
+def _own_card() -> GraphicsCard | None:
     """This machine's first GPU, if it is listed."""
     if not torch.cuda.is_available():
         return None

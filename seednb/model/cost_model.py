@@ -32,7 +32,7 @@ CARD_STEP = 16  # examples of one optimiser step on each card, unless a plan say
 
 
 @dataclass(frozen=True)
-class Card:
+class GraphicsCard:
     """An accelerator, from its maker's data sheet."""
 
     name: str
@@ -64,13 +64,13 @@ class Setting:
 CARDS = {
     card.name: card
     for card in (
-        Card("rtx4080", 16, 97, 32),
-        Card("a10", 24, 125, 32),
-        Card("rtx4090", 24, 165, 32),
-        Card("a100-40", 40, 312, 300),
-        Card("a100-80", 80, 312, 300),
-        Card("h100", 80, 989, 450),
-        Card("h200", 141, 989, 450),
+        GraphicsCard("rtx4080", 16, 97, 32),
+        GraphicsCard("a10", 24, 125, 32),
+        GraphicsCard("rtx4090", 24, 165, 32),
+        GraphicsCard("a100-40", 40, 312, 300),
+        GraphicsCard("a100-80", 80, 312, 300),
+        GraphicsCard("h100", 80, 989, 450),
+        GraphicsCard("h200", 141, 989, 450),
     )
 }
 SHAPES = {
@@ -106,7 +106,7 @@ BETWEEN_NODES_GB_S = 50.0  # 400 Gbit/s InfiniBand
 class Measured:
     """The committed figures of one card."""
 
-    card: Card
+    card: GraphicsCard
     rows: dict[str, dict[str, Any]]  # by name
 
     @classmethod
@@ -121,7 +121,7 @@ class Measured:
         rows = [*result["rows"], *benchmark(root, MEMORY)["rows"]]
         return cls(card, {row["name"]: row for row in rows})
 
-    def rate(self, setting: Setting, card: Card, shape: ModelShape) -> float:
+    def rate(self, setting: Setting, card: GraphicsCard, shape: ModelShape) -> float:
         """Samples a second of one card."""
         row, fastest = self.rows[setting.measured_as], self.rows[SETTINGS[0].measured_as]
         used = fastest["executed_tflops"] / self.card.peak_tflops
@@ -139,7 +139,7 @@ class Measured:
         scale = shape.n_layers * shape.hidden / (known.n_layers * known.hidden)
         return static_gib(shape, setting.adapter) + rest * scale
 
-    def setting_for(self, card: Card, shape: ModelShape) -> Setting | None:
+    def setting_for(self, card: GraphicsCard, shape: ModelShape) -> Setting | None:
         """The fastest setting that fits; None if none does."""
         fitting = (s for s in SETTINGS if self.peak_gib(s, shape) <= FITS * card.memory_gib)
         return next(fitting, None)
@@ -168,7 +168,7 @@ def static_gib(shape: ModelShape, adapter: float = 1.0) -> float:
     return (2 * shape.n_parameters + 16 * adapter * shape.n_trainable) / GIB
 
 
-def card_named(machine: str, memory_gib: float) -> Card | None:
+def card_named(machine: str, memory_gib: float) -> GraphicsCard | None:
     """The listed card that a driver's name means, of those with at most that memory."""
     name = machine.lower().replace(" ", "")
     fitting = [
@@ -219,7 +219,7 @@ class Plan:
 
 def plan(
     measured: Measured,
-    card: Card,
+    card: GraphicsCard,
     shape: ModelShape,
     n_cards: int,
     n_samples: int,

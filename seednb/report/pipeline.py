@@ -29,7 +29,7 @@ TRAINED = ("data", "model", "train", *ASKED, *ANSWERED, *RESAMPLED)
 
 
 @dataclass(frozen=True)
-class Step:
+class PipelineStep:
     """One notebook: the parameters it depends on and the notebooks whose results it shows."""
 
     notebook: str
@@ -47,24 +47,24 @@ class Step:
 
 
 STEPS = (
-    Step("01_data", ("data", *ASKED)),
-    Step("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
-    Step("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
-    Step("04_train_v4", TRAINED, ("01",)),
-    Step("05_train_v5", TRAINED, ("04",)),
-    Step("06_train_v6", TRAINED, ("05",)),
-    Step("07_train_v7", TRAINED, ("06",)),
-    Step(
+    PipelineStep("01_data", ("data", *ASKED)),
+    PipelineStep("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
+    PipelineStep("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
+    PipelineStep("04_train_v4", TRAINED, ("01",)),
+    PipelineStep("05_train_v5", TRAINED, ("04",)),
+    PipelineStep("06_train_v6", TRAINED, ("05",)),
+    PipelineStep("07_train_v7", TRAINED, ("06",)),
+    PipelineStep(
         "08_evaluation",
         (*TRAINED, "evaluation", "benchmarks_dir"),
         ("02", "04", "05", "06", "07"),
         picks_up="scores-*/scores.json",
     ),
-    Step("09_claims", (*TRAINED, "evaluation", "ablation"), ("08",), shows=("10",)),
-    Step("10_ablations", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
-    Step("11_beyond", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
-    Step("12_engine", (), reads="benchmarks/results/*.json"),
-    Step("13_faults", (*TRAINED, "monitor"), ("07",)),
+    PipelineStep("09_claims", (*TRAINED, "evaluation", "ablation"), ("08",), shows=("10",)),
+    PipelineStep("10_ablations", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
+    PipelineStep("11_beyond", (*TRAINED, "evaluation", "ablation"), ("01",), on_request=True),
+    PipelineStep("12_engine", (), reads="benchmarks/results/*.json"),
+    PipelineStep("13_faults", (*TRAINED, "monitor"), ("07",)),
 )
 
 
@@ -81,11 +81,11 @@ class Pipeline:
         for step in sorted(STEPS, key=lambda step: bool(step.shows)):
             self.keys[step.number] = self._key(step)
 
-    def folder(self, step: Step) -> Path:
+    def folder(self, step: PipelineStep) -> Path:
         """Where the executed notebook and its artifacts lie."""
         return self.runs / f"{step.notebook}-{self.keys[step.number]}"
 
-    def is_done(self, step: Step) -> bool:
+    def is_done(self, step: PipelineStep) -> bool:
         """Whether the step was run with exactly these parameters, this code and this text."""
         return (self.folder(step) / RECORD).is_file()
 
@@ -101,7 +101,7 @@ class Pipeline:
         with locked(self.runs / f"report{LOCK}", f"the report {self.runs}"):
             return self._run(chosen, force)
 
-    def _run(self, chosen: Sequence[Step], force: bool) -> Path:
+    def _run(self, chosen: Sequence[PipelineStep], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
         steps = [*chosen, *(step for step in shown if step not in chosen)]
         failure: SeedError | None = None
@@ -128,7 +128,7 @@ class Pipeline:
             raise failure
         return report
 
-    def chosen(self, only: Iterable[str], everything: bool) -> list[Step]:
+    def chosen(self, only: Iterable[str], everything: bool) -> list[PipelineStep]:
         """The steps that `run` would execute where they are not done. Raises SeedError for a number that no step has."""
         wanted = list(only)
         unknown = [number for number in wanted if number not in self.steps]
@@ -139,7 +139,7 @@ class Pipeline:
         steps = [self.steps[number] for number in wanted] or usual
         return sorted(steps, key=lambda step: bool(step.shows))  # after what they show
 
-    def _key(self, step: Step) -> str:
+    def _key(self, step: PipelineStep) -> str:
         notebook = nbformat.read(self._source(step), as_version=4)
         code = "\n".join(
             re.sub(r"^[%!].*$", "", cell.source, flags=re.M)
@@ -181,13 +181,13 @@ class Pipeline:
         except (SeedError, OSError):
             return {}
 
-    def _source(self, step: Step) -> Path:
+    def _source(self, step: PipelineStep) -> Path:
         path = self.notebooks / f"{step.notebook}.ipynb"
         if not path.is_file():
             raise SeedError(f"notebook {path} is missing; restore it: git checkout -- notebooks")
         return path
 
-    def _execute(self, step: Step) -> float:
+    def _execute(self, step: PipelineStep) -> float:
         """Run one notebook; its folder is complete once its record is there."""
         folder = self.folder(step)
         with writing(folder):
@@ -222,12 +222,12 @@ class Pipeline:
         write_index(destination.parent)
         return page
 
-    def _date(self, done: Sequence[Step]) -> str:
+    def _date(self, done: Sequence[PipelineStep]) -> str:
         """When the newest chapter ran; empty if none has."""
         times = [(self.folder(step) / RECORD).stat().st_mtime for step in done]
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(max(times))) if times else ""
 
-    def _facts(self, done: Sequence[Step]) -> dict[str, Any]:
+    def _facts(self, done: Sequence[PipelineStep]) -> dict[str, Any]:
         """What the report's appendix and banner say about how it was made."""
         values = self.params.values()
         rows = [row | {"value": str(values[row["name"]])} for row in describe()]

@@ -219,7 +219,7 @@ def project(tmp_path, monkeypatch):
         nbformat.write(notebook, tmp_path / f"notebooks/{name}.ipynb")
     (tmp_path / "params").mkdir()
     (tmp_path / "params/small.yaml").write_text("profile: small\n")
-    steps = tuple(pipeline.Step(name, ()) for name in chapters)
+    steps = tuple(pipeline.PipelineStep(name, ()) for name in chapters)
     monkeypatch.setattr(pipeline, "STEPS", steps)
     monkeypatch.setattr(pipeline.Pipeline, "_artifact", lambda *_: None)
     return tmp_path

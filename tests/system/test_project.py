@@ -43,6 +43,16 @@ def test_every_path_of_the_mutation_tests_leads_somewhere():
     assert [pattern for pattern in patterns if not list(ROOT.glob(pattern))] == []
 
 
+def test_no_two_classes_of_the_package_have_one_name():
+    names = [
+        node.name
+        for file in (ROOT / "seednb").rglob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_no_test_module_imports_another_which_would_run_it_twice():
     line = re.compile(r"^\s*(?:from|import) (?:\w+\.)*test_\w+", re.M)
     files = (ROOT / "tests").rglob("*.py")

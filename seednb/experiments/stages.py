@@ -16,9 +16,9 @@ from seednb.core.profiles import Params
 from seednb.core.stage import Stage, digest, fingerprint, folder_fingerprint, version_of
 from seednb.data.readers import find_one
 from seednb.method.perturbation import View
-from seednb.method.recipes import RECIPES, Recipe, with_overrides
+from seednb.method.recipes import CONTROLS, RECIPES, REPORTED, Recipe, with_overrides
 
-TRAINED = ("v4", "v5", "v6", "v7", "sft", "distill_only")
+TRAINED = tuple(recipe.name for recipe in (*REPORTED, *CONTROLS))
 TRUTHFUL = ("sft_truthful", "v7_truthful")
 SAMPLING = "sampling_"  # and a number: the base model, sampled
 ANSWERING = ("base", *TRAINED, *TRUTHFUL, "contrastive", "mention_control")

@@ -11,7 +11,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from seednb.report.html import build_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PHONE, DESKTOP = (390, 844), (1440, 900)
 
 

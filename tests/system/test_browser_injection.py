@@ -17,7 +17,7 @@ from seednb.report.html import build_report
 from seednb.report.plots import canvas, show
 from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RUN = "window.hacked=(window.hacked||0)+1"
 ATTACKS = (
     f"<script>{RUN}</script>",

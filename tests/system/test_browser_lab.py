@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from browsers import start_chromium
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 START_S, RUN_S, MOVE_S = (
     40,

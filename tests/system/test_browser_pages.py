@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from seednb.report.html import build_comparison, build_report, read_run, write_facts, write_index
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TABLE = """<table class="dataframe"><thead><tr><th>model</th><th>points</th></tr></thead><tbody>
 <tr><th>a</th><td>+10.0 [1, 2]</td></tr><tr><th>b</th><td>−2.5 [−3, 0]</td></tr>
 <tr><th>c</th><td>–</td></tr><tr><th>d</th><td>9.0 [1, 2]</td></tr></tbody></table>"""

@@ -29,6 +29,7 @@ from seednb.training.history import cosine_with_warmup
 from seednb.training.teacher_cache import TeacherCache
 from seednb.training.trainer import train
 
+pytestmark = pytest.mark.slow  # each trains twice, once by the reference
 ROOT = Path(__file__).parents[2]
 LINES = [
     ("Describe this image.", "The image shows a kitchen with a fork and a cup."),

@@ -1,7 +1,7 @@
 """Images, captions and widgets of an experiment, as the notebooks show them."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,15 +35,21 @@ N_WORDS = 8  # candidate words of one example
 LIKELY = 0.002  # a word below that in both views would be a row without bars
 
 
-def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
-    """Widget: validation images with each model's caption, hallucinated words marked."""
+def caption_browser(
+    lab: Experiment, answers: Mapping[str, Answers], n: int, images: Collection[int] = ()
+) -> CaptionBrowser:
+    """Widget: validation images with each model's caption, hallucinated words marked.
+
+    The first `n`, of `images` (their ids) if they are given.
+    """
     data = lab.data
     by_image = {
         model: {record["image_id"]: record for record in answer.captions}
         for model, answer in answers.items()
     }
     items = []
-    for row in data.to_caption[:n]:
+    shown = [row for row in data.to_caption if not images or row["image_id"] in images]
+    for row in shown[:n]:
         image_id, name = row["image_id"], row["file_name"]
         records = {model: found[image_id] for model, found in by_image.items()}
         spans = {

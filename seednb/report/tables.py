@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -78,6 +80,17 @@ def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
             way = DIRECTIONS[found.direction] if found.is_defined else "unknown"
             words.append(f"{heading} {way}")
     return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+
+
+def ladder(rows: Rows, columns: Columns, models: Sequence[str]) -> pd.DataFrame:
+    """Each model's difference to the one before it: columns step, model (the metric), value, low, high."""
+    steps = [
+        {"step": f"{before} → {after}", "model": heading, **asdict(found)}
+        for before, after in pairwise(models)
+        for heading, (benchmark, split, metric) in columns.items()
+        if (found := find_interval(rows, after, before, benchmark, metric, split))
+    ]
+    return pd.DataFrame(steps, columns=["step", "model", "value", "low", "high"])
 
 
 def headlines(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,14 +3,23 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import pandas as pd
+import torch
 from IPython.display import HTML
 from markupsafe import Markup
+from torch.nn import functional as F
 
 from seednb.core.errors import SeedError
+from seednb.experiments.experiment import Experiment
+from seednb.method.recipes import RECIPES
+from seednb.training.examples import Groups
+from seednb.training.history import cosine_with_warmup
 
 WRITTEN = "notebooks/05_train_v5.ipynb"
+N_PAIRS = 32  # four steps of eight
 TAG = "step"  # of the cells that are the step
 LACKED = re.compile(r" +# v5$")  # ends a line that version 4 lacked
 LISTING = Markup('<pre class="scroll" tabindex="0">{}</pre>')
@@ -54,6 +63,25 @@ class WrittenStep:
             elif LACKED.sub("", line).endswith(":"):
                 kept.append(re.sub(r"\S.*", "if True:", line))
         return "\n".join(kept)
+
+    def run(self, small: Experiment, version: str) -> pd.DataFrame:
+        """What the cells write down of each example when they run on a small experiment.
+
+        `version` is "v5", or "v4" without the lines that it lacked; both see the same examples.
+        """
+        model, bundle, pairs = small.start(small.data.pairs["replay"][:N_PAIRS])
+        settings = small.params.train
+        groups = Groups(pairs, RECIPES["v5"], settings, noisy=True)
+        names: dict[str, Any] = {
+            "model": model.train(),
+            "steps": [groups.one_by_one(n, bundle.device) for n in range(len(groups))],
+            "settings": settings,
+            "torch": torch,
+            "F": F,
+            "cosine_with_warmup": cosine_with_warmup,
+        }
+        exec({"v4": self.of_v4, "v5": "\n".join(self.lines)}[version], names)
+        return pd.DataFrame(names["figures"])
 
     def struck(self) -> HTML:
         """The cells, with the lines that version 4 lacked struck out."""

@@ -198,11 +198,14 @@ def model_card(bundle: Bundle, source: str) -> str:
 def caption_spans(
     record: Row, present: set[str], vocabulary: Vocabulary
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Character spans of hallucinated and of correct object words in a caption."""
+    """Character spans of hallucinated and of correct object words in a caption.
+
+    A true object that is named again adds nothing: only its first mention is correct.
+    """
     mentions = find_mentions(record["caption"], vocabulary)
     wrong = [(m.start, m.end) for m in mentions if m.object not in present]
-    right = [(m.start, m.end) for m in mentions if m.object in present]
-    return wrong, right
+    first = {m.object: (m.start, m.end) for m in reversed(mentions) if m.object in present}
+    return wrong, sorted(first.values())
 
 
 def scaling_table(root: Path) -> pd.DataFrame:

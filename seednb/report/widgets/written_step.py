@@ -3,26 +3,67 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pandas as pd
 import torch
 from IPython.display import HTML
 from markupsafe import Markup
-from torch.nn import functional as F
+from peft import PeftModel
 
 from seednb.core.errors import SeedError
+from seednb.core.params import TrainParams
 from seednb.experiments.experiment import Experiment
 from seednb.method.recipes import RECIPES
-from seednb.training.examples import Groups
-from seednb.training.history import cosine_with_warmup
+from seednb.method.reference import Example
+from seednb.model.forward import in_float64
+from seednb.model.loading import Bundle
+from seednb.training.examples import Examples, Groups
+from seednb.training.trainer import train
 
 WRITTEN = "notebooks/05_train_v5.ipynb"
-N_PAIRS = 32  # four steps of eight
 TAG = "step"  # of the cells that are the step
 LACKED = re.compile(r" +# v5$")  # ends a line that version 4 lacked
 LISTING = Markup('<pre class="scroll" tabindex="0">{}</pre>')
+N_PAIRS = 32
+SMALL = {"batch_size": 8, "warmup_share": 0.25}  # four steps, the first of them to warm up
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a step by hand starts from: the pocket model with a new adapter, and examples."""
+
+    model: PeftModel
+    bundle: Bundle
+    examples: Examples
+    settings: TrainParams
+    steps: list[list[Example]]  # the examples of each
+
+    @classmethod
+    def of(cls, lab: Experiment, exact: bool = False) -> "Start":
+        """The same start at every call. `exact`: in float64 and without dropout, to compare."""
+        small = lab.small(**SMALL, **({"lora_dropout": 0.0} if exact else {}))
+        model, bundle, examples = small.start(small.data.pairs["replay"][:N_PAIRS])
+        model, settings = (in_float64(model) if exact else model), small.params.train
+        groups = Groups(examples, RECIPES["v5"], settings, noisy=True)
+        steps = [groups.one_by_one(number, bundle.device) for number in range(len(groups))]
+        return cls(model.train(), bundle, examples, settings, steps)
+
+    def by_library(self, version: str) -> pd.DataFrame:
+        """Take the steps with the library's trainer, which changes `model`; the curve, by step."""
+        recipe = RECIPES[version]
+        with TemporaryDirectory() as folder:
+            curve = train(
+                self.model, self.bundle, self.examples, recipe, self.settings, Path(folder)
+            )
+        return curve.set_index("step")
+
+
+def adapter_of(model: PeftModel) -> torch.Tensor:
+    """All weights of an adapter, one after the other."""
+    weights = (w.detach().flatten() for name, w in model.named_parameters() if "lora_" in name)
+    return torch.cat(list(weights))
 
 
 @dataclass(frozen=True)
@@ -54,33 +95,23 @@ class WrittenStep:
         return [LACKED.sub("", line).strip() for line in self.lines if LACKED.search(line)]
 
     @property
-    def of_v4(self) -> str:
-        """What runs without those lines; a line that opens a block leaves the block behind."""
+    def of_v4(self) -> list[str]:
+        """What is left without those lines; a line that opens a block leaves the block behind."""
         kept = []
         for line in self.lines:
             if not LACKED.search(line):
                 kept.append(line)
             elif LACKED.sub("", line).endswith(":"):
                 kept.append(re.sub(r"\S.*", "if True:", line))
-        return "\n".join(kept)
+        return kept
 
-    def run(self, small: Experiment, version: str) -> pd.DataFrame:
-        """What the cells write down of each example when they run on a small experiment.
+    def run(self, start: Start, version: str) -> pd.DataFrame:
+        """Run the cells, which changes the start's model; what they write down, a row an example.
 
-        `version` is "v5", or "v4" without the lines that it lacked; both see the same examples.
+        `version` is "v5", or "v4" for what is left without the lines that it lacked.
         """
-        model, bundle, pairs = small.start(small.data.pairs["replay"][:N_PAIRS])
-        settings = small.params.train
-        groups = Groups(pairs, RECIPES["v5"], settings, noisy=True)
-        names: dict[str, Any] = {
-            "model": model.train(),
-            "steps": [groups.one_by_one(n, bundle.device) for n in range(len(groups))],
-            "settings": settings,
-            "torch": torch,
-            "F": F,
-            "cosine_with_warmup": cosine_with_warmup,
-        }
-        exec({"v4": self.of_v4, "v5": "\n".join(self.lines)}[version], names)
+        names = {"torch": torch, "start": start}
+        exec("\n".join(self.lines if version == "v5" else self.of_v4), names)
         return pd.DataFrame(names["figures"])
 
     def struck(self) -> HTML:

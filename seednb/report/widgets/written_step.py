@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -20,6 +21,7 @@ from seednb.method.reference import Example
 from seednb.model.forward import in_float64
 from seednb.model.loading import Bundle
 from seednb.training.examples import Examples, Groups
+from seednb.training.history import cosine_with_warmup
 from seednb.training.trainer import train
 
 WRITTEN = "notebooks/05_train_v5.ipynb"
@@ -27,7 +29,7 @@ TAG = "step"  # of the cells that are the step
 LACKED = re.compile(r" +# v5$")  # ends a line that version 4 lacked
 LISTING = Markup('<pre class="scroll" tabindex="0">{}</pre>')
 N_PAIRS = 32
-SMALL = {"batch_size": 8, "warmup_share": 0.25}  # four steps, the first of them to warm up
+SMALL = {"batch_size": 8}  # four steps
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class Start:
         groups = Groups(examples, RECIPES["v5"], settings, noisy=True)
         steps = [groups.one_by_one(number, bundle.device) for number in range(len(groups))]
         return cls(model.train(), bundle, examples, settings, steps)
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of each step, as the trainer sets it."""
+        n = len(self.steps)
+        n_warmup = max(1, round(self.settings.warmup_share * n))
+        peak = self.settings.learning_rate
+        return [peak * cosine_with_warmup(number, n_warmup, n) for number in range(n)]
 
     def by_library(self, version: str) -> pd.DataFrame:
         """Take the steps with the library's trainer, which changes `model`; the curve, by step."""
@@ -110,7 +120,7 @@ class WrittenStep:
 
         `version` is "v5", or "v4" for what is left without the lines that it lacked.
         """
-        names = {"torch": torch, "start": start}
+        names: dict[str, Any] = {"torch": torch, "start": start}
         exec("\n".join(self.lines if version == "v5" else self.of_v4), names)
         return pd.DataFrame(names["figures"])
 

@@ -1,7 +1,7 @@
 """Images, captions and widgets of an experiment, as the notebooks show them."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from torch import Tensor
 from seednb.data.images import load_image, resolve_image
 from seednb.data.vocabulary import find_mentions
 from seednb.evaluation.benchmarks import chair
-from seednb.evaluation.records import Answers
+from seednb.evaluation.records import Answers, Record
 from seednb.experiments.experiment import Experiment
 from seednb.method.confidence import answer_confidence
 from seednb.method.perturbation import example_noise, gaussian_noise
@@ -35,15 +35,27 @@ N_WORDS = 8  # candidate words of one example
 LIKELY = 0.002  # a word below that in both views would be a row without bars
 
 
-def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
-    """Widget: validation images with each model's caption, hallucinated words marked."""
+def caption_browser(
+    lab: Experiment, answers: Mapping[str, Answers], n: int, images: Collection[int] = ()
+) -> CaptionBrowser:
+    """Widget: validation images with each model's caption, hallucinated words marked.
+
+    Images of which the models say different things come first; the data's order decides the rest.
+    Only `images` (their ids), if they are given.
+    """
     data = lab.data
     by_image = {
         model: {record["image_id"]: record for record in answer.captions}
         for model, answer in answers.items()
     }
+
+    def is_same(row: Record) -> bool:
+        said = {found[row["image_id"]]["caption"] for found in by_image.values()}
+        return len(said) == 1
+
     items = []
-    for row in data.to_caption[:n]:
+    shown = [row for row in data.to_caption if not images or row["image_id"] in images]
+    for row in sorted(shown, key=is_same)[:n]:
         image_id, name = row["image_id"], row["file_name"]
         records = {model: found[image_id] for model, found in by_image.items()}
         spans = {

@@ -18,6 +18,7 @@ from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, 
 from seednb.core.profiles import SECTIONS, Params, describe, read_profile
 from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
+from seednb.experiments.sweep.ahead import make_ahead
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
 
@@ -50,7 +51,7 @@ STEPS = (
     PipelineStep("01_data", ("data", *ASKED)),
     PipelineStep("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
     PipelineStep("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
-    PipelineStep("04_train_v4", TRAINED, ("01",)),
+    PipelineStep("04_train_v4", TRAINED, ("01",), reads="notebooks/05_train_v5.ipynb"),
     PipelineStep("05_train_v5", TRAINED, ("04",)),
     PipelineStep("06_train_v6", TRAINED, ("05",)),
     PipelineStep("07_train_v7", TRAINED, ("06",)),
@@ -110,6 +111,7 @@ class Pipeline:
     def _run(self, chosen: Sequence[PipelineStep], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
         steps = [*chosen, *(step for step in shown if step not in chosen)]
+        make_ahead(self.params, [s.number for s in steps if force or not self.is_done(s)])
         failure: SeedError | None = None
         for place, step in enumerate(steps, start=1):
             lead = f"{bar(place / len(steps), 10)} {place:>2}/{len(steps)}  {step.notebook:<17}"

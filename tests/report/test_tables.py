@@ -16,6 +16,7 @@ from seednb.report import plots
 from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
+    caption_spans,
     epochs_table,
     label_errors,
     label_honesty,
@@ -28,10 +29,12 @@ from seednb.report.tables import (
     CHAIR_COLUMNS,
     as_command,
     interval_text,
+    mcnemar_reading,
     metric_table,
     prose,
     readable,
     reading,
+    spread,
 )
 
 ROWS = [
@@ -58,8 +61,40 @@ def test_an_exact_zero_has_no_sign():
 )
 def test_a_difference_is_read_from_its_interval(way, word):
     rows = [row("v7", "base", "chair", "CHAIRi", SPANS[way])]
-    assert reading(rows, CHAIR_COLUMNS, "v7", "base") == f"v7 against base: CHAIRi {word}."
+    points = interval_text(rows[0], signed=True)
+    said = f"v7 against base: CHAIRi {word} ({points} points)."
+    assert reading(rows, CHAIR_COLUMNS, "v7", "base") == said
     assert reading(rows, CHAIR_COLUMNS, "v7", "v6") == "v7 against v6: not compared."
+
+
+def test_a_spread_names_the_ends_once_and_gives_counts_no_unit():
+    rows = [
+        row(f"sampling_{n}", "base", "chair", metric, SPANS[way])
+        for n, way in enumerate(("down", "up"))
+        for metric in ("CHAIRi", "mentions")
+    ]
+    models = ["sampling_0", "sampling_1"]
+    said = spread(rows, CHAIR_COLUMNS, models, "base")
+    assert said == "CHAIRi −2.0 to +3.0 points, mentions −0.02 to +0.03"
+    assert spread(rows, CHAIR_COLUMNS, models[:1], "base").startswith("CHAIRi −2.0 points,")
+    assert spread(rows, CHAIR_COLUMNS, models, "v7") == "not compared"
+
+
+def test_corrected_tests_are_read_by_side_and_one_model_is_named():
+    tests = pd.DataFrame(
+        [("v7", "random", 3, 30, 0.01), ("v7", "popular", 30, 3, 0.01), ("v7", "hard", 9, 8, 1.0),
+         ("v4", "hard", 1, 90, 0.001)],
+        columns=["model", "split", "only base right", "only model right", "p (Holm)"],
+    )  # fmt: skip
+    assert mcnemar_reading(tests, "v7", "split") == (
+        "3 of 4 tests stay below 0.05 after the correction. v7 is more often right on random; "
+        "less often right on popular; not told apart on hard."
+    )
+
+
+def test_a_true_object_named_again_is_marked_once():
+    caption = {"caption": "A cat, a dog and a cat."}
+    assert caption_spans(caption, {"cat"}, WORLD.vocabulary) == ([(9, 12)], [(2, 5)])
 
 
 def test_text_is_escaped_and_never_cut():

@@ -162,7 +162,7 @@ def counts(series: pd.Series, xlabel: str, n_largest: int = 20) -> Figure:
 
 def heatmap(table: pd.DataFrame, label: str) -> Figure:
     """A table of counts as shades: the darker, the more."""
-    figure, (ax,) = canvas(height=5.6)
+    figure, (ax,) = canvas(height=5.0)
     largest = max(1, table.to_numpy().max())
     shades = np.ceil(N_SHADES * table.to_numpy() / largest)
     for shade in range(1, N_SHADES + 1):  # one path a shade; the ink is light on a dark page
@@ -248,7 +248,7 @@ def training_curves(curve: pd.DataFrame, window: int) -> Figure:
         ("confidence", "confidence (nats)"),
         ("learning_rate", "learning rate"),
     )
-    figure, axes = canvas(2, 3, 9.5, 4.6)
+    figure, axes = canvas(2, 3, 6.8, 3.4)
     for ax, (column, label) in zip(axes, panels, strict=True):
         ax.plot(curve["step"], curve[column], color=GREY, alpha=0.4, linewidth=0.8)
         smooth = curve[column].rolling(window, min_periods=1).mean()
@@ -269,7 +269,7 @@ def against_healthy(
     `faulty` has (column, curve) by name; the last step of a faulty curve is marked.
     """
     n_rows = max(1, -(-len(faulty) // N_ACROSS))
-    figure, axes = canvas(n_rows, N_ACROSS, 9.5, 2.3 * n_rows)
+    figure, axes = canvas(n_rows, N_ACROSS, 9.5, 1.75 * n_rows)
     for ax in axes[len(faulty) :]:
         ax.axis("off")
     for ax, (name, (column, curve)) in zip(axes, faulty.items(), strict=False):

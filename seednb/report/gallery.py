@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -104,7 +103,7 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     return values
 
 
-def noisy_views(lab: Experiment, alphas: Sequence[float]) -> Figure:
+def noisy_views(lab: Experiment, alphas: Sequence[float]) -> plots.Sheet:
     """One image under growing noise, with the base model's caption of each view."""
     bundle = lab.bundle("base")
     row = lab.data.to_caption[0]
@@ -138,7 +137,7 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_images: int
     return pd.DataFrame(table).T
 
 
-def validation_image(lab: Experiment, name: str, title: str) -> Figure:
+def validation_image(lab: Experiment, name: str, title: str) -> plots.Sheet:
     """One image by its file name."""
     image = np.asarray(load_image(lab.data.val.image_dir / name))
     return plots.images([image], [title], n_columns=1)

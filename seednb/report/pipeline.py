@@ -20,6 +20,8 @@ from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
+from seednb.report.html.front.hero import model_facts
+from seednb.report.html.front.settings import caption_rates, settings_box
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
@@ -243,7 +245,28 @@ class Pipeline:
             "artifacts": {name: record["key"] for name, record in records.items()},
             "skipped": self._artifact("01", "skipped.json") or [],
             "claims": self._artifact("09", "claim_counts.json") or [],
+            "hero": self._artifact("08", "hero.json"),
+            "confidence": self._artifact("03", "confidence.json"),
+            "model": model_facts(self.params),
+            "settings": settings_box(self.params.root),
+            "captions": caption_rates(self.params.root),
+            "missing": [
+                {
+                    "file": self._source(step),
+                    "number": step.number,
+                    "command": f"seednb report --params {self._shown_file} --only {step.number}",
+                }
+                for step in STEPS
+                if step not in done
+            ],
         }
+
+    @property
+    def _shown_file(self) -> Path:
+        """The profile's file as one types it in the project's folder."""
+        root = self.params.root
+        is_inside = self.params_file.is_relative_to(root)
+        return self.params_file.relative_to(root) if is_inside else Path(self.params_file.name)
 
     def _artifact(self, number: str, file: str) -> Any:
         path = self.folder(self.steps[number]) / file

@@ -1,141 +1,30 @@
-"""What the intervals say about SEED and its controls; every word depends on the rows alone."""
+"""What the intervals say about SEED and its controls; every word and number depends on the rows alone."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
-from seednb.evaluation.stats import Direction, Interval
-from seednb.report.tables import Rows, find_interval
+from seednb.evaluation.records import KINDS
+from seednb.evaluation.stats import Direction, Interval, figure_text
+from seednb.report.html.verdict.words import (
+    CAUTION,
+    EFFECT,
+    LOWER_IS_BETTER,
+    OUTCOMES,
+    RELATIONS,
+    SEED,
+    SEEING,
+    SIMPLER,
+    SIMPLER_ANSWERS,
+    TRUTHFUL,
+    Judgement,
+)
+from seednb.report.tables import Row, Rows, find_interval
 
-Judgement = Literal["supported", "unresolved", "opposite", "missing"]
-
-SEED = "v7"
-SIMPLER = {  # cheaper ways to the same end, and what the sentence calls them
-    "sft": "supervision alone",
-    "distill_only": "distillation alone",
-    "contrastive": "contrastive decoding",
-}
-OUTCOMES: dict[Judgement, str] = {
-    "supported": "supported",
-    "unresolved": "not resolved",
-    "opposite": "opposite",
-    "missing": "not run",
-}
-LOWER_IS_BETTER: dict[Direction, Judgement] = {
-    "down": "supported",
-    "flat": "unresolved",
-    "up": "opposite",
-}
-RELATIONS: dict[Direction, str] = {"down": "less than", "up": "more than"}  # SEED's CHAIRi
-# What a card answers and what the sentence on the first screen says, by outcome.
-EFFECT: dict[Judgement, tuple[str, str]] = {
-    "supported": (
-        "hallucinates less than base",
-        f"SEED ({SEED}) hallucinates less than the base model when it describes images",
-    ),
-    "unresolved": (
-        "not distinguishable from base",
-        f"In captions, SEED ({SEED}) is not distinguishable from the base model",
-    ),
-    "opposite": (
-        "hallucinates more than base",
-        f"SEED ({SEED}) hallucinates more than the base model when it describes images",
-    ),
-    "missing": ("not run", f"SEED ({SEED}) has not been compared with the base model yet"),
-}
-CAUTION: dict[Judgement, tuple[str, str]] = {
-    "supported": (
-        "more than caution",
-        "That is more than caution: the base model held to as many mentions hallucinates more.",
-    ),
-    "unresolved": (
-        "not distinguishable from mentioning less",
-        "Its captions are not distinguishable from those of the base model mentioning less.",
-    ),
-    "opposite": (
-        "worse than mentioning less",
-        "The base model held to as many mentions hallucinates less than it.",
-    ),
-    "missing": ("not run", "The control that only mentions less has not been run."),
-}
-SIMPLER_ANSWERS: dict[Judgement, str] = {
-    "supported": "better than each of them",
-    "unresolved": "not better than all of them",
-    "opposite": "a simpler way does better",
-}
-TRUTHFUL: dict[Judgement, tuple[str, str]] = {
-    "supported": (
-        "less hallucination than plain supervision",
-        "Trained on truthful labels, SEED hallucinates less than plain supervision",
-    ),
-    "unresolved": (
-        "no gain over plain supervision",
-        "Trained on truthful labels, SEED is not distinguishable from plain supervision",
-    ),
-    "opposite": (
-        "plain supervision hallucinates less",
-        "Trained on truthful labels, SEED hallucinates more than plain supervision",
-    ),
-    "missing": ("not run", "Training on truthful labels has not been run"),
-}
-# (accuracy against the re-fitted threshold, AUC against the base) -> outcome, answer, sentence
-SEEING: dict[tuple[Direction, Direction], tuple[Judgement, str, str]] = {
-    ("up", "up"): (
-        "supported",
-        "seeing better",
-        "On POPE it sees better: a re-fitted threshold does not reach its accuracy, and it tells "
-        "present from absent objects better.",
-    ),
-    ("up", "flat"): (
-        "unresolved",
-        "more than a moved threshold, no better ranking",
-        "On POPE it is more accurate than a re-fitted threshold, but does not measurably tell "
-        "present from absent objects better.",
-    ),
-    ("flat", "up"): (
-        "unresolved",
-        "better ranking, no better answers",
-        "On POPE it tells present from absent objects better, but a re-fitted threshold answers "
-        "about as accurately.",
-    ),
-    ("flat", "flat"): (
-        "unresolved",
-        "not distinguishable from a moved threshold",
-        "On POPE it is not distinguishable from the base model with a moved threshold.",
-    ),
-    ("down", "flat"): (
-        "opposite",
-        "only a moved threshold",
-        "On POPE its gain is only a moved threshold: the base model with a re-fitted one "
-        "gains more.",
-    ),
-    ("flat", "down"): (
-        "opposite",
-        "seeing worse",
-        "On POPE it tells present from absent objects worse than the base model.",
-    ),
-    ("down", "down"): (
-        "opposite",
-        "seeing worse",
-        "On POPE it tells present from absent objects worse than the base model, and re-fitting "
-        "the base model’s threshold is more accurate.",
-    ),
-    ("up", "down"): (
-        "unresolved",
-        "mixed: better answers, worse ranking",
-        "On POPE it is more accurate than a re-fitted threshold, but tells present from absent "
-        "objects worse.",
-    ),
-    ("down", "up"): (
-        "unresolved",
-        "mixed: better ranking, worse answers",
-        "On POPE it tells present from absent objects better, but a re-fitted threshold is more "
-        "accurate.",
-    ),
-}
+EXISTENCE = "existence"  # the kind of question that POPE asks, too
+CERTAIN = 0.05  # a test says that there is a difference if its p is below
 
 
 @dataclass(frozen=True)
@@ -163,12 +52,30 @@ def as_frame(findings: Sequence[Conclusion]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["question", "outcome", "what the intervals say"])
 
 
+def points(change: Interval, signed: bool = False) -> str:
+    """ "1.6 points", or "−1.6 points" with its sign."""
+    value = change.value if signed else abs(change.value)
+    return f"{figure_text(value, signed=signed)} points"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _effect(metrics: Rows) -> Conclusion:
     outcome, chair_i, recall = _captions(metrics, SEED, "base")
     answer, sentence = EFFECT[outcome]
+    here, before = (find_interval(metrics, m, None, "chair", "CHAIRi") for m in (SEED, "base"))
+    if chair_i and here and before:
+        share, past = (figure_text(level.value) for level in (here, before))
+        sentence += f": {share}% of the objects it names are not there, against {past}%"
+    else:
+        sentence = _with_number(sentence, chair_i)
     if recall and recall.direction == "down":
         joint = "but" if outcome == "supported" else "and"
-        sentence += f", {joint} it leaves out more of what is there"
+        sentence += f", {joint} it leaves out more of what is there ({points(recall)} of recall)"
     return Conclusion(
         question="Fewer hallucinations?",
         outcome=outcome,
@@ -184,12 +91,12 @@ def _caution(metrics: Rows, effect: Judgement) -> Conclusion:
     answer, sentence = CAUTION[outcome]
     if outcome == "supported" and effect != "supported":
         answer = "better than mentioning less, no better than base"
-        sentence = "It hallucinates less than the base model held to as many mentions."
+        sentence = "It hallucinates less than the base model held to as many mentions"
     return Conclusion(
         question="More than caution?",
         outcome=outcome,
         answer=answer,
-        sentence=sentence,
+        sentence=f"{_with_number(sentence, chair_i)}.",
         figures={
             "CHAIRi against the mention control": chair_i,
             "Recall against the mention control": recall,
@@ -206,29 +113,72 @@ def _seeing(metrics: Rows) -> Conclusion:
         for versus, metric in cited
     )
     outcome: Judgement = "missing"
-    answer, sentence = "not run", "The control that only moves the threshold has not been run."
+    answer, sentence = "not run", "The control that only moves the threshold has not been run"
     if accuracy and auc:
         outcome, answer, sentence = SEEING[accuracy.direction, auc.direction]
-    has_gain = gain is not None and gain.direction == "up"
-    if answer == "only a moved threshold" and not has_gain:
-        answer = "no gain"
-        sentence = (
-            "On POPE it is not measurably more accurate than the base model, and re-fitting the "
-            "base model’s threshold does better."
-        )
+        if answer == "only a moved threshold" and not (gain and gain.direction == "up"):
+            answer = "no gain"
+            sentence = (
+                "On POPE it is not measurably more accurate than the base model, and re-fitting "
+                "the base model’s threshold does better"
+            )
+        share = figure_text(accuracy.value, signed=True)
+        sentence += f" (accuracy {share}, AUC {points(auc, signed=True)})"
+    kinds = _kinds(metrics)
+    cards = {f"{kind.capitalize()} questions{_p(row)}": row for kind, row in kinds.items()}
     return Conclusion(
         question="Seeing better?",
         outcome=outcome,
         answer=answer,
-        sentence=sentence,
+        sentence=f"{sentence}.{_of_kinds(kinds)}",
         figures={
             "Accuracy against the threshold control": accuracy,
             "AUC against base": auc,
             "Accuracy against base": gain,
-        },
-        judged_by="POPE, adversarial questions. The threshold control is the base model with its "
-        "yes/no threshold re-fitted; AUC does not depend on any threshold.",
+        }
+        | {label: Interval.of(row) for label, row in cards.items()},
+        judged_by="Judged by POPE’s adversarial questions. The threshold control is the base model "
+        "with its yes/no threshold re-fitted; AUC does not depend on any threshold."
+        + (" Other kinds: accuracy against base; Holm over all models and kinds." if kinds else ""),
     )
+
+
+def _kinds(metrics: Rows) -> dict[str, Row]:
+    """By kind of question that POPE does not ask: SEED's accuracy against the base model."""
+    return {
+        row["split"]: row
+        for row in metrics
+        if (row["model"], row["versus"], row["benchmark"]) == (SEED, "base", KINDS)
+        and row["metric"] == "accuracy"
+        and row["split"] != EXISTENCE
+        and Interval.of(row).is_defined
+    }
+
+
+def _p(row: Row) -> str:
+    return f" (p {row['p']:.2g}, Holm {row['p_holm']:.2g})" if "p_holm" in row else ""
+
+
+def _of_kinds(kinds: Mapping[str, Row]) -> str:
+    """How the other kinds of question went, and what Holm's correction leaves of it."""
+    named: dict[Direction, list[str]] = defaultdict(list)
+    for kind, row in kinds.items():
+        change = Interval.of(row)
+        named[change.direction].append(f"{kind} ({figure_text(change.value, signed=True)})")
+    ways: dict[Direction, str] = {
+        "up": "are answered better",
+        "down": "are answered worse",
+        "flat": "are open",
+    }
+    parts = [f"{listed(named[way])} questions {said}" for way, said in ways.items() if named[way]]
+    if not parts:
+        return ""
+    tested = [kind for kind, row in kinds.items() if "p_holm" in row]
+    if tested and (named["up"] or named["down"]):
+        left = [kind for kind in tested if kinds[kind]["p_holm"] < CERTAIN]
+        parts.append(f"Holm’s correction leaves {listed(left) if left else 'none of it'}")
+    said = "; ".join(parts)
+    return f" {said[0].upper()}{said[1:]}."
 
 
 def _simpler(metrics: Rows) -> Conclusion:
@@ -237,11 +187,12 @@ def _simpler(metrics: Rows) -> Conclusion:
     named: dict[Direction, list[str]] = defaultdict(list)
     for model, change in changes.items():
         if change:
-            named[change.direction].append(SIMPLER[model])
-    resolved = [f"{RELATIONS[way]} {_listed(named[way])}" for way in RELATIONS if named[way]]
+            by = figure_text(change.value, signed=True)
+            named[change.direction].append(f"{SIMPLER[model]} ({by})")
+    resolved = [f"{RELATIONS[way]} {listed(named[way])}" for way in RELATIONS if named[way]]
     parts = [f"it hallucinates {' and '.join(resolved)}"] if resolved else []
     if named["flat"]:
-        parts.append(f"against {_listed(named['flat'])} it is open")
+        parts.append(f"against {listed(named['flat'])} it is open")
     outcome: Judgement = "missing"
     answer, sentence = "not run", "The simpler ways have not been run."
     if parts:
@@ -264,10 +215,12 @@ def _truthful(metrics: Rows) -> Conclusion:
     trained, plain = f"{SEED}_truthful", "sft_truthful"
     outcome, chair_i, recall = _captions(metrics, trained, plain)
     answer, sentence = TRUTHFUL[outcome]
+    sentence = _with_number(sentence, chair_i)
     if chair_i and recall and recall.direction != "flat":
         names_more = recall.direction == "up"
         joint = "and" if names_more == (outcome == "supported") else "but"
-        sentence += f", {joint} names {'more' if names_more else 'less'} of what is there"
+        more = "more" if names_more else "less"
+        sentence += f", {joint} names {more} of what is there ({points(recall)} of recall)"
     return Conclusion(
         question="Still needed with truthful labels?",
         outcome=outcome,
@@ -292,7 +245,10 @@ def _captions(
     return LOWER_IS_BETTER[chair_i.direction] if chair_i else "missing", chair_i, recall
 
 
-def _listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+def _with_number(sentence: str, change: Interval | None) -> str:
+    """A sentence about a difference, and its size; with the interval where it holds zero."""
+    if change is None:
+        return sentence
+    if change.direction == "flat":
+        return f"{sentence} ({change.text(signed=True, unit='points')})"
+    return f"{sentence}, by {points(change)}"

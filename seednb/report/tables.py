@@ -32,6 +32,7 @@ ADVERSARIAL_COLUMNS: Columns = {
     "yes ratio": ("pope", "adversarial", "yes_ratio"),
     "AUC": ("pope", "adversarial", "auc"),
 }
+SIDES: dict[Direction, str] = {"down": "lower with", "up": "higher with", "flat": "not told apart:"}
 PLACE = ["benchmark", "split", "rule", "metric"]
 LEVEL = 0.05  # of a corrected p
 DIRECTIONS: dict[Direction, str] = {"down": "lower", "up": "higher", "flat": "not resolved"}
@@ -108,6 +109,22 @@ def spread(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> 
             ends = (figure_text(end, metric, signed=True) for end in (min(found), max(found)))
             words.append(f"{heading} {' to '.join(dict.fromkeys(ends))}{_unit(metric)}")
     return ", ".join(words) or "not compared"
+
+
+def sides(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:
+    """Which models differ from another: "CHAIRi: higher with a, b; not told apart: c.", a sentence a column.
+
+    Of names with a slash the last part is shown.
+    """
+    sentences = []
+    for heading, (benchmark, split, metric) in columns.items():
+        found: dict[Direction, list[str]] = {"down": [], "up": [], "flat": []}
+        for model in models:
+            for row in _named(rows, model, versus, benchmark, metric, split):
+                found[Interval.of(row).direction].append(model.rpartition("/")[2])
+        words = [f"{SIDES[way]} {', '.join(names)}" for way, names in found.items() if names]
+        sentences.append(f"{heading}: {'; '.join(words) or 'not compared'}.")
+    return " ".join(sentences)
 
 
 def mcnemar_reading(table: pd.DataFrame, model: str, part: str) -> str:

@@ -34,6 +34,7 @@ from seednb.report.tables import (
     prose,
     readable,
     reading,
+    sides,
     spread,
 )
 
@@ -78,6 +79,15 @@ def test_a_spread_names_the_ends_once_and_gives_counts_no_unit():
     assert said == "CHAIRi −2.0 to +3.0 points, mentions −0.02 to +0.03"
     assert spread(rows, CHAIR_COLUMNS, models[:1], "base").startswith("CHAIRi −2.0 points,")
     assert spread(rows, CHAIR_COLUMNS, models, "v7") == "not compared"
+
+
+def test_models_are_told_by_the_side_on_which_their_interval_lies():
+    rows = [row(f"short/{way}", "base", "chair", "CHAIRi", SPANS[way]) for way in SPANS]
+    models = [f"short/{way}" for way in SPANS]
+    column = {"CHAIRi": CHAIR_COLUMNS["CHAIRi"]}
+    said = "CHAIRi: lower with down; higher with up; not told apart: flat."
+    assert sides(rows, column, models, "base") == said
+    assert sides(rows, column, models, "v7") == "CHAIRi: not compared."
 
 
 def test_corrected_tests_are_read_by_side_and_one_model_is_named():

@@ -3,7 +3,6 @@
 import math
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 from report_samples import HOSTILE, SPANS, row
@@ -13,7 +12,6 @@ from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary
 from seednb.model.cost_model import RESULTS
 from seednb.report import plots
-from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
     caption_spans,
@@ -156,12 +154,6 @@ def test_even_ranks_stand_beside_the_found_ones():
     table = rank_table(pd.Series([1, 1, 2, 9]), WORLD, n_rows=3)
     assert table["hallucinated mentions"].tolist() == [0.5, 0.25, 0.0]
     assert (table["spread evenly"] == 1.0).all()  # half an object is absent: at least one counts
-
-
-def test_candidates_without_a_bar_are_left_out():
-    logits = np.log(np.array([0.6, 0.39, 0.009, *[LIKELY / 100] * 50], np.float32))
-    assert _candidates(logits, logits) == [0, 1, 2]
-    assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
 
 
 def test_a_flat_curve_stays_flat():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seednb.model.inputs.collate import Batch
 from seednb.model.inputs.packing import PackedSequence
+from seednb.model.weights.fp8 import Fp8Linear
 
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
@@ -36,6 +37,7 @@ class TeacherMode:
         """`adapter_on` is the silent bug of v4: the "teacher" is the student, dropout included."""
         self._modules = [] if adapter_on else list(model.modules())
         self._adapters = [module for module in self._modules if isinstance(module, BaseTunerLayer)]
+        self._eights = [module for module in self._modules if isinstance(module, Fp8Linear)]
         self._no_grad = torch.no_grad()
         self._was_training: list[bool] = []
 
@@ -53,6 +55,8 @@ class TeacherMode:
             module.__dict__["training"] = flag  # past nn.Module's slow attribute setter
         for layer in self._adapters:
             layer._disable_adapters = adapter_off
+        for linear in self._eights:  # some multiply in 8 bits for the teacher only
+            linear.__dict__["is_teacher"] = adapter_off
 
 
 class AnswerLogits(nn.Module):

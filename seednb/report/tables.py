@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from seednb.evaluation.benchmarks.registry import BENCHMARKS
@@ -166,6 +167,14 @@ def typical_errors(
 def interval_text(row: Row, signed: bool) -> str:
     """ "−2.9 [−3.4, −2.5]" in points; mentions stay mentions a caption."""
     return Interval.of(row).text(row["metric"], signed)
+
+
+def prose(*sentences: str) -> Markdown:
+    """Computed sentences as one paragraph of a chapter's prose, instead of lines of a log.
+
+    What stands in the sentences is Markdown: `**bold**`, `` `code` ``; empty ones are left out.
+    """
+    return Markdown(" ".join(filter(None, sentences)))
 
 
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:

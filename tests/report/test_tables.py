@@ -29,6 +29,7 @@ from seednb.report.tables import (
     as_command,
     interval_text,
     metric_table,
+    prose,
     readable,
     reading,
 )
@@ -156,3 +157,9 @@ def test_epochs_are_averaged_by_time_and_not_by_rate():
     assert shown["reproduction's loop"] == 1 and shown["ours"] == 20
     assert row["over 3 epochs"] == pytest.approx(3 / (1 / 30 + 2 / 60))
     assert row[TIMES_REPRODUCTION] == pytest.approx(45 / 1.5)
+
+
+def test_computed_sentences_are_one_paragraph_of_markdown_without_empty_ones():
+    assert prose("CHAIRi **falls**.", "", "Recall does not.")._repr_markdown_() == (
+        "CHAIRi **falls**. Recall does not."
+    )

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from seednb.report.html.appendix import steps
 from seednb.report.html.chapters import Chapter, read_chapter
 from seednb.report.html.front.overview import GLOSSES, forest_plot, overview_table
@@ -76,16 +74,9 @@ def _warn_if_large(file: Path, chapters: Sequence[Chapter]) -> None:
     size_mb = file.stat().st_size / 1e6
     if size_mb <= LARGE_MB:
         return
-    largest = max(chapters, key=_n_characters, default=None)
+    largest = max(chapters, key=lambda chapter: chapter.n_characters, default=None)
     where = f"; the largest chapter is {largest.short_title!r}" if largest else ""
     warnings.warn(
         f"{file} has {size_mb:.1f} MB, more than {LARGE_MB:g}{where}: show fewer images there",
         stacklevel=3,
-    )
-
-
-def _n_characters(chapter: Chapter) -> int:
-    return sum(
-        len(cell) if isinstance(cell, Markup) else sum(map(len, cell.outputs))
-        for cell in chapter.cells
     )

@@ -3,13 +3,13 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any
 
 from markupsafe import Markup
 from nbconvert.filters.ansi import ansi2html, strip_ansi
 
-from seednb.report.html.prose import SCROLL_BOX, Prose
+from seednb.report.html.prose import SCROLL_BOX, Prose, plain_text
 
 SVG = "image/svg+xml"
 RICHEST_FIRST = ("text/html", SVG, "image/png", "image/jpeg", "text/markdown", "text/latex")
@@ -25,6 +25,14 @@ PLOT = Markup('<figure class="plot">{}</figure>')
 DATA_IMAGE = Markup('<img alt="{}" src="data:{};base64,{}">')
 OUTPUT = Markup('<div class="output">{}</div>')
 TERMINAL = Markup('<pre class="scroll {}" tabindex="0">{}</pre>')
+# A box that shows its beginning until it is asked for all; no script is needed for that.
+LONG = Markup(
+    '<div class="long">{}<label class="more"><input type="checkbox"><span>All {} {}</span></label></div>'
+)
+N_ROWS, N_LINES = 10, 12  # of a table and of printed text, that are shown at once
+ROOM = 660  # pixels beside the text of a step, at a window of 1440
+CELL = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.S)
+CHARACTER, CELL_PADDING, LONGEST = 6.5, 26, 40  # pixels, pixels, characters before a cell wraps
 MESSAGES = Markup(
     '<details class="messages"><summary>Messages <span>{}</span></summary>{}</details>'
 )
@@ -37,6 +45,17 @@ def render_outputs(outputs: Iterable[Mapping[str, Any]], prose: Prose) -> Iterat
             yield from _streams(group)
         else:
             yield from filter(None, (_display(output, prose) for output in group))
+
+
+def is_wide(output: Markup) -> bool:
+    """Whether an output needs more room than there is beside a text: widgets and wide tables."""
+    if "<script" in output:
+        return True
+    columns: list[int] = []
+    for row in output.split("<tr")[1:]:
+        lengths = [min(LONGEST, len(plain_text(cell))) for cell in CELL.findall(row)]
+        columns = [max(pair) for pair in zip_longest(columns, lengths, fillvalue=0)]
+    return sum(CHARACTER * length + CELL_PADDING for length in columns) > ROOM
 
 
 def _streams(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Markup]:
@@ -85,7 +104,10 @@ def _display(output: Mapping[str, Any], prose: Prose) -> Markup:
 def _html(html: str) -> Markup:
     """HTML as the object wrote it; a bare table gets a box of its own to scroll in."""
     if "<table" in html and "<script" not in html:
-        return OUTPUT.format(SCROLL_BOX.format(table=Markup(html)))
+        table = SCROLL_BOX.format(table=Markup(html))
+        return OUTPUT.format(
+            _shortened(table, html.partition("</thead>")[2].count("<tr"), N_ROWS, "rows")
+        )
     return Markup('<div class="output html">{}</div>').format(Markup(html))
 
 
@@ -97,4 +119,11 @@ def _image(mime: str, data: str, metadata: Mapping[str, Any]) -> Markup:
 
 def _terminal(text: str, kind: str) -> Markup:
     """Text as a terminal would show it, colours included."""
-    return TERMINAL.format(kind, Markup(ansi2html(text.rstrip())))
+    text = text.rstrip()
+    box = TERMINAL.format(kind, Markup(ansi2html(text)))
+    return _shortened(box, len(text.splitlines()), N_LINES, "lines")
+
+
+def _shortened(box: Markup, n: int, limit: int, unit: str) -> Markup:
+    """The box, folded after its first rows or lines if there are many more."""
+    return LONG.format(box, n, unit) if n > 1.5 * limit else box

@@ -109,7 +109,6 @@ def _environment() -> Environment:
         "figure_text": figure_text,
         "points": partial(figure_text, signed=True),
     }
-    environment.tests["prose"] = lambda cell: isinstance(cell, Markup)
     return environment
 
 

@@ -249,6 +249,66 @@ def test_code_is_folded_and_injected_parameters_are_left_out(report):
     assert '<span class="nb">print</span>' in html
 
 
+def tagged(source, *tags, shows=None):
+    """A code cell with tags and one output."""
+    outputs = [shown(shows)] if shows else []
+    return new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)})
+
+
+def test_tagged_cells_are_folded_with_their_text_and_nothing_is_lost(report):
+    cells = [
+        new_markdown_cell("# 01 · A"),
+        new_markdown_cell("## Random split\n\nFor completeness."),
+        tagged("first", "all-tables", shows="<i>table 1</i>"),
+        new_markdown_cell("*The answer.* This stays."),
+        tagged("second", shows="<i>table 2</i>"),
+        new_markdown_cell("**More seeds.** Each moves a little."),
+        tagged("third", "all-tables", shows="<i>table 3</i>"),
+        tagged("fourth", "all-tables", shows="<i>table 4</i>"),
+        new_markdown_cell("**Half widths.** They shrink."),
+        tagged("fifth", "fold", shows="<i>table 5</i>"),
+        new_markdown_cell("**Change me.** Guess."),
+        tagged("sixth", shows="<i>table 6</i>"),
+        new_markdown_cell("*The answer.* It is so."),
+        tagged("seventh"),
+        tagged("last", "fold", shows="<i>table 7</i>"),
+    ]
+    html = report(notebooks=[cells])
+    chapter = html[html.index('id="chapter-01"') : html.index('id="appendix"')]
+    folds = re.findall(r'<details class="fold"><summary>(.*?)</summary>', chapter)
+    assert folds == ["All tables", "Half widths", "Change me", "More"]
+    shown_in = re.findall(r"table \d|This stays|It is so|completeness|class=.fold", chapter)
+    assert shown_in == [
+        "This stays", "table 2", "class=\"fold", "completeness", "table 1", "table 3", "table 4",
+        "class=\"fold", "table 5", "class=\"fold", "table 6", "It is so",
+        "class=\"fold", "table 7",
+    ]  # fmt: skip
+    assert 'href="#chapter-01-random-split"' in html and 'id="chapter-01-random-split"' in chapter
+
+
+@pytest.mark.parametrize(("n", "is_long"), [(15, False), (16, True)])
+def test_a_long_table_begins_with_its_first_rows_and_says_how_many_there_are(report, n, is_long):
+    rows = "".join(f"<tr><th>{i}</th><td>value</td></tr>" for i in range(n))
+    table = f"<table><thead><tr><th></th><th>name</th></tr></thead><tbody>{rows}</tbody></table>"
+    html = report(notebooks=[[new_markdown_cell("# 01 · A"), tagged("x", shows=table)]])
+    assert (f"All {n} rows" in html) is is_long
+    assert html.count("<td>value</td>") == n
+
+
+def test_narrow_outputs_stand_beside_their_text_and_wide_ones_below(report):
+    cells = [
+        new_markdown_cell("# 01 · A"),
+        new_markdown_cell("Narrow."),
+        tagged("x", shows="<table><tr><td>1</td><td>2</td></tr></table>"),
+        new_markdown_cell("Wide."),
+        tagged("x", shows="<table><tr>" + 12 * "<td>twelve words wide</td>" + "</tr></table>"),
+        new_markdown_cell("A widget."),
+        tagged("x", shows=WIDGET),
+    ]
+    html = report(notebooks=[cells])
+    assert re.findall(r'<div class="(step[^"]*)">', html) == ["step", "step wide", "step wide"]
+
+
 def test_wide_tables_scroll_in_a_box_of_their_own(report):
     html = report()
     assert re.search(r'<div class="scroll table" [^>]*><table class=\'dataframe\'>', html)

@@ -1,7 +1,10 @@
 """Images, captions and widgets of an experiment, as the notebooks show them."""
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,10 +27,12 @@ from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded, encode, encode_prompt
 from seednb.model.loading import Bundle
 from seednb.report import plots
+from seednb.report.html.front.hero import count, example, read_pairs, segments
 from seednb.report.summaries import caption_spans
 from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
 from seednb.training.examples import Examples
 
+HERO = 480  # pixels, longest side of the first screen's image
 THUMBNAIL = 224  # pixels, longest side of an image inside a widget
 ALPHAS = (0.1, 0.3, 0.5, 0.7)  # to choose from, beside the alpha of training
 TEMPERATURES = (1.0, 2.0, 4.0)
@@ -61,6 +66,33 @@ def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> 
             )
         )
     return CaptionBrowser(items)
+
+
+def hero(lab: Experiment, model: str = "v7") -> dict[str, Any] | None:
+    """What the first screen's hero shows, ready for JSON; None if no caption makes an example."""
+    data = lab.data
+    base, other = lab.answers("base").captions, lab.answers(model).captions
+    pairs = read_pairs(base, other, data.present, data.vocabulary)
+    counts = count(pairs)
+    shown = example(pairs, counts)
+    if shown is None:
+        return None
+    present = data.present[shown.base["image_id"]]
+    texts = {"base": shown.base["caption"], model: shown.seed["caption"]}
+    image = load_image(resolve_image(data.val.image_dir, shown.base["image"]))
+    return {
+        "model": model,
+        "image": _data_uri(image),
+        "name": shown.base["image"],
+        "present": sorted(present),
+        "captions": {
+            name: segments(
+                text, present, data.vocabulary, texts[model if name == "base" else "base"]
+            )
+            for name, text in texts.items()
+        },
+        "counts": asdict(counts),
+    }
 
 
 def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> BetaExplorer:
@@ -226,3 +258,13 @@ def _thumbnail(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _data_uri(image: Image.Image) -> str:
+    """A small image without loss, a photograph as JPEG."""
+    kind = "png" if max(image.size) <= THUMBNAIL else "jpeg"
+    image = image.convert("RGB")
+    image.thumbnail((HERO, HERO))
+    buffer = io.BytesIO()
+    image.save(buffer, kind, optimize=True)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

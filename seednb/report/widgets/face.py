@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -10,10 +11,12 @@ from typing import Any
 import ipywidgets as widgets
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from seednb.core.errors import SeedError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+QUALITY = 88  # of an image in a static face
 NATURAL = {"width": "auto"}  # layout of live controls: the CSS decides
 COMPACT: dict[str, Any] = {"layout": NATURAL, "style": {"description_width": "initial"}}
 # Inside <script> only these can end the data or open a comment; JSON lets any character be escaped.
@@ -58,8 +61,10 @@ def percent(thousandths: int) -> str:
 
 
 def image(image_png: bytes) -> str:
-    """A data address of a PNG."""
-    return "data:image/png;base64," + base64.b64encode(image_png).decode()
+    """A data address of a PNG's image, as WebP: a quarter of the size."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(image_png)).convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def inline_json(data: Any) -> Markup:

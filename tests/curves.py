@@ -53,7 +53,7 @@ FAILURES = {
     "KL direction swapped": {"direction": 1.0},
     "distillation signal too weak": {"contrast": 0.1},
     "labels misaligned": {"supervision": np.full(N, 5.0)},
-    "supervision suppressed by the weight": {"weight": 0.85},
+    "supervision suppressed by the weight": {"weight": 0.97},
     "repetition: the learning rate is too large": {
         "distinct_2": np.where(SAMPLED, np.where(LATE, 0.1, 0.9), np.nan),
     },

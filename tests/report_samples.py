@@ -123,6 +123,7 @@ def numbers(
     """
     rows = [
         row("base", None, "chair", "CHAIRi", (0.213, 0.2, 0.22)),
+        row("v7", None, "chair", "CHAIRi", (0.198, 0.19, 0.21)),
         row("v7", "mention_control", "chair", "CHAIRi", SPANS[caution]),
         row("v7", "threshold_control", "pope", "accuracy", SPANS[threshold], "adversarial"),
     ]
@@ -158,6 +159,7 @@ CLAIMS = [
         ("tried_here", "supported", 5),
         ("tried_here", "not supported", 3),
         ("tried_here", "opposite", 2),
+        ("source", "wrong", 4),
         ("arithmetic", "consistent", 7),
         ("arithmetic", "inconsistent", 11),
         ("needs_7b", "needs the 7B run", 13),

@@ -63,7 +63,12 @@ class ModelParams(Section):
 
     model: str = knob("seednb/assets/pocket-llava", "checkpoint folder or hub name", is_path=True)
     prompt_template: str = knob("plain", "prompt around a question", choices=("plain", "vicuna_v1"))
-    precision: str = knob("auto", "weights", choices=("auto", "float32", "bfloat16", "float16"))
+    precision: str = knob(
+        "auto",
+        "weights; fp8: 8 bits in the decoder's products (CUDA 8.9 and later), fp8_teacher: in the "
+        "teacher's only; nf4: 4-bit weights of the decoder (bitsandbytes)",
+        choices=("auto", "float32", "bfloat16", "float16", "fp8", "fp8_teacher", "nf4"),
+    )
     lora_r: int = knob(64, "rank of the adapter", low=1, high=1024)
     lora_alpha: int = knob(128, "scale of the adapter is lora_alpha / lora_r", low=1, high=4096)
     lora_dropout: float = knob(0.05, "dropout before the adapter", low=0, high=0.9)

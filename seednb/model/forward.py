@@ -1,5 +1,6 @@
 """Forward passes as SEED reads them: logits at answer positions, of student or frozen teacher."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,9 +8,11 @@ from jaxtyping import Float
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from seednb.model.inputs.collate import Batch
 from seednb.model.inputs.packing import PackedSequence
+from seednb.model.weights.fp8 import Fp8Linear
 
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:
@@ -20,6 +23,25 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
 def base_model(model: nn.Module) -> Any:
     """The Hugging Face model, without the wrapper that PEFT puts around it."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def in_float64(model: PeftModel) -> PeftModel:
+    """The model with all that it computes in float64, to compare results; float32 on Apple's GPU.
+
+    transformers' norms cast to float32 whatever they are given, which rounds gradients to 1e-7; those
+    of a Llama are replaced.
+    """
+    if model.device.type == "mps":  # has no float64
+        return model
+    for module in model.modules():
+        if isinstance(module, LlamaRMSNorm):
+            module.forward = partial(_rms_norm, module)  # type: ignore[method-assign]
+    return model.double()
+
+
+def _rms_norm(norm: LlamaRMSNorm, hidden: Float[Tensor, "R T H"]) -> Float[Tensor, "R T H"]:
+    square = hidden.pow(2).mean(-1, keepdim=True)
+    return norm.weight * hidden * torch.rsqrt(square + norm.variance_epsilon)
 
 
 class TeacherMode:
@@ -36,6 +58,7 @@ class TeacherMode:
         """`adapter_on` is the silent bug of v4: the "teacher" is the student, dropout included."""
         self._modules = [] if adapter_on else list(model.modules())
         self._adapters = [module for module in self._modules if isinstance(module, BaseTunerLayer)]
+        self._eights = [module for module in self._modules if isinstance(module, Fp8Linear)]
         self._no_grad = torch.no_grad()
         self._was_training: list[bool] = []
 
@@ -53,6 +76,8 @@ class TeacherMode:
             module.__dict__["training"] = flag  # past nn.Module's slow attribute setter
         for layer in self._adapters:
             layer._disable_adapters = adapter_off
+        for linear in self._eights:  # some multiply in 8 bits for the teacher only
+            linear.__dict__["is_teacher"] = adapter_off
 
 
 class AnswerLogits(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
     PreTrainedModel,
@@ -18,11 +19,15 @@ from seednb.core.devices import default_device
 from seednb.core.errors import SeedError, gist
 from seednb.core.params import ModelParams
 from seednb.data.instruct import IMAGE_TAG
+from seednb.model.forward import decoder_layers
 from seednb.model.inputs.collate import Layout
 from seednb.model.inputs.pixels import ImageReader, SizedImageReader
 from seednb.model.inputs.prompts import PLAIN, TEMPLATES, ImageTokens
+from seednb.model.weights.fp8 import to_fp8
+from seednb.model.weights.nf4 import keep_gradients, nf4_options, quantisation_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+FP8 = ("fp8", "fp8_teacher")
 ONE_SIZE = ("llava",)  # model types that see every image at one size
 
 
@@ -87,11 +92,17 @@ def load_bundle(
 ) -> Bundle:
     """Load a checkpoint folder (or a hub name) in evaluation mode; `on_host` leaves it off the device.
 
-    `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere. A folder
-    never makes a request to the hub, and no code or pickle that comes with a checkpoint is run. Raises
-    SeedError if the folder is absent, damaged or incomplete: a tensor that is missing would be filled
-    with random numbers.
+    `precision: auto` means bfloat16 where the device computes in it, and float32 elsewhere; `fp8` and
+    `nf4` quantise the decoder's linear layers as they are loaded. A folder never makes a request to
+    the hub, and no code or pickle that comes with a checkpoint is run. Raises SeedError if the folder
+    is absent, damaged or incomplete, since a tensor that is missing would be filled with random
+    numbers, and if the device or a library cannot do what `precision` asks.
     """
+    if on_host and params.precision in (*FP8, "nf4"):
+        raise SeedError(
+            f"shard_layers lays 16-bit weights in parts, not those of precision={params.precision}; "
+            "set shard_layers=false"
+        )
     device = device or default_device()
     is_folder = Path(source).is_dir()
     if not is_folder and not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
@@ -104,11 +115,14 @@ def load_bundle(
         )
         loading: Any = AutoModelForImageTextToText.from_pretrained(
             source,
-            dtype=_dtype(params.precision, device),
+            dtype=(dtype := _dtype(params.precision, device)),
             local_files_only=is_folder,
             use_safetensors=True,
             output_loading_info=True,
+            **_quantised(source, is_folder, params.precision, dtype, device),
         )
+    except SeedError:
+        raise
     except Exception as error:  # of a damaged file: tokenizers raises a bare Exception
         raise SeedError(
             f"cannot load the model {source}: {gist(error, 2, 300)}; run: seednb doctor"
@@ -119,12 +133,30 @@ def load_bundle(
             f"the model {source} lacks {len(missing)} tensors, among them {missing[0]}; "
             "download it again"
         )
-    model = (model if on_host else model.to(device)).eval()
-    return Bundle(model, processor, device, TEMPLATES[params.prompt_template])
+    if params.precision in FP8:  # layer by layer: a card need not hold the 16-bit weights
+        teacher_only = params.precision == "fp8_teacher"
+        to_fp8(decoder_layers(model), device, teacher_only)
+    if params.precision == "nf4":
+        keep_gradients(model)
+    elif not on_host:
+        model.to(device)
+    return Bundle(model.eval(), processor, device, TEMPLATES[params.prompt_template])
+
+
+def _quantised(
+    source: str, is_folder: bool, precision: str, dtype: torch.dtype, device: torch.device
+) -> dict[str, Any]:
+    """Options of `from_pretrained` for 4-bit weights. Raises SeedError where they are not asked for."""
+    if precision == "nf4":
+        return nf4_options(source, is_folder, dtype, device)
+    if quantisation_of(AutoConfig.from_pretrained(source, local_files_only=is_folder)):
+        raise SeedError(f"{source} was saved with quantised weights; set precision=nf4")
+    return {}
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if precision != "auto":
+    """Of the weights; where they are quantised, of the others and of what lies between layers."""
+    if precision in DTYPES:
         return DTYPES[precision]
     has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if has_bfloat16 else torch.float32

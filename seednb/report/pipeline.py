@@ -15,11 +15,16 @@ from seednb.core.code import code_fingerprint, imported_modules
 from seednb.core.console import bar
 from seednb.core.errors import SeedError
 from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, writing
-from seednb.core.profiles import SECTIONS, Params, describe
+from seednb.core.profiles import SECTIONS, Params, describe, read_profile
 from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
+from seednb.experiments.experiment import METRICS, Experiment
+from seednb.experiments.published import scored_rows
+from seednb.experiments.sweep.ahead import make_ahead
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
+from seednb.report.html.front.hero import model_facts
+from seednb.report.html.front.settings import caption_rates, settings_box
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
@@ -50,7 +55,7 @@ STEPS = (
     PipelineStep("01_data", ("data", *ASKED)),
     PipelineStep("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
     PipelineStep("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
-    PipelineStep("04_train_v4", TRAINED, ("01",)),
+    PipelineStep("04_train_v4", TRAINED, ("01",), reads="notebooks/05_train_v5.ipynb"),
     PipelineStep("05_train_v5", TRAINED, ("04",)),
     PipelineStep("06_train_v6", TRAINED, ("05",)),
     PipelineStep("07_train_v7", TRAINED, ("06",)),
@@ -69,11 +74,17 @@ STEPS = (
 
 
 class Pipeline:
-    """The steps of one profile, each in `runs/<profile>/<notebook>-<key>/`."""
+    """The steps of one profile, each in `runs/<profile>/<notebook>-<key>/`.
+
+    Each runs as `papermill NOTEBOOK OUT -f PROFILE -p key value` does, with that folder as its output_dir.
+    """
 
     def __init__(self, params_file: Path, overrides: dict[str, Any], params: Params) -> None:
         """`params` are the resolved parameters of `params_file` with `overrides`."""
-        self.params_file, self.overrides, self.params = params_file.resolve(), overrides, params
+        self.params, self.params_file = params, params_file.resolve()
+        # a profile of its own, even where the file names none
+        profile = {"profile": params.run.profile, "generator": params.data.generator}
+        self.injected = profile | read_profile(params_file) | overrides
         self.notebooks = params.root / "notebooks"
         self.runs = params.path(params.run.runs_dir) / params.run.profile
         self.steps = {step.number: step for step in STEPS}
@@ -104,6 +115,7 @@ class Pipeline:
     def _run(self, chosen: Sequence[PipelineStep], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
         steps = [*chosen, *(step for step in shown if step not in chosen)]
+        make_ahead(self.params, [s.number for s in steps if force or not self.is_done(s)])
         failure: SeedError | None = None
         for place, step in enumerate(steps, start=1):
             lead = f"{bar(place / len(steps), 10)} {place:>2}/{len(steps)}  {step.notebook:<17}"
@@ -194,22 +206,23 @@ class Pipeline:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).unlink(missing_ok=True)
         started = time.perf_counter()
-        parameters = {
-            "params_file": str(self.params_file),
-            "overrides": self.overrides,
-            "output_dir": str(folder),
-        }
+        parameters = self.injected | {"output_dir": self._from_root(folder)}
         execute(self._source(step), folder / EXECUTED, parameters)
         seconds = time.perf_counter() - started
         write_json(folder / RECORD, {"key": self.keys[step.number], "seconds": round(seconds, 1)})
         return seconds
 
+    def _from_root(self, folder: Path) -> str:
+        """A path without the machine's folders where that is possible."""
+        root = self.params.root
+        return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]
-        metrics = self._artifact("08", "metrics.json") or []
+        metrics, scores = self._numbers() if self.steps["08"] in done else ([], [])
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
-        write_json(destination / "metrics.json", metrics)
-        write_json(destination / "benchmarks.json", self._artifact("08", "benchmarks.json") or [])
+        write_json(destination / METRICS, metrics)
+        write_json(destination / "benchmarks.json", scores)
         for step in done:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
             write_bytes(copy, (self.folder(step) / EXECUTED).read_bytes())
@@ -221,6 +234,11 @@ class Pipeline:
         )
         write_index(destination.parent)
         return page
+
+    def _numbers(self) -> tuple[list[Any], list[Any]]:
+        """The rows of the evaluation, and of the benchmarks that were scored, from their stages."""
+        file = Experiment(self.params).metrics_stage().path(METRICS)
+        return read_json(file), scored_rows(self.runs)
 
     def _date(self, done: Sequence[PipelineStep]) -> str:
         """When the newest chapter ran; empty if none has."""
@@ -243,7 +261,28 @@ class Pipeline:
             "artifacts": {name: record["key"] for name, record in records.items()},
             "skipped": self._artifact("01", "skipped.json") or [],
             "claims": self._artifact("09", "claim_counts.json") or [],
+            "hero": self._artifact("08", "hero.json"),
+            "confidence": self._artifact("03", "confidence.json"),
+            "model": model_facts(self.params),
+            "settings": settings_box(self.params.root),
+            "captions": caption_rates(self.params.root),
+            "missing": [
+                {
+                    "file": self._source(step),
+                    "number": step.number,
+                    "command": f"seednb report --params {self._shown_file} --only {step.number}",
+                }
+                for step in STEPS
+                if step not in done
+            ],
         }
+
+    @property
+    def _shown_file(self) -> Path:
+        """The profile's file as one types it in the project's folder."""
+        root = self.params.root
+        is_inside = self.params_file.is_relative_to(root)
+        return self.params_file.relative_to(root) if is_inside else Path(self.params_file.name)
 
     def _artifact(self, number: str, file: str) -> Any:
         path = self.folder(self.steps[number]) / file

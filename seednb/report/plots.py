@@ -228,6 +228,22 @@ def trade_off(frame: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
     return figure
 
 
+def before_and_after(frame: pd.DataFrame, groups: str, what: str) -> Figure:
+    """A point a row at (`before`, `after`), fractions drawn in percent; below the diagonal it fell."""
+    figure, (ax,) = canvas(width=7.5, height=4.2)
+    ax.plot([0, 100], [0, 100], color=INK, linewidth=1)
+    styles = zip(MARKERS, (GREY, BLUE, ORANGE, GREEN), strict=False)
+    for (name, mine), (marker, colour) in zip(
+        frame.groupby(groups, observed=True), styles, strict=False
+    ):
+        label = f"{name} ({len(mine)})"
+        x, y = 100 * mine["before"], 100 * mine["after"]
+        ax.scatter(x, y, s=16, marker=marker, color=colour, alpha=0.7, linewidths=0, label=label)
+    ax.set(xlabel=f"{what} before (%)", ylabel=f"{what} after (%)", xlim=(0, 100), ylim=(0, 100))
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title=groups)
+    return figure
+
+
 def histogram(values: Sequence[float], xlabel: str, marks: Sequence[float] = ()) -> Figure:
     """Distribution of values with marked positions."""
     figure, (ax,) = canvas(height=2.6)

@@ -29,7 +29,7 @@ from seednb.model.compile import compile_layers
 from seednb.model.forward import AnswerLogits
 from seednb.model.loading import Bundle
 from seednb.model.lora import idle_adapters
-from seednb.model.sharding import shard_layers
+from seednb.model.weights.sharding import shard_layers
 from seednb.training import history
 from seednb.training.checkpoint import Checkpoint
 from seednb.training.examples import Examples, Group, Groups

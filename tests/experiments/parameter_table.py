@@ -120,7 +120,7 @@ def keys(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     lab = Experiment.open(str(params), values)
     stages, v7 = lab.stages, RECIPES["v7"]
     base = stages.answers("base")
-    cell, *_ = cells_of(lab, str(params), values, [V7])
+    cell, *_ = cells_of(lab, [V7])
     benchmarks = Benchmarks(lab)
     question = {"image": "a.jpg", "text": "Is there a cup?"}
     asked = Asked("probes", [question], folder)
@@ -134,7 +134,7 @@ def keys(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
         "answers": base.key,
         "contrastive": stages.answers("contrastive").key,
         "metrics": stages.metrics([base.folder.relative_to(lab.runs)]).key,
-        "robust": variants_stage(lab, "base", base.folder.name).key,
+        "robust": variants_stage(lab, "base").key,
         "ablation": cell.needs(cell.open())[0].key,
         "rows": rows_stage(lab, "hyper", [V7]).key,
         "fault": fault_stage(lab, FAULTS[0]).key,

@@ -23,6 +23,11 @@ FIGURES = {
     "heatmap": lambda: plots.heatmap(pd.DataFrame(np.eye(3)), "images"),
     "lines": lambda: plots.lines(pd.DataFrame({"a": [1, 2], "b": [2, 1]}), "beta", "KL"),
     "trade_off": lambda: plots.trade_off(SPENT, "pairs", "CHAIRi (points)"),
+    "before_and_after": lambda: plots.before_and_after(
+        pd.DataFrame({"before": [0.5, 0.6], "after": [0.1, 0.7], "becomes": ["a", "b"]}),
+        "becomes",
+        "p",
+    ),
     "histogram": lambda: plots.histogram([0.1, 0.2, 0.2], "confidence", marks=[0.15]),
 }
 

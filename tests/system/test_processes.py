@@ -23,7 +23,7 @@ from seednb.core.devices import process_state
 from seednb.model.forward import decoder_layers
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
-from seednb.model import sharding
+from seednb.model.weights import sharding
 processes = process_state()
 bundle = load_bundle("seednb/assets/pocket-llava", ModelParams(), on_host=True)
 model = add_adapter(bundle.model, ModelParams(), seed=0)

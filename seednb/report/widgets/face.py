@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -11,12 +10,10 @@ from typing import Any
 import ipywidgets as widgets
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from seednb.core.errors import SeedError
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-QUALITY = 88  # of an image in a static face
+SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "webp": b"RIFF"}
 NATURAL = {"width": "auto"}  # layout of live controls: the CSS decides
 COMPACT: dict[str, Any] = {"layout": NATURAL, "style": {"description_width": "initial"}}
 # Inside <script> only these can end the data or open a comment; JSON lets any character be escaped.
@@ -40,10 +37,10 @@ class Card(widgets.VBox):
         return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}
 
 
-def check_png(image_png: bytes, title: str) -> None:
-    """Raise SeedError unless the bytes are those of a PNG image."""
-    if not image_png.startswith(PNG_SIGNATURE):
-        raise SeedError(f"image of {title!r} is no PNG; save it with Pillow's format 'PNG'")
+def check_image(file: bytes, title: str) -> None:
+    """Raise SeedError unless the bytes are those of an image that pages show."""
+    if not file.startswith(tuple(SIGNATURES.values())):
+        raise SeedError(f"image of {title!r} is neither WebP nor PNG; save it as one with Pillow")
 
 
 def minus(number: str) -> str:
@@ -60,11 +57,10 @@ def percent(thousandths: int) -> str:
     return f"{(thousandths + 5) // 10}%"
 
 
-def image(image_png: bytes) -> str:
-    """A data address of a PNG's image, as WebP: a quarter of the size."""
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(image_png)).convert("RGB").save(buffer, "WEBP", quality=QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+def image(file: bytes) -> str:
+    """A data address of an image."""
+    kind = next(kind for kind, start in SIGNATURES.items() if file.startswith(start))
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
 def inline_json(data: Any) -> Markup:

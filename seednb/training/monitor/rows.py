@@ -44,3 +44,12 @@ def supervised_weight(rows: Sequence[Row]) -> float | None:
     known = [(a - b, c - b) for a, b, c in parts if None not in (a, b, c)]  # type: ignore[operator]
     square = sum(x * x for _, x in known)
     return sum(y * x for y, x in known) / square if len(known) >= 3 and square > 0 else None
+
+
+def supervised_share(rows: Sequence[Row]) -> float | None:
+    """Supervision's share of the loss, (1 - w) supervision / loss; None where it does not show."""
+    weight, loss = supervised_weight(rows), mean(rows, "loss")
+    supervision = mean(rows, "supervision")
+    if weight is None or supervision is None or not loss:
+        return None
+    return weight * supervision / loss

@@ -3,13 +3,14 @@
 from seednb.core.errors import GradientLost
 from seednb.training.monitor.bands import START, WEIGHT, WINDOW
 from seednb.training.monitor.findings import Finding
-from seednb.training.monitor.rows import mean, number, numbers, supervised_weight
+from seednb.training.monitor.rows import mean, number, numbers, supervised_share, supervised_weight
 from seednb.training.monitor.seen import Seen
 
 FIRST = 5  # steps in which the student still is the base model
 FAR = 3.0  # times; beyond it a mean has left what it is compared with
 LONG = 2 * WINDOW  # steps; whatever has a rule of its own is named before
-SUPPRESSED = 0.6  # share of supervision's healthy weight
+LIGHT = 0.6  # share of supervision's healthy weight
+SUPPRESSED = 0.25  # share of the loss; the weights 0.7 and 0.85 of v7 and v6 leave well above it
 REPEATED = 0.5  # share of a sample's four-word runs that stood in it before
 
 
@@ -62,13 +63,21 @@ def labels_misaligned(seen: Seen) -> Finding | None:
 
 
 def supervision_suppressed(seen: Seen) -> Finding | None:
-    """The labels weigh less in the loss than in healthy runs (v6)."""
-    band, weight = seen.settings.bands.get(WEIGHT), supervised_weight(seen.last(WINDOW))
-    if band is None or weight is None or not 0.01 < weight < SUPPRESSED * band.low:
+    """A small weight leaves the labels a small share of the loss.
+
+    A weight is no share: it multiplies two losses of different size. So the share is measured,
+    (1 - w) supervision / loss, and a small weight with a good share is no failure.
+    """
+    rows, band = seen.last(WINDOW), seen.settings.bands.get(WEIGHT)
+    weight, share = supervised_weight(rows), supervised_share(rows)
+    if band is None or weight is None or share is None or len(rows) < WINDOW:
+        return None
+    if not 0.01 < weight < LIGHT * band.low or share >= SUPPRESSED:
         return None
     return Finding(
         "supervision suppressed by the weight",
-        f"the labels carry {weight:.2f} of the loss; healthy runs give them {band.low:.2f}",
+        f"the labels make up {share:.0%} of the loss, at a weight of {weight:.2g}; healthy runs "
+        f"give them {band.low:.2g}",
         "lower distill_weight (v7: 0.7)",
         seen.step,
     )

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from curves import FAILURES, SETTINGS, STEP, N, curve
+from curves import FAILURES, SETTINGS, STEP, WAVE, N, curve
 
 from seednb.core.errors import SeedError
 from seednb.training import monitor
 from seednb.training.monitor.bands import Band
-from seednb.training.monitor.rows import supervised_weight
+from seednb.training.monitor.rows import supervised_share, supervised_weight
 from seednb.training.monitor.seen import Settings
 
 FOLLOWS = {  # what a failure cannot help but bring about
@@ -69,6 +69,23 @@ def test_supervision_alone_misses_no_distillation():
 
 def test_distillation_alone_is_no_suppressed_supervision():
     assert monitor.check(curve(weight=1.0), SETTINGS) == []
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.7, 0.85, 0.97])
+def test_the_share_of_the_labels_is_what_they_add_to_the_loss(weight):
+    frame = curve(weight)
+    share = ((1 - weight) * frame["supervision"]).mean() / frame["loss"].mean()
+    assert supervised_share(frame.to_dict("records")) == pytest.approx(share, abs=1e-9)
+
+
+def test_a_small_weight_that_leaves_the_labels_a_good_share_is_no_failure():
+    """v6's weight, on losses of the size that the reproduction logged."""
+    log = {"distillation": 1.3 + 0.01 * WAVE, "probed": 1.3, "contrast": 1.3, "supervision": 5.0}
+    settings = Settings(bands={"supervision_weight": Band(0.3, 0.3)})
+    assert monitor.check(curve(0.85, **log), settings) == []
+    (finding,) = monitor.check(curve(0.97, **log), settings)
+    assert finding.failure == "supervision suppressed by the weight"
+    assert "11% of the loss, at a weight of 0.03" in finding.evidence
 
 
 def test_a_curve_of_an_older_version_is_checked_by_what_it_has():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from peft import PeftModel
 
 from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
@@ -104,6 +105,14 @@ class Experiment:
         reader = bundle.image_reader(source.image_dir, self.params.data.image_fit)
         reader.boxes = self._boxes[split]
         return reader
+
+    def small(self, **changes: Any) -> "Experiment":
+        """The pocket model on a few images, whatever this experiment's model: for steps by hand.
+
+        It is kept beside this experiment's runs; `changes` are parameters.
+        """
+        place = {"profile": "small", "runs_dir": str(self.runs.parent), "attention": "dense"}
+        return Experiment.open(str(self.params.root / "params/smoke.yaml"), place | changes)
 
     def train(
         self,
@@ -255,13 +264,21 @@ class Experiment:
         }
 
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
-        on_host = self.params.train.shard_layers  # a card need not hold it all
-        bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
-        examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
-        model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
+        model, bundle, examples = self.start(pairs)
         cache = self._teacher_cache(recipe)
         with watching(self.params.monitor, self.bands, folder, bundle) as watch:
             train(model, bundle, examples, recipe, self.params.train, folder, cache, watch)
+
+    def start(self, pairs: Sequence[Pair]) -> tuple[PeftModel, Bundle, Examples]:
+        """What a training starts from: a new adapter on the base model, and the encoded pairs."""
+        on_host = self.params.train.shard_layers  # a card need not hold it all
+        bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
+        examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
+        return (
+            add_adapter(bundle.model, self.params.model, self.params.train.seed),
+            bundle,
+            examples,
+        )
 
     @property
     def bands(self) -> Bands:

@@ -55,7 +55,7 @@ STEPS = (
     PipelineStep("01_data", ("data", *ASKED)),
     PipelineStep("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
     PipelineStep("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
-    PipelineStep("04_train_v4", TRAINED, ("01",)),
+    PipelineStep("04_train_v4", TRAINED, ("01",), reads="notebooks/05_train_v5.ipynb"),
     PipelineStep("05_train_v5", TRAINED, ("04",)),
     PipelineStep("06_train_v6", TRAINED, ("05",)),
     PipelineStep("07_train_v7", TRAINED, ("06",)),

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -84,6 +86,17 @@ def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
             words.append(f"{heading} {way} ({found.text(metric, signed=True)}{_unit(metric)})")
     names = " against ".join(name.rpartition("/")[2] for name in (model, versus))
     return f"{names}: {', '.join(words) or 'not compared'}."
+
+
+def ladder(rows: Rows, columns: Columns, models: Sequence[str]) -> pd.DataFrame:
+    """Each model's difference to the one before it: columns step, model (the metric), value, low, high."""
+    steps = [
+        {"step": f"{before} → {after}", "model": heading, **asdict(found)}
+        for before, after in pairwise(models)
+        for heading, (benchmark, split, metric) in columns.items()
+        if (found := find_interval(rows, after, before, benchmark, metric, split))
+    ]
+    return pd.DataFrame(steps, columns=["step", "model", "value", "low", "high"])
 
 
 def spread(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:

@@ -3,7 +3,6 @@
 import math
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 from report_samples import HOSTILE, SPANS, row
@@ -13,7 +12,6 @@ from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary
 from seednb.model.cost_model import RESULTS
 from seednb.report import plots
-from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
     caption_spans,
@@ -158,15 +156,7 @@ def test_even_ranks_stand_beside_the_found_ones():
     assert (table["spread evenly"] == 1.0).all()  # half an object is absent: at least one counts
 
 
-def test_candidates_without_a_bar_are_left_out():
-    logits = np.log(np.array([0.6, 0.39, 0.009, *[LIKELY / 100] * 50], np.float32))
-    assert _candidates(logits, logits) == [0, 1, 2]
-    assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
-
-
-def test_titles_above_images_are_wrapped_and_a_flat_curve_stays_flat():
-    sheet = plots.images([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
-    assert max(map(len, sheet.axes[0].get_title(loc="left").split("\n"))) <= plots.TITLE_WIDTH
+def test_a_flat_curve_stays_flat():
     names = ("loss", "distillation", "supervision", "beta", "confidence", "learning_rate")
     curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)
     panels = plots.training_curves(curve, window=1).axes

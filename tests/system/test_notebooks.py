@@ -64,6 +64,8 @@ def test_the_report_has_every_chapter_and_asks_nobody(report):
     page = (report / "index.html").read_text()
     assert len(list((report / "notebooks").glob("*.ipynb"))) == len(USUAL)
     assert "<math" in page and "prefers-color-scheme" in page
+    executed = nbformat.read(report / "notebooks/01_data.ipynb", as_version=4)
+    assert executed.metadata.papermill["input_path"] == "01_data.ipynb"  # no folder of the machine
     assert 'src="http' not in page and 'rel="stylesheet" href="http' not in page
 
 

@@ -134,7 +134,9 @@ def to_fp8(
         for parent in list(layer.modules()):
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear and not any(n % MULTIPLE for n in child.weight.shape):
-                    setattr(parent, name, Fp8Linear.of(child, device, teacher_only, keeps_transposed))
+                    setattr(
+                        parent, name, Fp8Linear.of(child, device, teacher_only, keeps_transposed)
+                    )
                     n += 1
     return n
 

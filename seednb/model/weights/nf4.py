@@ -16,7 +16,9 @@ COMMAND = 'pip install "seednb[quantised]"'
 LANGUAGE = "language_model.layers."  # part of the name of every layer that is quantised
 
 
-def nf4_options(source: str, is_folder: bool, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+def nf4_options(
+    source: str, is_folder: bool, dtype: torch.dtype, device: torch.device
+) -> dict[str, Any]:
     """Options of `from_pretrained` that quantise a 16-bit checkpoint shard by shard as it loads.
 
     A checkpoint that was saved in 4 bits loads as it is. Raises SeedError without bitsandbytes, and

@@ -36,7 +36,6 @@ def overview(data: Prepared) -> pd.DataFrame:
         ("POPE probes, three splits", len(data.probes)),
         ("questions by kind", len(data.questions)),
         ("images to caption", len(data.to_caption)),
-        ("inputs skipped", len(data.skipped)),
     ]
     return pd.DataFrame(rows, columns=["what", "count"]).set_index("what")
 

@@ -4,8 +4,12 @@
 class SeedError(Exception):
     """A named failure: one sentence that says what is wrong, where, and what to do next.
 
-    The command line prints it without a traceback and exits with status 1.
+    The command line prints it without a traceback and exits with status 1; so does a notebook's cell.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def gist(error: BaseException, n_lines: int = 1, width: int = 200) -> str:

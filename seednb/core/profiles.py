@@ -11,6 +11,9 @@ from seednb.core import params
 from seednb.core.errors import SeedError
 from seednb.core.schema import Section, allowed, shown, suggestion
 
+PACKAGE = Path(__file__).resolve().parents[1]
+HELD = ("params", "notebooks")  # folders that the project's root holds
+
 
 @dataclass(frozen=True)
 class Params:
@@ -26,8 +29,14 @@ class Params:
     root: Path  # relative paths start here: the folder that holds params/
 
     def path(self, value: str) -> Path:
-        """A parameter that is a path, made absolute."""
-        return (self.root / Path(value).expanduser()).resolve()
+        """A parameter that is a path, made absolute; `seednb/…` is the package's, wherever it lies."""
+        path = (self.root / Path(value).expanduser()).resolve()
+        is_shipped = value.startswith(f"{PACKAGE.name}/") and not path.exists()
+        return PACKAGE.parent / value if is_shipped else path
+
+    def changed(self, changes: Mapping[str, Any]) -> "Params":
+        """The same profile with other values. Raises SeedError as `load_params` does."""
+        return from_values(self.values() | dict(changes), self.root)
 
     def values(self, *sections: str) -> dict[str, Any]:
         """The parameters of some sections (default: all) as one flat dictionary."""
@@ -49,18 +58,39 @@ def load_params(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     Raises SeedError that names the key, the value and what is allowed.
     """
     file = Path(file).resolve()
-    values = _read_yaml(file) | dict(overrides or {})
-    owner = {item.name: section for section, item in declared()}
+    values = read_profile(file) | dict(overrides or {})
     try:
-        check_names(values, owner)
-        sections = {
-            name: section(**{key: value for key, value in values.items() if owner[key] == name})
-            for name, section in SECTIONS.items()
-        }
+        return from_values(values, root_of(file))
     except SeedError as problem:
         where = f"{file.name} with -p" if overrides else file.name
         raise SeedError(f"{where}: {problem}") from None
-    return Params(**sections, root=file.parent.parent)  # type: ignore[arg-type]
+
+
+def from_values(values: Mapping[str, Any], root: Path) -> Params:
+    """The defaults with some values changed. Raises SeedError that names the key and the value."""
+    owner = {item.name: section for section, item in declared()}
+    check_names(values, owner)
+    sections = {
+        name: section(**{key: value for key, value in values.items() if owner[key] == name})
+        for name, section in SECTIONS.items()
+    }
+    return Params(**sections, root=root)  # type: ignore[arg-type]
+
+
+def project_root(*starts: Path) -> Path | None:
+    """The folder with params/ and notebooks/ that is above one of `starts` or here, else the package's.
+
+    None where there is no such folder: an installed package without the project.
+    """
+    below = [*starts, Path.cwd(), PACKAGE]
+    candidates = (folder for start in below for folder in (start, *start.parents))
+    return next((f for f in candidates if all((f / n).is_dir() for n in HELD)), None)
+
+
+def root_of(file: Path) -> Path:
+    """Where a profile's relative paths start: a file in params/ may lie in any folder of its own."""
+    beside = file.parent.parent
+    return beside if file.parent.name == HELD[0] else project_root(file.parent) or beside
 
 
 def declared() -> Iterator[tuple[str, Field[Any]]]:
@@ -100,7 +130,8 @@ def describe() -> Iterator[dict[str, str]]:
         }
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_profile(file: Path) -> dict[str, Any]:
+    """The keys and values that a profile's file holds. Raises SeedError for one that cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:

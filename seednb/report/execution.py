@@ -1,5 +1,6 @@
 """One notebook through papermill; whatever stops it, the failure names the cell and the next step."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
 
+    # it warns of every key of a profile that its first cell does not hold; the notebook knows them
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         executed.unlink(missing_ok=True)  # of a run before: it would name that run's cell
         papermill.execute_notebook(
@@ -41,6 +44,7 @@ def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None
             progress_bar=not hides_progress() and {"desc": source.stem, "leave": False},
             config=LOCAL_KERNEL,
         )
+        _forget_folders(executed)
     except papermill.PapermillExecutionError as error:
         raise _failure(source, executed, f"{error.ename}: {error.evalue}") from error
     except DeadKernelError as error:
@@ -57,6 +61,14 @@ def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None
         lines = str(error).strip().splitlines() or ["no reason given"]
         why = f"{type(error).__name__}: {lines[0]}; run the same command again"
         raise _failure(source, executed, why) from error
+
+
+def _forget_folders(executed: Path) -> None:
+    """Keep the names of the two notebooks, which papermill notes, without this machine's folders."""
+    notebook = nbformat.read(executed, as_version=4)
+    for key in ("input_path", "output_path"):
+        notebook.metadata.papermill[key] = Path(notebook.metadata.papermill[key]).name
+    nbformat.write(notebook, executed)
 
 
 def _failure(source: Path, executed: Path, why: str) -> SeedError:

@@ -15,7 +15,7 @@ from seednb.core.code import code_fingerprint, imported_modules
 from seednb.core.console import bar
 from seednb.core.errors import SeedError
 from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, writing
-from seednb.core.profiles import SECTIONS, Params, describe
+from seednb.core.profiles import SECTIONS, Params, describe, read_profile
 from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
 from seednb.report.execution import execute
@@ -69,11 +69,17 @@ STEPS = (
 
 
 class Pipeline:
-    """The steps of one profile, each in `runs/<profile>/<notebook>-<key>/`."""
+    """The steps of one profile, each in `runs/<profile>/<notebook>-<key>/`.
+
+    Each runs as `papermill NOTEBOOK OUT -f PROFILE -p key value` does, with that folder as its output_dir.
+    """
 
     def __init__(self, params_file: Path, overrides: dict[str, Any], params: Params) -> None:
         """`params` are the resolved parameters of `params_file` with `overrides`."""
-        self.params_file, self.overrides, self.params = params_file.resolve(), overrides, params
+        self.params = params
+        # a profile of its own, even where the file names none
+        profile = {"profile": params.run.profile, "generator": params.data.generator}
+        self.injected = profile | read_profile(params_file) | overrides
         self.notebooks = params.root / "notebooks"
         self.runs = params.path(params.run.runs_dir) / params.run.profile
         self.steps = {step.number: step for step in STEPS}
@@ -194,15 +200,16 @@ class Pipeline:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).unlink(missing_ok=True)
         started = time.perf_counter()
-        parameters = {
-            "params_file": str(self.params_file),
-            "overrides": self.overrides,
-            "output_dir": str(folder),
-        }
+        parameters = self.injected | {"output_dir": self._from_root(folder)}
         execute(self._source(step), folder / EXECUTED, parameters)
         seconds = time.perf_counter() - started
         write_json(folder / RECORD, {"key": self.keys[step.number], "seconds": round(seconds, 1)})
         return seconds
+
+    def _from_root(self, folder: Path) -> str:
+        """A path without the machine's folders where that is possible."""
+        root = self.params.root
+        return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
 
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]

@@ -120,7 +120,7 @@ def keys(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     lab = Experiment.open(str(params), values)
     stages, v7 = lab.stages, RECIPES["v7"]
     base = stages.answers("base")
-    cell, *_ = cells_of(lab, str(params), values, [V7])
+    cell, *_ = cells_of(lab, [V7])
     benchmarks = Benchmarks(lab)
     question = {"image": "a.jpg", "text": "Is there a cup?"}
     asked = Asked("probes", [question], folder)

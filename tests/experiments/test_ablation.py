@@ -63,26 +63,26 @@ def test_every_variant_has_a_name_of_its_own_and_parameters_that_every_profile_t
             assert load_params(file, variant.changes)
 
 
-def test_fresh_images_and_seeds_have_no_part_in_the_search(lab, overrides):
+def test_fresh_images_and_seeds_have_no_part_in_the_search(lab):
     search, fresh = asked(lab, "search"), asked(lab, "fresh")
     for a, b in zip(search, fresh, strict=True):
         key = "file_name" if "file_name" in a[0] else "image"
         assert a and b and not {row[key] for row in a} & {row[key] for row in b}
     seeds = {
-        half: {cell.seed for cell in cells_of(lab, SMOKE, overrides, [BASE, V7], half)}
+        half: {cell.seed for cell in cells_of(lab, [BASE, V7], half)}
         for half in ("search", "fresh")
     }
     assert len(seeds["search"]) == 2 and not seeds["search"] & seeds["fresh"]
-    assert len(cells_of(lab, SMOKE, overrides, [BASE, V7])) == 1 + 2  # the base is not trained
+    assert len(cells_of(lab, [BASE, V7])) == 1 + 2  # the base is not trained
 
 
 @pytest.mark.slow
-def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, monkeypatch):
+def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, monkeypatch):
     variants = [BASE, V7, Variant("alpha_0.7", "alpha", changes={"noise_alpha": 0.7})]
     assert finished_rows(lab, "test", variants) == []
-    rows, costs = measured(lab, SMOKE, overrides, variants, "test")
+    rows, costs = measured(lab, variants, "test")
     monkeypatch.setattr("seednb.experiments.sweep.run.run_cells", None)  # nothing may run now
-    assert measured(lab, SMOKE, overrides, variants, "test")[0] == rows
+    assert measured(lab, variants, "test")[0] == rows
     assert finished_rows(lab, "test", variants) == rows
     by = {(r["model"], r["versus"], r["metric"]): r for r in rows}
     found = by[PREFIX + "alpha_0.7", PREFIX + "v7", "CHAIRi"]
@@ -97,21 +97,21 @@ def test_rows_are_measured_once_paired_by_seed_and_found_again(lab, overrides, m
 
 
 @pytest.mark.slow
-def test_a_cell_made_here_is_the_one_found_by_a_process_of_its_own(lab, overrides):
-    cell = cells_of(lab, SMOKE, overrides, [V7])[0]
+def test_a_cell_made_here_is_the_one_found_by_a_process_of_its_own(lab):
+    cell = cells_of(lab, [V7])[0]
     made = cell.make()
     here, cost = cell.answers(made), cell.cost(made)
-    measured(lab, SMOKE, overrides, [V7], "again")
+    measured(lab, [V7], "again")
     assert cell.answers(cell.open()) == here and here.captions
     assert cell.cost(cell.open()) == cost and cost["samples_per_s"] > 0
 
 
-def test_a_variant_that_fails_is_named_and_the_others_are_kept(lab, overrides):
+def test_a_variant_that_fails_is_named_and_the_others_are_kept(lab):
     broken = Variant("no such labels", changes={"instruct": "annotations/gone.json"})
     with pytest.raises(SeedError, match="2 of 3 cells failed") as error:
-        measured(lab, SMOKE, overrides, [BASE, broken], "failing")
+        measured(lab, [BASE, broken], "failing")
     assert "no such labels, seed" in str(error.value) and "gone.json" in str(error.value)
-    base = cells_of(lab, SMOKE, overrides, [BASE, broken])[0]
+    base = cells_of(lab, [BASE, broken])[0]
     assert base.answers(base.open()).captions
 
 

@@ -59,7 +59,7 @@ def test_the_shipped_sweeps_are_valid(file):
     [
         ({"gird": {}}, "unknown key 'gird' (did you mean 'grid'?)"),
         ({"grid": {"noise_alfa": [0.1]}}, "unknown parameter 'noise_alfa' (did you mean 'noise_alpha'?)"),
-        ({"grid": {"noise_alpha": [0.1, 7]}}, "cell 1 (v5, noise_alpha=7): smoke.yaml with -p: noise_alpha=7.0: must be in [0, 1]"),
+        ({"grid": {"noise_alpha": [0.1, 7]}}, "cell 1 (v5, noise_alpha=7): noise_alpha=7.0: must be in [0, 1]"),
         ({"grid": {"noise_alpha": []}}, "at least one value"),
         ({"grid": {"noise_alpha": [0.1, 0.1]}}, "each once"),
         ({"grid": {"seed": [1]}}, "seeds: [0, 1, 2]"),

@@ -34,7 +34,7 @@ def notebook(tmp_path):
     source.cells[1].source = "\n".join(
         [
             f"params_file = {str(ROOT / 'params' / 'smoke.yaml')!r}",
-            f"overrides = {{'runs_dir': {str(tmp_path / 'runs')!r}}}",
+            f"runs_dir = {str(tmp_path / 'runs')!r}",
             f"output_dir = {str(tmp_path / 'output')!r}",
             "n_history = 32",
         ]

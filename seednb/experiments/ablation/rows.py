@@ -9,6 +9,7 @@ import pandas as pd
 
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_json
+from seednb.core.profiles import Params
 from seednb.core.stage import Stage, making
 from seednb.evaluation.records import Answers
 from seednb.experiments.experiment import Experiment
@@ -36,8 +37,6 @@ COLUMNS = {
 
 def measured(
     lab: Experiment,
-    params_file: str,
-    overrides: Mapping[str, Any],
     variants: Sequence[Variant],
     name: str,
     images: str = "search",
@@ -51,7 +50,7 @@ def measured(
     stage = rows_stage(lab, name, variants, images, whole)
     with making(stage, lab.patience_s) as is_left:
         if is_left:
-            cells = cells_of(lab, params_file, overrides, variants, images, whole)
+            cells = cells_of(lab, variants, images, whole)
             _run(cells, lab.params.ablation.ablation_jobs, stage.folder / "logs")
             labs = [cell.open() for cell in cells]
             write_json(stage.path("rows.json"), list(_metric_rows(cells, labs, lab)))
@@ -89,8 +88,6 @@ def finished_rows(lab: Experiment, name: str, variants: Sequence[Variant]) -> li
 
 def cells_of(
     lab: Experiment,
-    params_file: str,
-    overrides: Mapping[str, Any],
     variants: Iterable[Variant],
     images: str = "search",
     whole: bool = False,
@@ -99,9 +96,9 @@ def cells_of(
     first = lab.params.train.seed + FIRST_FRESH_SEED * HALVES.index(images)
     share = 1.0 if whole else lab.params.ablation.ablation_share
 
-    def settings(variant: Variant) -> Row:
+    def settings(variant: Variant) -> Params:
         n_pairs = max(1, round(share * variant.data * lab.params.data.n_pairs))
-        return {**overrides, "n_pairs": n_pairs, "caption_images": 10**9}
+        return lab.params.changed({"n_pairs": n_pairs, "caption_images": 10**9})
 
     planned = [
         (variant, first + number)
@@ -109,7 +106,7 @@ def cells_of(
         for number in range(lab.params.ablation.ablation_seeds if variant.is_trained else 1)
     ]
     return [
-        Cell(number, params_file, settings(variant), variant, seed, images)
+        Cell(number, settings(variant), variant, seed, images)
         for number, (variant, seed) in enumerate(planned)
     ]
 

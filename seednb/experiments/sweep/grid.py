@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from seednb.core.errors import SeedError
 from seednb.core.params import RunParams
-from seednb.core.profiles import SECTIONS, load_params
+from seednb.core.profiles import SECTIONS, Params, load_params
 from seednb.core.schema import suggestion
 from seednb.evaluation.records import KINDS
 from seednb.experiments.stages import ANSWERING
@@ -39,10 +40,15 @@ class Sweep:
         """The file's name without its ending."""
         return self.file.stem
 
+    @cached_property
+    def params(self) -> Params:
+        """The profile with the overrides."""
+        return load_params(self.params_file, self.overrides)
+
     @property
     def folder(self) -> Path:
         """Where the tables and the logs go."""
-        params = load_params(self.params_file, self.overrides)
+        params = self.params
         return params.path(params.run.reports_dir) / params.run.profile / "sweeps" / self.name
 
     def cells(self) -> list[Cell]:
@@ -52,7 +58,7 @@ class Sweep:
             for variant in self._variants()
             for seed in (self.seeds if variant.is_trained else (None,))
         )
-        return [Cell(n, str(self.params_file), self.overrides, *each) for n, each in made]
+        return [Cell(n, self.params, *each) for n, each in made]
 
     def _variants(self) -> Iterator[Variant]:
         for version in self.versions:

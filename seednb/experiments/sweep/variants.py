@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seednb.core.files import UNTIL_DONE_S, read_json, write_json, write_lines
+from seednb.core.profiles import Params
 from seednb.core.stage import Stage, making
 from seednb.evaluation.evaluator import Contrast, answer_probes, write_captions
 from seednb.evaluation.records import Answers
@@ -45,8 +46,7 @@ class Cell:
     """One variant with one seed, asked about some images."""
 
     number: int  # its place in the grid or plan, from 0
-    params_file: str
-    overrides: Mapping[str, Any]  # the same for all cells, but for the number of pairs
+    params: Params  # the same for all cells, but for the number of pairs
     variant: Variant
     seed: int | None = None  # None: the profile's
     images: str = "all"
@@ -54,7 +54,7 @@ class Cell:
     def open(self) -> Experiment:
         """The experiment with this cell's parameters."""
         seed = {} if self.seed is None else {"seed": self.seed}
-        lab = Experiment.open(self.params_file, {**self.overrides, **self.variant.changes, **seed})
+        lab = Experiment(self.params.changed({**self.variant.changes, **seed}))
         lab.patience_s = UNTIL_DONE_S  # cells beside each other share stages
         return lab
 

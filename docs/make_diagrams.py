@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image
 
+from seednb.core.params import TrainParams
+from seednb.method.perturbation import gaussian_noise, normal
 from seednb.method.purification import purify_logits
 from seednb.method.recipes import RECIPES
 from seednb.report.plots import BLUE, GREY, INK, ORANGE
@@ -25,6 +28,9 @@ from seednb.report.plots import BLUE, GREY, INK, ORANGE
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CELL = 2  # the first text after the parameters
 WORDS = ("cup", "fork", "knife", "bowl")
+SCENE, PIXELS = (1.7, 1.6), 96  # inches, and pixels across as the pocket model sees them
+ALPHA = TrainParams().noise_alpha
+MEAN, DEVIATION = 0.5, 0.25  # about those of CLIP's processor
 CLEAN, NOISY = [[3.0, 1.0, 2.0, 0.0]], [[1.0, 1.0, 3.0, 0.0]]  # as in notebook 03
 
 
@@ -70,6 +76,10 @@ def contrast() -> Figure:
         ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("probability")
+    for ax, x, alpha in ((axes[0], 0.55, 1.0), (axes[1], 0.02, ALPHA)):
+        inset = ax.inset_axes((x, 0.3, 0.42, 0.7))
+        inset.axis("off")
+        _view(inset, 0, 0, 1.7, alpha)
     return figure
 
 
@@ -78,7 +88,10 @@ def recipe(name: str) -> Figure:
     version = RECIPES[name]
     figure, ax = _sheet(10, 3.0)
     teacher, noisy = INK, BLUE if version.purified else GREY
-    _scene(ax, 0.1, 0.65)
+    seen = ((2.05, 1.0), (1.1, ALPHA), (0.15, 1.0))
+    for y, alpha in seen:
+        if version.purified or alpha == 1:
+            _view(ax, 0.4, y, 0.85, alpha)
     _box(ax, 2.3, 2.1, "teacher, clean view\n" + _adapter(version.teacher_adapter), teacher, 2.3)
     _box(ax, 2.3, 1.15, "teacher, noisy view", noisy, 2.3)
     _box(ax, 2.3, 0.2, "student\nadapter on", INK, 2.3)
@@ -90,7 +103,7 @@ def recipe(name: str) -> Figure:
     share = "" if version.data_share == 1 else f"{version.data_share:g} × "
     data = f"{share}n pairs, {epochs} {'epoch' if epochs == 1 else 'epochs'}"
     ax.text(8.8, 2.2, data, ha="center", fontsize=10, color=INK)
-    lines = ((1.85, 1.6, 2.2, 2.35, INK), (1.85, 1.4, 2.2, 1.4, noisy), (1.85, 1.2, 2.2, 0.45, INK),
+    lines = ((1.35, 2.45, 2.15, 2.45, INK), (1.35, 1.5, 2.15, 1.5, noisy), (1.35, 0.55, 2.15, 0.55, INK),
              (4.7, 2.3, 5.1, 2.0, INK), (4.7, 1.45, 5.1, 1.75, noisy), (4.7, 0.45, 7.7, 0.95, INK),
              (7.3, 1.85, 7.7, 1.3, INK))  # fmt: skip
     for x, y, to_x, to_y, colour in lines:
@@ -198,9 +211,9 @@ def faults() -> Figure:
 DRAWINGS: dict[str, tuple[Callable[[], Figure], str]] = {
     "01_data": (data, "An image with a cup and a fork; its annotations become questions, its conversation, which adds a knife, becomes training pairs"),
     "02_teacher": (teacher, "An image with a cup and a fork; what is seen and what is usually there both lead to the caption, and the knife in it comes from the second"),
-    "03_purification": (contrast, "Bars of four words: the clean view likes the cup, the noisy view the knife, and the purified view only the cup"),
+    "03_purification": (contrast, "Bars of four words, with the image that each view sees: the clean view likes the cup, the noisy view, hidden under noise, the knife, and the purified view only the cup"),
     "04_train_v4": (partial(recipe, "v4"), "Version 4 as a drawing: the noisy view leads nowhere, the target is the clean view of a teacher whose adapter is on"),
-    "05_train_v5": (partial(recipe, "v5"), "Version 5 as a drawing: clean and noisy view of a frozen teacher meet in purify(), whose output is the student's target"),
+    "05_train_v5": (partial(recipe, "v5"), "Version 5 as a drawing: the clean image and the same under noise go to a frozen teacher, whose two views meet in purify(), whose output is the student's target"),
     "06_train_v6": (partial(recipe, "v6"), "Version 6 as a drawing: as version 5, with three times the pairs and a larger weight of the divergence"),
     "07_train_v7": (partial(recipe, "v7"), "Version 7 as a drawing: as version 5, with three epochs"),
     "08_evaluation": (evaluation, "Two models answer about the same images; differences are taken image by image, and images are drawn again for an interval"),
@@ -243,6 +256,22 @@ def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     ax.set(xlim=(0, width), ylim=(0, height))
     ax.axis("off")
     return figure, ax
+
+
+def _view(ax: Axes, x: float, y: float, width: float, alpha: float) -> None:
+    """The scene as a model sees it, `width` wide: with Gaussian noise where alpha is below 1."""
+    figure, sheet = _sheet(*SCENE)
+    _scene(sheet, 0, 0)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PIXELS / SCENE[0])
+    plt.close(figure)
+    pixels = torch.from_numpy(np.asarray(Image.open(buffer).convert("RGB")) / 255.0)
+    normalised = (pixels - MEAN) / DEVIATION
+    noisy = gaussian_noise(normalised, alpha, normal("a table with a cup and a fork", pixels.shape))
+    shown = (noisy * DEVIATION + MEAN).clamp(0, 1).numpy()
+    height = width * SCENE[1] / SCENE[0]
+    ax.imshow(shown, extent=(x, x + width, y, y + height), interpolation="nearest", zorder=2)
+    ax.set_aspect("auto")
 
 
 def _scene(ax: Axes, x: float, y: float, layer: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Notebook 03 in a real JupyterLab with the real pocket model: the slider moves the drawing."""
+"""Notebook 03 in a real JupyterLab with the real pocket model: every control moves the drawing."""
 
 import contextlib
 import os
@@ -16,15 +16,28 @@ from browsers import start_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
-START_S, RUN_S, MOVE_S = (
-    40,
-    60,
-    10,
-)  # a cold start of JupyterLab takes about 8 s, the cells about 15
+START_S, RUN_S, MOVE_S = 40, 90, 10  # a cold start of JupyterLab takes about 8 s, the cells 20
 BARS = (
     "return [...document.querySelectorAll('.sw-chart .sw-purified rect')]"
     ".map(bar => bar.getAttribute('width')).join(' ')"
 )
+
+
+# Change a control, then look at every frame of the screen until what is read has changed.
+CHANGE = """
+const [label, step, read, done] = arguments;
+const box = [...document.querySelectorAll('.sw-card .jupyter-widgets')].find(
+  (each) => each.querySelector(':scope > .widget-label, :scope > label')?.textContent.trim() === label);
+const drawn = () => [...document.querySelectorAll(read)].map((each) => each.outerHTML).join('');
+const before = drawn(), start = performance.now();
+const handle = box.querySelector('.noUi-handle'), select = box.querySelector('select');
+if (handle) handle.dispatchEvent(new KeyboardEvent('keydown', { key: step < 0 ? 'ArrowLeft' : 'ArrowRight' }));
+else if (select) { select.selectedIndex += step; select.dispatchEvent(new Event('change', { bubbles: true })); }
+else box.querySelector('input').click();
+const look = () => drawn() === before ? requestAnimationFrame(look) : done(performance.now() - start);
+look();
+"""
+CHART, CAPTION = ".sw-chart", "[data-again]"
 
 
 @pytest.fixture
@@ -92,12 +105,19 @@ def driver():
     browser.quit()
 
 
-def test_the_slider_of_notebook_03_moves_the_drawing_in_jupyterlab(driver, address):
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import Select, WebDriverWait
+def test_every_control_of_notebook_03_moves_the_drawing_in_jupyterlab(
+    driver, address, record_property
+):
+    from selenium.webdriver.support.ui import WebDriverWait
 
     def until(seconds, script):
         return WebDriverWait(driver, seconds).until(lambda d: d.execute_script(script))
+
+    def change(label, step, read=CHART):
+        """Milliseconds until what is read has changed."""
+        took = driver.execute_async_script(CHANGE, label, step, read)
+        record_property(f"{label} {read} ms", round(took))
+        return took
 
     driver.set_script_timeout(RUN_S)
     driver.get(address)
@@ -115,15 +135,16 @@ def test_the_slider_of_notebook_03_moves_the_drawing_in_jupyterlab(driver, addre
     assert not driver.find_elements("css selector", "[id^=seednb-explorer]"), "the static face won"
     assert not driver.find_elements("css selector", ".jp-RenderedText[data-mime-type*=error]")
 
-    before = driver.execute_script(BARS)
-    handle = driver.find_element("css selector", ".widget-slider .noUi-handle")
-    handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
-    WebDriverWait(driver, MOVE_S).until(lambda d: d.execute_script(BARS) != before)
-    rule = next(
-        each
-        for each in driver.find_elements("css selector", ".widget-dropdown select")
-        if "by hand" in each.text
-    )
-    WebDriverWait(driver, MOVE_S).until(
-        lambda _: Select(rule).first_selected_option.text == "by hand"
-    )
+    until(MOVE_S, "return document.querySelector('[data-again]')")
+    change("Beta", -1)
+    until(MOVE_S, "return document.querySelector('.sw-card').innerText.includes('by hand')")
+    until(MOVE_S, "return document.querySelector('[data-again]')")
+    for label, step in (("Alpha", 1), ("Temperature", 1), ("Word", 1), ("Plausible only", 1)):
+        change(label, step)
+        until(MOVE_S, "return document.querySelector('[data-again]')")
+    noisy = "return document.querySelector('[data-noisy]').src"
+    before = driver.execute_script(noisy)
+    change("Image", 7)
+    assert driver.execute_script(noisy) != before
+    until(MOVE_S, "return document.querySelector('[data-again]')")
+    assert change("Beta", 1, CAPTION) < 1000 * MOVE_S

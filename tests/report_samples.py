@@ -1,6 +1,9 @@
 """Synthetic notebooks, metric rows and facts for the tests of the report."""
 
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from seednb.report import plots
 
 HOSTILE = "<script>alert(1)</script>"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -67,6 +70,25 @@ def second_notebook():
     ]
 
 
+def folded_notebook():
+    """A figure of our own and a long table inside a fold."""
+    frame = pd.DataFrame({"model": ["v4", "v7"], "value": 0.01, "low": -0.01, "high": 0.02})
+    figure = plots.show(plots.differences(frame, "CHAIRi"), "Two intervals")
+    rows = "".join(
+        f"<tr><th>{n}</th><td>{n}.0 [1.0, 99.0]</td><td>a sentence that is text</td></tr>"
+        for n in range(40)
+    )
+    head = "<tr style='text-align: right;'><th>n</th><th>points</th><th>meaning</th></tr>"
+    table = f"<table class='dataframe'><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return [
+        new_markdown_cell("# 05 · Folds"),
+        new_markdown_cell("A figure."),
+        new_code_cell("figure", outputs=[shown(figure.data)]),
+        new_markdown_cell("## More numbers\n\nAll of them."),
+        new_code_cell("table", outputs=[shown(table)], metadata={"tags": ["fold"]}),
+    ]
+
+
 def row(model, versus, benchmark, metric, span, split=None):
     """One row of metrics.json."""
     value, low, high = span
@@ -101,6 +123,7 @@ def numbers(
     """
     rows = [
         row("base", None, "chair", "CHAIRi", (0.213, 0.2, 0.22)),
+        row("v7", None, "chair", "CHAIRi", (0.198, 0.19, 0.21)),
         row("v7", "mention_control", "chair", "CHAIRi", SPANS[caution]),
         row("v7", "threshold_control", "pope", "accuracy", SPANS[threshold], "adversarial"),
     ]
@@ -136,6 +159,7 @@ CLAIMS = [
         ("tried_here", "supported", 5),
         ("tried_here", "not supported", 3),
         ("tried_here", "opposite", 2),
+        ("source", "wrong", 4),
         ("arithmetic", "consistent", 7),
         ("arithmetic", "inconsistent", 11),
         ("needs_7b", "needs the 7B run", 13),

@@ -148,7 +148,7 @@ def _command(needed: str, params: Params) -> str:
     if needed == params.model.model:
         return f"hf download {needed}"
     name = needed.removeprefix(f"{params.data.data_root}/").split("/")[0]
-    return DOWNLOADS.get(name, f"put {name} here (see README, The road to 7B)")
+    return DOWNLOADS.get(name, f"put {name} here (see docs/tutorial.md, Data and licences)")
 
 
 def _in_hub_cache(name: str) -> bool:

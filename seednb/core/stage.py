@@ -31,7 +31,7 @@ VERSIONS = {
     "teacher": 1,  # the frozen teacher's hidden states
     "train": 1,
     "answers": 1,
-    "metrics": 1,
+    "metrics": 2,
     "ablation": 1,  # answers of a short training
     "rows": 1,  # metric rows of short trainings
     "robust": 1,  # answers under other wordings and worse images

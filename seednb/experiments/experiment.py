@@ -43,6 +43,7 @@ from seednb.training.trainer import ADAPTER, train
 
 Record = dict[str, Any]
 Records = dict[str, list[Record]]  # of probes, questions, captions
+METRICS = "metrics.json"
 Answerer = Callable[..., list[Record]]  # answer_probes or write_captions
 
 
@@ -202,14 +203,21 @@ class Experiment:
 
         Of all models, unless some are named.
         """
-        named = models or (*ANSWERING, *self.sampled)
-        answers = {model: self.answers(model) for model in named}
-        stage = self.stages.metrics(answer.folder for answer in answers.values())
-        file = stage.path("rows.json")
+        stage = self.metrics_stage(models)
         with making(stage, self.patience_s) as is_left:
             if is_left:
-                write_json(file, metric_rows(answers, self.data, self.params.evaluation))
-        return read_json(file)
+                answers = {model: self.answers(model) for model in self._all_or(models)}
+                rows = metric_rows(answers, self.data, self.params.evaluation)
+                write_json(stage.path(METRICS), rows)
+        return read_json(stage.path(METRICS))
+
+    def metrics_stage(self, models: Sequence[str] = ()) -> Stage:
+        """Where `metrics` keeps its rows, as metrics.json, finished or not."""
+        answers = (self.stages.answers(model) for model in self._all_or(models))
+        return self.stages.metrics(Path(stage.folder.name) for stage in answers)
+
+    def _all_or(self, models: Sequence[str]) -> Sequence[str]:
+        return models or (*ANSWERING, *self.sampled)
 
     def compare(self, adapter: Path, with_base: bool, contrasted: bool = False) -> pd.DataFrame:
         """Rows of an adapter on POPE and CHAIR; `with_base`: and of the base model, with differences.

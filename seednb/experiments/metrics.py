@@ -11,8 +11,10 @@ from seednb.data.probes import SPLITS
 from seednb.evaluation.benchmarks import chair, pope
 from seednb.evaluation.comparison import Label, Pair, figure_rows
 from seednb.evaluation.records import KINDS, Answers, Record, kinds_asked
+from seednb.evaluation.significance import kinds_table
 from seednb.evaluation.stats import Resampled, resample
 from seednb.experiments.dataset import Prepared
+from seednb.method.recipes import CONTROLS, REPORTED
 
 Seeds = Mapping[Any, Answers]  # seed of a training -> its answers; of what was not trained: None
 # Comparisons other than with the base model: (model, versus).
@@ -26,6 +28,8 @@ CONTRASTS = (
     ("v7", "mention_control"),
     ("v7_truthful", "sft_truthful"),
 )
+# Those whose answers by kind are tested against the base model's, in one family.
+TESTED = (*(recipe.name for recipe in (*REPORTED, *CONTROLS)), "contrastive")
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,25 @@ def metric_rows(
             }
             label = label_of(split, {"base": once["base"]}, params)
             rows += pope.threshold_rows(frames, params.pope_parser, label)
+    _add_tests(rows, answers, params.pope_parser)
     return rows
+
+
+def _add_tests(rows: list[Record], answers: Mapping[str, Answers], parser: str) -> None:
+    """Give each accuracy by kind its exact p against the base model: `p`, and Holm's as `p_holm`.
+
+    Holm's correction is over all models of `TESTED` and all kinds, as in chapter 08.
+    """
+    tested = [model for model in TESTED if model in answers and answers[model].questions]
+    if not tested or not answers.get("base") or not answers["base"].questions:
+        return
+    asked = {model: answers[model] for model in ("base", *tested)}
+    table = kinds_table(asked, tested, "base", parser)
+    found = {(test["model"], test["kind"]): test for test in table.to_dict("records")}
+    for row in rows:
+        test = found.get((row["model"], row["split"]))
+        if test and (row["benchmark"], row["metric"], row["versus"]) == (KINDS, "accuracy", "base"):
+            row |= {"p": test["p"], "p_holm": test["p (Holm)"]}
 
 
 def select(rows: list[Record], **wanted: Any) -> pd.DataFrame:

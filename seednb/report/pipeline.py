@@ -18,9 +18,13 @@ from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, 
 from seednb.core.profiles import SECTIONS, Params, describe, read_profile
 from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
+from seednb.experiments.experiment import METRICS, Experiment
+from seednb.experiments.published import scored_rows
 from seednb.experiments.sweep.ahead import make_ahead
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
+from seednb.report.html.front.hero import model_facts
+from seednb.report.html.front.settings import caption_rates, settings_box
 
 EXECUTED = "notebook.ipynb"
 RECORD = "step.json"
@@ -77,7 +81,7 @@ class Pipeline:
 
     def __init__(self, params_file: Path, overrides: dict[str, Any], params: Params) -> None:
         """`params` are the resolved parameters of `params_file` with `overrides`."""
-        self.params = params
+        self.params, self.params_file = params, params_file.resolve()
         # a profile of its own, even where the file names none
         profile = {"profile": params.run.profile, "generator": params.data.generator}
         self.injected = profile | read_profile(params_file) | overrides
@@ -215,10 +219,10 @@ class Pipeline:
 
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]
-        metrics = self._artifact("08", "metrics.json") or []
+        metrics, scores = self._numbers() if self.steps["08"] in done else ([], [])
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
-        write_json(destination / "metrics.json", metrics)
-        write_json(destination / "benchmarks.json", self._artifact("08", "benchmarks.json") or [])
+        write_json(destination / METRICS, metrics)
+        write_json(destination / "benchmarks.json", scores)
         for step in done:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
             write_bytes(copy, (self.folder(step) / EXECUTED).read_bytes())
@@ -230,6 +234,11 @@ class Pipeline:
         )
         write_index(destination.parent)
         return page
+
+    def _numbers(self) -> tuple[list[Any], list[Any]]:
+        """The rows of the evaluation, and of the benchmarks that were scored, from their stages."""
+        file = Experiment(self.params).metrics_stage().path(METRICS)
+        return read_json(file), scored_rows(self.runs)
 
     def _date(self, done: Sequence[PipelineStep]) -> str:
         """When the newest chapter ran; empty if none has."""
@@ -252,7 +261,28 @@ class Pipeline:
             "artifacts": {name: record["key"] for name, record in records.items()},
             "skipped": self._artifact("01", "skipped.json") or [],
             "claims": self._artifact("09", "claim_counts.json") or [],
+            "hero": self._artifact("08", "hero.json"),
+            "confidence": self._artifact("03", "confidence.json"),
+            "model": model_facts(self.params),
+            "settings": settings_box(self.params.root),
+            "captions": caption_rates(self.params.root),
+            "missing": [
+                {
+                    "file": self._source(step),
+                    "number": step.number,
+                    "command": f"seednb report --params {self._shown_file} --only {step.number}",
+                }
+                for step in STEPS
+                if step not in done
+            ],
         }
+
+    @property
+    def _shown_file(self) -> Path:
+        """The profile's file as one types it in the project's folder."""
+        root = self.params.root
+        is_inside = self.params_file.is_relative_to(root)
+        return self.params_file.relative_to(root) if is_inside else Path(self.params_file.name)
 
     def _artifact(self, number: str, file: str) -> Any:
         path = self.folder(self.steps[number]) / file

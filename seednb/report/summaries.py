@@ -13,6 +13,8 @@ from seednb.core.files import read_json
 from seednb.data.coco import CocoSplit
 from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary, find_mentions
+from seednb.evaluation.stats import Interval
+from seednb.experiments import calibration
 from seednb.experiments.dataset import Prepared
 from seednb.model.cost_model import RESULTS, SHAPES
 
@@ -34,7 +36,6 @@ def overview(data: Prepared) -> pd.DataFrame:
         ("POPE probes, three splits", len(data.probes)),
         ("questions by kind", len(data.questions)),
         ("images to caption", len(data.to_caption)),
-        ("inputs skipped", len(data.skipped)),
     ]
     return pd.DataFrame(rows, columns=["what", "count"]).set_index("what")
 
@@ -206,6 +207,41 @@ def caption_spans(
     wrong = [(m.start, m.end) for m in mentions if m.object not in present]
     first = {m.object: (m.start, m.end) for m in reversed(mentions) if m.object in present}
     return wrong, sorted(first.values())
+
+
+def purification_outcome(changes: pd.DataFrame) -> list[str]:
+    """What purification did to the mentions of a frame of `calibration.purified_mentions`, in words."""
+    invented, true = changes[changes["hallucinated"]], changes[~changes["hallucinated"]]
+    if invented.empty:
+        return ["The captions invent no object, so there is nothing to purify."]
+    became = invented["becomes"].value_counts()
+    fall = int((invented["after"] < invented["before"]).sum())
+    present, other, stay, none = (
+        int(became.get(name, 0))
+        for name in (calibration.PRESENT, calibration.OTHER, calibration.SAME, calibration.NONE)
+    )
+    again = int(invented.loc[invented["becomes"] == calibration.PRESENT, "repeats"].sum())
+    lost = true["becomes"].value_counts()
+    n_lost = len(true) - int(lost.get(calibration.SAME, 0))
+    return [
+        f"Of {len(invented)} invented words, {fall} ({fall / len(invented):.0%}) fall.",
+        f"{present} give way to an object of the image ({again} of them to one that the caption has "
+        f"named already), {other} to another invention and {none} to a word that names no object; "
+        f"{stay} stay the likeliest word.",
+        f"Of {len(true)} true words, {n_lost} give way, "
+        f"{int(lost.get(calibration.OTHER, 0))} of them to an invention.",
+    ]
+
+
+def beside_chance(area: Interval) -> str:
+    """Where an area under the curve lies: 0.5 is chance."""
+    return (
+        "above chance"
+        if area.low > 0.5
+        else "below chance"
+        if area.high < 0.5
+        else "not resolved from chance"
+    )
 
 
 def scaling_table(root: Path) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Rows of metrics.json to read: tables and sentences, fractions in percent or points, intervals in brackets."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
@@ -32,6 +34,7 @@ ADVERSARIAL_COLUMNS: Columns = {
     "yes ratio": ("pope", "adversarial", "yes_ratio"),
     "AUC": ("pope", "adversarial", "auc"),
 }
+SIDES: dict[Direction, str] = {"down": "lower with", "up": "higher with", "flat": "not told apart:"}
 PLACE = ["benchmark", "split", "rule", "metric"]
 LEVEL = 0.05  # of a corrected p
 DIRECTIONS: dict[Direction, str] = {"down": "lower", "up": "higher", "flat": "not resolved"}
@@ -73,14 +76,18 @@ def metric_table(
 
 
 def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
-    """A row of differences in words: "v6 against v5: CHAIRi lower (−1.2 [−1.9, −0.5])."."""
+    """A row of differences in words: "v6 against v5: CHAIRi lower (−1.2 [−1.9, −0.5] points)."
+
+    Of names with a slash the last part is shown.
+    """
     words = []
     for heading, (benchmark, split, metric) in columns.items():
         for row in _named(rows, model, versus, benchmark, metric, split):
             found = Interval.of(row)
             way = DIRECTIONS[found.direction] if found.is_defined else "unknown"
             words.append(f"{heading} {way} ({found.text(metric, signed=True)}{_unit(metric)})")
-    return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+    names = " against ".join(name.rpartition("/")[2] for name in (model, versus))
+    return f"{names}: {', '.join(words) or 'not compared'}."
 
 
 def ladder(rows: Rows, columns: Columns, models: Sequence[str]) -> pd.DataFrame:
@@ -110,6 +117,22 @@ def spread(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> 
     return ", ".join(words) or "not compared"
 
 
+def sides(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:
+    """Which models differ from another: "CHAIRi: higher with a, b; not told apart: c.", a sentence a column.
+
+    Of names with a slash the last part is shown.
+    """
+    sentences = []
+    for heading, (benchmark, split, metric) in columns.items():
+        found: dict[Direction, list[str]] = {"down": [], "up": [], "flat": []}
+        for model in models:
+            for row in _named(rows, model, versus, benchmark, metric, split):
+                found[Interval.of(row).direction].append(model.rpartition("/")[2])
+        words = [f"{SIDES[way]} {', '.join(names)}" for way, names in found.items() if names]
+        sentences.append(f"{heading}: {'; '.join(words) or 'not compared'}.")
+    return " ".join(sentences)
+
+
 def mcnemar_reading(table: pd.DataFrame, model: str, part: str) -> str:
     """A table of McNemar tests in words; `part` is its column of splits or of kinds of question."""
     is_resolved = table["p (Holm)"] < LEVEL
@@ -126,8 +149,10 @@ def mcnemar_reading(table: pd.DataFrame, model: str, part: str) -> str:
         for way, chosen in ways.items()
         if len(names := table.loc[chosen & (table["model"] == model), part])
     ]
+    n = int(is_resolved.sum())
     return (
-        f"{is_resolved.sum()} of {len(table)} tests stay below {LEVEL:g} after the correction. "
+        f"{n} of {len(table)} tests {'stays' if n == 1 else 'stay'} below {LEVEL:g} after the "
+        "correction. "
         f"{model} is {'; '.join(words) or 'in none of them'}."
     )
 
@@ -235,8 +260,18 @@ def bullets(*sentences: str) -> Markdown:
 
 
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
-    """A frame for reading: no row numbers, text escaped and never cut; `formats` by column."""
-    return frame.style.hide(axis="index").format(formats, escape="html", na_rep="–")
+    """A frame for reading: no row numbers, text escaped and never cut; `formats` by column.
+
+    Columns of text are set flush left, also where a notebook sets everything else flush right.
+    """
+    is_text = [column.dropna().map(_has_words).any() for _, column in frame.items()]
+    left = [{"selector": f".col{n}", "props": "text-align: left"} for n in np.flatnonzero(is_text)]
+    shown = frame.style.hide(axis="index").set_table_styles(left)
+    return shown.format(formats, escape="html", na_rep="–")
+
+
+def _has_words(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.search(r"[^\W\d_]{2}", value))
 
 
 def as_command(text: str) -> str:

@@ -1,10 +1,10 @@
 """Tables and sentences of the notebooks: what is not there is left out, what is there is not cut."""
 
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 from report_samples import HOSTILE, SPANS, row
@@ -15,7 +15,6 @@ from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary
 from seednb.model.cost_model import RESULTS
 from seednb.report import plots
-from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
     both_ways,
@@ -40,6 +39,7 @@ from seednb.report.tables import (
     prose,
     readable,
     reading,
+    sides,
     spread,
 )
 
@@ -86,6 +86,15 @@ def test_a_spread_names_the_ends_once_and_gives_counts_no_unit():
     assert spread(rows, CHAIR_COLUMNS, models, "v7") == "not compared"
 
 
+def test_models_are_told_by_the_side_on_which_their_interval_lies():
+    rows = [row(f"short/{way}", "base", "chair", "CHAIRi", SPANS[way]) for way in SPANS]
+    models = [f"short/{way}" for way in SPANS]
+    column = {"CHAIRi": CHAIR_COLUMNS["CHAIRi"]}
+    said = "CHAIRi: lower with down; higher with up; not told apart: flat."
+    assert sides(rows, column, models, "base") == said
+    assert sides(rows, column, models, "v7") == "CHAIRi: not compared."
+
+
 def test_corrected_tests_are_read_by_side_and_one_model_is_named():
     tests = pd.DataFrame(
         [("v7", "random", 3, 30, 0.01), ("v7", "popular", 30, 3, 0.01), ("v7", "hard", 9, 8, 1.0),
@@ -117,7 +126,10 @@ def test_a_ladder_has_one_rung_for_each_step_that_was_compared():
 
 
 def test_text_is_escaped_and_never_cut():
-    html = readable(pd.DataFrame({"statement": [HOSTILE + "x" * 200]})).to_html()
+    html = readable(
+        pd.DataFrame({"statement": [HOSTILE + "x" * 200], "n": [1], "m": ["1.0 [0, 2]"]})
+    ).to_html()
+    assert re.findall(r"(\.col\d) \{\s*text-align: left", html) == [".col0"]
     assert "<script>" not in html
     assert "x" * 200 in html
 
@@ -189,15 +201,7 @@ def test_even_ranks_stand_beside_the_found_ones():
     assert (table["spread evenly"] == 1.0).all()  # half an object is absent: at least one counts
 
 
-def test_candidates_without_a_bar_are_left_out():
-    logits = np.log(np.array([0.6, 0.39, 0.009, *[LIKELY / 100] * 50], np.float32))
-    assert _candidates(logits, logits) == [0, 1, 2]
-    assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
-
-
-def test_titles_above_images_are_wrapped_and_a_flat_curve_stays_flat():
-    sheet = plots.images([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
-    assert max(map(len, sheet.axes[0].get_title(loc="left").split("\n"))) <= plots.TITLE_WIDTH
+def test_a_flat_curve_stays_flat():
     names = ("loss", "distillation", "supervision", "beta", "confidence", "learning_rate")
     curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)
     panels = plots.training_curves(curve, window=1).axes

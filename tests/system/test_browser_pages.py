@@ -99,7 +99,7 @@ def test_rows_of_the_first_screen_stay_in_their_group(driver, pages):
 
 def test_a_count_of_claims_leads_to_the_section_that_lists_them(driver, pages):
     open_page(driver, pages["report"])
-    driver.find_element("css selector", ".tiles a").send_keys(Keys.ENTER)
+    driver.find_element("css selector", ".tallies a").send_keys(Keys.ENTER)
     assert driver.current_url.endswith("#chapter-09-tried-here")
     assert driver.find_element("css selector", ":target").text.startswith("Tried here")
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seednb.report.html.appendix import claim_bars, claim_tiles, steps
+from seednb.report.html.appendix import steps
 from seednb.report.html.chapters import Chapter, read_chapter
-from seednb.report.html.overview import GLOSSES, forest_plot, overview_table
+from seednb.report.html.front.overview import GLOSSES, forest_plot, overview_table
+from seednb.report.html.front.tally import claim_bars
 from seednb.report.html.page import write_page
 from seednb.report.html.prose import plain_text
-from seednb.report.html.verdict import judge
+from seednb.report.html.verdict import further, judge
 
 LARGE_MB = 6.0  # a page beyond that is slow to open on a phone
 NO_FACTS: dict[str, Any] = {
@@ -21,6 +22,10 @@ NO_FACTS: dict[str, Any] = {
     "versions": {},
     "seeds": {},
     "skipped": [],
+    "hero": None,
+    "model": None,
+    "settings": None,
+    "missing": [],
 }
 
 
@@ -34,24 +39,29 @@ def build_report(
 
     `metrics` are the rows of metrics.json. `facts` may hold `profile`, `notice` (a warning on the
     first screen), `parameters` (rows of name, value, default, unit, meaning, section), `versions`,
-    `seeds`, `durations_s`, `artifacts`, `commit`, `skipped` (rows of item, reason) and `claims`
-    (rows of kind, verdict, claims); what is absent is left out. The same arguments give the same
-    bytes. Warns if the file is large; raises SeedError if it would need a network.
+    `seeds`, `durations_s`, `artifacts`, `commit`, `skipped` (rows of item, reason), `claims` (rows of
+    kind, verdict, claims), `missing` (rows of file, number, command: chapters that were not run and
+    what adds them), `hero`, `model` and `settings` (`front`), `captions` and `confidence`
+    (`verdict.further`); what is absent is left out. The same arguments give the same bytes. Warns if
+    the file is large; raises SeedError if it would need a network.
     """
     chapters = [read_chapter(file) for file in executed]
+    missing = [read_chapter(row["file"]) for row in facts.get("missing", ())]
+    commands = [row["command"] for row in facts.get("missing", ())]
     table = overview_table(metrics)
     places = {plain_text(h.text): h.id for chapter in chapters for h in chapter.headings}
     claims = claim_bars(facts.get("claims"), places)
     write_page(
         destination,
         "report.html.j2",
-        chapters=chapters,
+        chapters=sorted([*chapters, *missing], key=lambda chapter: chapter.number),
+        not_run={c.id: command for c, command in zip(missing, commands, strict=True)},
         findings=judge(metrics) if metrics else (),
+        remarks=further(metrics, facts) if metrics else (),
         table=table,
         glosses=GLOSSES,
         forest=forest_plot(table),
         claims=claims,
-        tiles=claim_tiles(claims),
         steps=steps(facts),
         facts=NO_FACTS | dict(facts),
         metrics=metrics,

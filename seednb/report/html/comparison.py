@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seednb.evaluation.stats import Interval, figure_text
-from seednb.report.html.overview import forest_plot, overview_table
+from seednb.report.html.front.overview import forest_plot, overview_table
 from seednb.report.html.page import write_page
 from seednb.report.html.runs import PAGE, ReportedRun, all_runs
 

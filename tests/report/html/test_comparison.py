@@ -9,9 +9,9 @@ from report_samples import CLAIMS, HOSTILE, numbers, row
 from seednb.cli.__main__ import main
 from seednb.core.errors import SeedError
 from seednb.report.html import build_comparison, read_run, write_facts, write_index
-from seednb.report.html.appendix import claim_bars, claim_tiles
 from seednb.report.html.comparison import changed_parameters, pairs
-from seednb.report.html.overview import forest_plot, overview_table
+from seednb.report.html.front.overview import forest_plot, overview_table
+from seednb.report.html.front.tally import KINDS, TONES, claim_bars
 from seednb.report.html.runs import ReportedRun
 
 
@@ -34,15 +34,25 @@ def reports(tmp_path):
     return tmp_path / "reports"
 
 
-def test_the_four_counts_add_up_and_lead_to_the_section_of_their_name():
+def test_every_claim_is_in_a_bar_that_leads_to_the_section_of_its_name():
     places = {"Tried here": "chapter-09-tried-here", "Arithmetic": "chapter-09-arithmetic"}
-    tiles = claim_tiles(claim_bars(CLAIMS, places))
-    assert [(tile.claims, tile.place) for tile in tiles] == [
-        (5, "chapter-09-tried-here"),
-        (5, "chapter-09-tried-here"),
-        (11, "chapter-09-arithmetic"),
-        (13, ""),
+    bars = {bar.kind: bar for bar in claim_bars(CLAIMS, places)}
+    assert sum(bar.claims for bar in bars.values()) == sum(row["claims"] for row in CLAIMS)
+    assert list(bars) == list(KINDS)
+    linked = {bar.title: bar.place for bar in bars.values() if bar.place}
+    assert linked == places
+    assert [part.verdict for part in bars["tried_here"].parts] == [
+        "supported",
+        "not supported",
+        "opposite",
     ]
+
+
+def test_an_error_of_the_document_has_not_the_tone_of_a_failure_of_this_run():
+    parts = {part.verdict: part.tone for bar in claim_bars(CLAIMS, {}) for part in bar.parts}
+    assert parts["opposite"] == "bad" and parts["supported"] == "good"
+    about_the_document = {TONES[v] for v in ("consistent", "inconsistent", "right", "wrong")}
+    assert not about_the_document & {"good", "bad"}
 
 
 def test_intervals_are_apart_only_if_they_do_not_touch(tmp_path):

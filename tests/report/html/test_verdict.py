@@ -6,8 +6,9 @@ import pytest
 from report_samples import SPANS, numbers, row
 
 from seednb.evaluation.stats import Interval, figure_text
-from seednb.report.html.overview import forest_plot, overview_table
-from seednb.report.html.verdict import SEEING, as_frame, judge
+from seednb.report.html.front.overview import forest_plot, overview_table
+from seednb.report.html.verdict import as_frame, further, judge
+from seednb.report.html.verdict.words import SEEING
 from seednb.report.tables import find_interval
 
 
@@ -74,23 +75,27 @@ def test_only_a_moved_threshold_needs_a_gain_to_explain():
         (
             ("down",) * 3,
             "supported",
-            "It hallucinates less than supervision alone, distillation alone",
+            "It hallucinates less than supervision alone (−2.0), distillation alone (−2.0)",
         ),
         (
             ("down", "flat", "flat"),
             "unresolved",
-            "; against distillation alone and contrastive decoding it is open.",
+            "; against distillation alone (0.0) and contrastive decoding (0.0) it is open.",
         ),
         (
             ("down", "up", "flat"),
             "opposite",
-            "alone and more than distillation alone; against contrastive decoding it",
+            "alone (−2.0) and more than distillation alone (+3.0); against contrastive decoding (0.0) it",
         ),
-        (("flat",) * 3, "unresolved", "Against supervision alone, distillation alone and"),
+        (
+            ("flat",) * 3,
+            "unresolved",
+            "Against supervision alone (0.0), distillation alone (0.0) and",
+        ),
         (
             ("up",) * 3,
             "opposite",
-            "It hallucinates more than supervision alone, distillation alone",
+            "It hallucinates more than supervision alone (+3.0), distillation alone (+3.0)",
         ),
     ],
 )
@@ -131,9 +136,96 @@ def test_comparisons_that_were_not_run_are_not_judged():
     assert list(as_frame(findings)["outcome"]) == ["supported", *["not run"] * 4]
 
 
-def test_no_sentence_holds_a_number_of_its_own():
-    for finding in (f for direction in SPANS for f in judge(numbers(effect=direction))):
-        assert not re.search(r"\d", finding.sentence.replace("v7", ""))
+def test_every_number_of_a_sentence_comes_from_the_rows():
+    rows = numbers(recall="down", caution="down", threshold="flat", truthful="up")
+    rows += kinds({"attribute": ("up", 0.04), "count": ("flat", 1.0)})
+    doubled = [{**r, **{k: r[k] * 2 for k in ("value", "low", "high")}} for r in rows]
+    for before, after in zip(judge(rows), judge(doubled), strict=True):
+        sentences = [each.sentence.replace("v7", "") for each in (before, after)]
+        figures = [[float(n) for n in re.findall(r"\d+\.\d", text)] for text in sentences]
+        assert figures[0] and figures[1] == pytest.approx([2 * n for n in figures[0]], abs=0.11)
+        assert len({re.sub(r"\d+\.\d", "", text) for text in sentences}) == 1
+
+
+def kinds(found):
+    """Rows of SEED's accuracy by kind: kind -> direction, p after Holm's correction."""
+    return [
+        row("v7", "base", "kinds", "accuracy", SPANS[way], kind) | {"p": p / 2, "p_holm": p}
+        for kind, (way, p) in found.items()
+    ]
+
+
+def test_other_kinds_of_question_are_told_with_what_holm_leaves_of_them():
+    seeing = judge(numbers() + kinds({"attribute": ("up", 0.5), "relation": ("flat", 1.0)}))[2]
+    assert "Attribute (+3.0) questions are answered better" in seeing.sentence
+    assert (
+        "relation (0.0) questions are open; Holm’s correction leaves none of it." in seeing.sentence
+    )
+    assert seeing.figures["Attribute questions (p 0.25, Holm 0.5)"].value == 0.03
+    both = judge(numbers() + kinds({"attribute": ("up", 0.01), "count": ("down", 0.2)}))[2]
+    assert "count (−2.0) questions are answered worse" in both.sentence
+    assert "Holm’s correction leaves attribute." in both.sentence
+    assert not any("questions" in label for label in judge(numbers())[2].figures)
+    assert "Existence" not in judge(numbers() + kinds({"existence": ("up", 0.01)}))[2].sentence
+
+
+def answers(rows, **facts):
+    return {remark.question: remark.sentence for remark in further(rows, facts)}
+
+
+def versions(**levels):
+    return [row(name, None, "chair", "CHAIRi", (v, v, v)) for name, v in levels.items()]
+
+
+@pytest.mark.parametrize(
+    ("levels", "pair", "span", "words"),
+    [
+        ({"v5": 0.2, "v6": 0.19, "v7": 0.193}, ("v7", "v6"), "flat", "final v7 (19.3%) is not resolved"),
+        ({"v5": 0.2, "v6": 0.19, "v7": 0.193}, ("v7", "v6"), "up", "is resolved: −3.0 points [−5.0, −1.0]"),
+        ({"v6": 0.2, "v7": 0.19}, ("v7", "v6"), "down", "distance to v6 (20.0%) is resolved: −2.0"),
+        ({"v4": 0.1, "v7": 0.19}, ("v7", "v6"), "down", "were not compared directly"),
+    ],
+)  # fmt: skip
+def test_the_best_version_is_named_with_whether_that_is_resolved(levels, pair, span, words):
+    rows = [*versions(**levels), row(*pair, "chair", "CHAIRi", SPANS[span])]
+    sentence = answers(rows)["Which version is best?"]
+    assert sentence.startswith(f"{min(levels, key=levels.get)} has the lowest CHAIRi of v")
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("v5", "base", "said"),
+    [("up", "up", "appeared:"), ("up", "flat", "appeared in part"), ("down", "flat", "did not appear")],
+)  # fmt: skip
+def test_v6_became_worse_if_it_is_worse_than_both(v5, base, said):
+    rows = [
+        row("v6", versus, "chair", "CHAIRi", SPANS[way])
+        for versus, way in (("v5", v5), ("base", base))
+    ]
+    assert f"Here that {said}" in answers(rows)["Did v6 become worse?"]
+    assert "Did v6 become worse?" not in answers(rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.55, 0.7, "announces an"), (0.45, 0.6, "does not measurably"), (0.3, 0.4, "denies")],
+)
+def test_confidence_announces_an_invention_only_above_chance(low, high, said):
+    found = {"auc": (low + high) / 2, "low": low, "high": high, "n": 10}
+    question = "Does the choice of beta do what it claims?"
+    assert said in answers([], confidence=found)[question]
+    left = [{"number": "11", "command": "seednb report --only 11"}]
+    assert answers([], missing=left)[question].endswith(
+        "which was not run: seednb report --only 11"
+    )
+
+
+def test_the_cost_of_contrastive_decoding_is_measured_or_not_told():
+    rows = [{"name": "16 a batch", "captions_per_s": 5.0}]
+    rows.append({"name": "16 a batch, contrastive", "captions_per_s": 4.0})
+    question = "What does contrastive decoding cost?"
+    assert "20% fewer" in answers([], captions={"rows": rows, "machine": "H100, x86"})[question]
+    assert not re.search(r"\d", answers([])[question])
 
 
 def test_points_have_a_real_minus_and_zero_has_no_sign():

@@ -1,0 +1,133 @@
+"""What a reader asks after the verdict: which version, what of v6, of beta, of decoding's cost."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seednb.evaluation.stats import Direction, Interval, figure_text
+from seednb.method.recipes import REPORTED
+from seednb.report.html.verdict.questions import listed
+from seednb.report.html.verdict.words import SEED
+from seednb.report.tables import Rows, find_interval
+
+CONTRASTIVE = ", contrastive"  # how the name of a measured way of writing captions ends
+COMPARED: dict[Direction, str] = {
+    "down": "less than",
+    "flat": "not measurably differently from",
+    "up": "more than",
+}
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A question and its answer, one to three sentences."""
+
+    question: str
+    sentence: str
+
+
+def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
+    """Each question that the rows, or what was measured elsewhere, can answer.
+
+    `facts` may hold `confidence` (`auc`, `low`, `high`, `n`: how well low confidence tells an
+    invented object), `missing` (the chapters that were not run) and `captions` (the measured rows
+    of `benchmarks/caption.py`, and the `machine`).
+    """
+    found = (
+        ("Which version is best?", _best(metrics)),
+        ("Did v6 become worse?", _regression(metrics)),
+        ("Does the choice of beta do what it claims?", _beta(facts)),
+        ("What does contrastive decoding cost?", _contrastive(facts.get("captions") or {})),
+    )
+    return tuple(Remark(question, " ".join(text)) for question, each in found if (text := [*each]))
+
+
+def _best(metrics: Rows) -> Iterator[str]:
+    """The version with the lowest CHAIRi, against v7; if that is v7, against the second."""
+    levels = {
+        recipe.name: level.value
+        for recipe in REPORTED
+        if (level := find_interval(metrics, recipe.name, None, "chair", "CHAIRi"))
+    }
+    if len(levels) < 2 or SEED not in levels:
+        return
+    best, second, *_ = sorted(levels, key=levels.__getitem__)
+    other = SEED if best != SEED else second
+    shares = {name: f"{figure_text(levels[name])}%" for name in (best, other)}
+    change = _either_way(metrics, best, other)
+    yield f"{best} has the lowest CHAIRi of {listed(list(levels))}, {shares[best]}."
+    if change is None:
+        yield f"{other} has {shares[other]}; the two were not compared directly."
+    else:
+        said = "not resolved" if change.direction == "flat" else "resolved"
+        yield (
+            f"Its distance to {'the final ' if other == SEED else ''}{other} ({shares[other]}) is "
+            f"{said}: {change.text(signed=True, unit='points')}."
+        )
+
+
+def _either_way(metrics: Rows, model: str, versus: str) -> Interval | None:
+    """A model's CHAIRi minus another's, whichever of the two the row is about."""
+    if found := find_interval(metrics, model, versus, "chair", "CHAIRi"):
+        return found
+    if back := find_interval(metrics, versus, model, "chair", "CHAIRi"):
+        return Interval(-back.value, -back.high, -back.low, back.n)
+    return None
+
+
+def _regression(metrics: Rows) -> Iterator[str]:
+    """The reproduction reports that v6 is worse than v5 and than the base model."""
+    changes = {
+        name: change
+        for name, versus in (("v5", "v5"), ("the base model", "base"))
+        if (change := find_interval(metrics, "v6", versus, "chair", "CHAIRi"))
+    }
+    if len(changes) < 2:
+        return
+    parts = [
+        f"{COMPARED[change.direction]} {name} ({change.text(signed=True, unit='points')})"
+        for name, change in changes.items()
+    ]
+    n_worse = sum(change.direction == "up" for change in changes.values())
+    said = ("did not appear", "appeared in part", "appeared")[n_worse]
+    yield "The reproduction reports v6 as worse than v5 and than the base model."
+    yield f"Here that {said}: it hallucinates {' and '.join(parts)}."
+
+
+def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Whether low confidence announces an invention, which is why it is given a larger beta."""
+    found = facts.get("confidence") or {}
+    missing = {chapter["number"]: chapter for chapter in facts.get("missing") or ()}
+    if found:
+        area = Interval.of({**found, "value": found["auc"]})
+        said = {"up": "announces", "flat": "does not measurably announce", "down": "denies"}
+        way = Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5, area.n).direction
+        yield (
+            f"It gives a larger beta where the model is unsure, and low confidence {said[way]} an "
+            f"invented object here: AUC {area.text()} percent, where 50 is chance."
+        )
+    if "11" in missing and (found or facts.get("missing")):
+        yield (
+            "Whether that beats a fixed beta is a question of chapter 11, which was not run: "
+            f"{missing['11']['command']}"
+        )
+    elif found:
+        yield "Chapter 11 compares it with a fixed beta."
+
+
+def _contrastive(measured: Mapping[str, Any]) -> Iterator[str]:
+    """The second, noisy view at every word, in captions a second."""
+    rates = {row["name"]: row.get("captions_per_s") for row in measured.get("rows", ())}
+    pairs = (
+        (rates[name.removesuffix(CONTRASTIVE)], rate)
+        for name, rate in rates.items()
+        if name.endswith(CONTRASTIVE) and rate and rates.get(name.removesuffix(CONTRASTIVE))
+    )
+    yield "No training, but a second, noisy view of the image at every word."
+    if pair := next(pairs, None):
+        plain, contrasted = pair
+        yield (
+            f"LLaVA-1.5-7B writes {contrasted:.1f} captions a second with it and {plain:.1f} "
+            f"without ({measured['machine'].partition(',')[0]}): {1 - contrasted / plain:.0%} "
+            "fewer, for as long as the model is used. SEED pays once, while it trains."
+        )

@@ -2,12 +2,14 @@
 
 import math
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from report_samples import HOSTILE, SPANS, row
 
+import seednb
 from seednb.core.files import write_json
 from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary
@@ -15,10 +17,13 @@ from seednb.model.cost_model import RESULTS
 from seednb.report import plots
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
+    both_ways,
     caption_spans,
     epochs_table,
+    inventions_moved,
     label_errors,
     label_honesty,
+    model_card,
     rank_table,
     same_image,
     scaling_table,
@@ -28,6 +33,7 @@ from seednb.report.tables import (
     CHAIR_COLUMNS,
     as_command,
     interval_text,
+    ladder,
     mcnemar_reading,
     metric_table,
     prose,
@@ -106,6 +112,19 @@ def test_a_true_object_named_again_is_marked_once():
     assert caption_spans(caption, {"cat"}, WORLD.vocabulary) == ([(9, 12)], [(2, 5)])
 
 
+def test_a_ladder_has_one_rung_for_each_step_that_was_compared():
+    rows = [
+        row("v5", "v4", "chair", "CHAIRi", SPANS["down"]),
+        row("v7", "v6", "chair", "recall", SPANS["flat"]),
+    ]
+    rungs = ladder(rows, CHAIR_COLUMNS, ("v4", "v5", "v6", "v7"))
+    assert rungs[["step", "model"]].to_numpy().tolist() == [
+        ["v4 → v5", "CHAIRi"],
+        ["v6 → v7", "recall"],
+    ]
+    assert rungs.loc[0, ["value", "low", "high"]].tolist() == list(SPANS["down"])
+
+
 def test_text_is_escaped_and_never_cut():
     html = readable(
         pd.DataFrame({"statement": [HOSTILE + "x" * 200], "n": [1], "m": ["1.0 [0, 2]"]})
@@ -152,6 +171,28 @@ def test_the_image_shown_is_one_where_a_label_invents():
     shown = same_image(WORLD)
     assert shown["answer"].iloc[0] == "cat"
     assert list(shown["labels"]) == ["annotation", "replay", "replay", "truthful"]
+
+
+def test_inventions_move_both_ways_and_repeated_ones_count_once():
+    before = [{"image_id": 1, "caption": "a dog and a dog"}, {"image_id": 2, "caption": "a dog"}]
+    after = [{"image_id": 2, "caption": "a cat"}, {"image_id": 1, "caption": "a cat"}]
+    moved = inventions_moved(before, after, WORLD)
+    assert moved.to_dict("list") == {"image_id": [1, 2], "gone": [1, 0], "new": [0, 0]}
+    back = inventions_moved(after, before, WORLD)
+    assert back["new"].tolist() == [0, 1] and back["gone"].sum() == 0
+    assert both_ways(pd.concat([back, moved]), n=1) == [1]
+
+
+def test_a_card_tells_the_making_of_a_model_that_was_built_here_and_no_other(tmp_path):
+    class Model:
+        def num_parameters(self):
+            return 1_000_000
+
+    pocket = model_card(Model(), str(Path(seednb.__file__).parent / "assets/pocket-llava"))
+    assert "1,000,000 parameters: LLaVA-1.5-7B has 7,063 times as many" in pocket
+    assert "8,000 generated images" in pocket and "contrastive decoding" in pocket
+    other = model_card(Model(), "llava-hf/llava-1.5-7b-hf")
+    assert other.startswith("`llava-1.5-7b-hf` has 1,000,000") and "not trained here" in other
 
 
 def test_even_ranks_stand_beside_the_found_ones():

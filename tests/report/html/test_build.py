@@ -255,6 +255,13 @@ def tagged(source, *tags, shows=None):
     return new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)})
 
 
+def test_code_that_is_what_a_chapter_shows_is_open(report):
+    step = new_code_cell("shown_code()", metadata={"tags": ["step"]})
+    html = report(notebooks=[[*first_notebook(), step]])
+    opened = html.split('<details class="code" open>')
+    assert len(opened) == 2 and "shown_code" in opened[1].partition("</details>")[0]
+
+
 def test_tagged_cells_are_folded_with_their_text_and_nothing_is_lost(report):
     cells = [
         new_markdown_cell("# 01 · A"),

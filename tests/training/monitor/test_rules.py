@@ -35,6 +35,13 @@ def test_a_failure_is_named_with_evidence_and_fix(failure, changes):
     assert findings[0].evidence and findings[0].fix and findings[0].step >= 1
 
 
+def test_findings_are_told_in_sentences_and_silence_is_told_too():
+    assert monitor.in_words([]) == ["Every rule of the monitor is silent."]
+    (finding,) = monitor.check(curve(**FAILURES["loss not finite"]), SETTINGS)
+    (said,) = monitor.in_words([finding])
+    assert said.startswith("**loss not finite** at step 31: ") and finding.fix in said
+
+
 def test_every_rule_is_exercised():
     assert len(FAILURES) == len(monitor.RULES)
 

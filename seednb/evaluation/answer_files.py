@@ -5,8 +5,10 @@ beside their file.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ from accelerate.utils import gather_object
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformers import LogitsProcessor
 
 from seednb.core.console import hides_progress
 from seednb.core.devices import process_state
@@ -28,13 +29,14 @@ from seednb.data.instruct import IMAGE_TAG
 from seednb.data.readers import read_json_lines
 from seednb.evaluation.records import ASKED_AS, Record, list_ids
 from seednb.model.forward import AnswerLogits
-from seednb.model.generation import generate
+from seednb.model.generation import Decoded, TextRule, generate
 from seednb.model.inputs.collate import collate, in_chunks
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import Bundle
 
 Reply = Callable[[Sequence[Any]], list[Record]]
+Replies = Callable[[Sequence[Sequence[Any]]], Iterable[list[Record]]]  # to chunks, in their order
 NEEDED = ("question_id", "image", "text")
 
 
@@ -157,17 +159,20 @@ def choice_likelihoods(
     return [[next(values) for _ in row["choices"]] for row in questions]
 
 
-class FirstLogits(LogitsProcessor):
+class FirstLogits(TextRule):
     """Remembers the logits of each answer's first token and changes nothing."""
 
-    logits: Float[Tensor, "B V"]
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self.logits: dict[int, Tensor] = {}  # [V] by the number of the text
 
     def __call__(
         self, input_ids: Int[Tensor, "B T"], scores: Float[Tensor, "B V"]
     ) -> Float[Tensor, "B V"]:
         """The scores, unchanged."""
-        if not hasattr(self, "logits"):
-            self.logits = scores.float().cpu()
+        new = [row for row, text in enumerate(self.texts or ()) if text not in self.logits]
+        for row, logits in zip(new, scores[new].float().cpu() if new else (), strict=True):
+            self.logits[(self.texts or ())[row]] = logits
         return scores
 
 
@@ -185,7 +190,7 @@ def _margin(row: Record, logits: Float[Tensor, "V"], bundle: Bundle) -> Record:
 
 def answer_chunks(
     chunks: Sequence[Sequence[Any]],
-    reply: Reply,
+    replies: Replies,
     n_left: Callable[[int], int],
     keep: Callable[[int, list[Record]], None],
     title: str,
@@ -194,21 +199,27 @@ def answer_chunks(
     """Reply to the chunks that are not done, each process to its share, and keep what comes.
 
     `n_left` tells how many items of a chunk are not done. What a chunk holds depends neither on the
-    number of processes nor on where a run was killed, because replies depend, in the last bits, on
-    what else is in the batch: a chunk that is done in part is asked whole.
+    number of processes nor on where a run was killed, because numbers depend, in the last bits, on
+    what else is in the batch: a chunk that is done in part is asked whole. Texts may be drawn from
+    one queue of all chunks: they do not show the last bits, apart from ties.
     """
     state = process_state()
     left = {number: n for number in range(len(chunks)) if (n := n_left(number))}
     mine = list(left)[state.process_index :: state.num_processes]
     n = sum(left[number] for number in mine)
     with tqdm(total=n, desc=title, unit=unit, disable=hides_progress(state.is_main_process)) as bar:
-        for number in mine:
-            keep(number, reply(chunks[number]))
+        answered = replies([chunks[number] for number in mine])
+        for number, records in zip(mine, answered, strict=True):
+            keep(number, records)
             bar.update(left[number])
 
 
 def answers_to(
-    chunks: Sequence[Sequence[Any]], reply: Reply, title: str, unit: str, kept: Path | None = None
+    chunks: Sequence[Sequence[Any]],
+    replies: Replies,
+    title: str,
+    unit: str,
+    kept: Path | None = None,
 ) -> list[Record]:
     """The replies to all items, in order, in every process.
 
@@ -223,10 +234,24 @@ def answers_to(
         done[number] = replies
         journal.add(number, replies)
 
-    answer_chunks(chunks, reply, lambda n: 0 if n in done else len(chunks[n]), keep, title, unit)
+    answer_chunks(chunks, replies, lambda n: 0 if n in done else len(chunks[n]), keep, title, unit)
     for others in gather_object([done]):
         done |= others
     return [one for number in range(len(chunks)) for one in done[number]]
+
+
+def by_chunk(
+    chunks: Sequence[Sequence[Any]], texts: Iterable[tuple[int, Decoded]]
+) -> Iterator[list[Record]]:
+    """The answers to each chunk, in order, from (number of the item, its text) in any order."""
+    found, texts, start = dict[int, Decoded](), iter(texts), 0
+    for chunk in chunks:
+        wanted = range(start, start + len(chunk))
+        while not found.keys() >= set(wanted):
+            number, text = next(texts)
+            found[number] = text
+        yield [asdict(found.pop(number)) for number in wanted]
+        start = wanted.stop
 
 
 def _append(questions: Sequence[Record], output: Path, size: int, reply: Reply) -> int:
@@ -253,9 +278,8 @@ def _append(questions: Sequence[Record], output: Path, size: int, reply: Reply) 
             lines = [{"question_id": row["question_id"]} | line for row, line in rows]
             append_lines(file, compress(lines, is_left[number]))
 
-        answer_chunks(
-            chunks, reply, lambda n: sum(is_left[n]), keep, "answer questions", "question"
-        )
+        replies, left = partial(map, reply), [sum(flags) for flags in is_left]
+        answer_chunks(chunks, replies, left.__getitem__, keep, "answer questions", "question")
         state.wait_for_everyone()
         if state.is_main_process:
             _gather(output, questions)

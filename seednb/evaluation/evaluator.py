@@ -1,8 +1,9 @@
 """Records of what a model answers to probes and writes as captions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import LogitsProcessor
 
 from seednb.core.devices import process_state
 from seednb.core.params import EvaluationParams
-from seednb.evaluation.answer_files import answers_to
+from seednb.evaluation.answer_files import answers_to, by_chunk
 from seednb.evaluation.records import Record
 from seednb.method.perturbation import View
 from seednb.method.purification import purify_logits
@@ -25,11 +26,11 @@ from seednb.model.attention import choose_attention
 from seednb.model.compile import CompiledLayers, compile_layers
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import (
-    Decoded,
     MentionPenalty,
     Sampling,
     contrastive_generate,
     generate,
+    write,
 )
 from seednb.model.inputs.collate import Batch, Layout, in_chunks
 from seednb.model.inputs.packing import make_batch
@@ -122,7 +123,7 @@ def answer_probes(
 
     chunks = _rows(questions, params.eval_batch_size, layout)
     with layers.used() if layers else nullcontext():
-        answers = answers_to(chunks, answer, "answer probes", "probe", kept)
+        answers = answers_to(chunks, partial(map, answer), "answer probes", "probe", kept)
     answer_to = dict(zip(questions, answers, strict=True))
     return [dict(probe) | answer_to[probe["image"], probe["text"]] for probe in probes]
 
@@ -140,40 +141,44 @@ def write_captions(
     """A caption of each image; `images` are rows with `image_id` and `file_name`.
 
     Greedy, or by `caption_beams`; with `draw`, a name for this set of draws, sampled at temperature
-    1. Each way goes with `contrast` too. `kept`: as in `answer_probes`.
+    1. Each way goes with `contrast` too. All images wait in one queue for a row that is free, unless
+    there are beams. `kept`: as in `answer_probes`.
     """
 
-    def decode(pixels: Float[Tensor, "B C H W"], names: list[str]) -> list[Decoded]:
-        draws = [f"{draw}-{name}" for name in names] if draw else []
+    prompt, longest, n_beams = params.caption_prompt, params.max_new_tokens, params.caption_beams
+
+    def views(names: Sequence[str]) -> list[Tensor]:
+        clean = reader.batch(names)
+        return [clean, contrast.noisy(reader, names)] if contrast else [clean]
+
+    def rules(names: Sequence[str]) -> list[LogitsProcessor]:
+        drawn = [Sampling([f"{draw}-{name}" for name in names])] if draw else []
+        return [penalty, *drawn] if penalty else [*drawn]
+
+    def search(chunk: Sequence[Record]) -> list[Record]:
+        names = [row["file_name"] for row in chunk]
+        pixels = views(names)
         if contrast:
-            return contrastive_generate(
-                bundle,
-                params.caption_prompt,
-                pixels,
-                contrast.noisy(reader, names),
-                params.max_new_tokens,
-                contrast.rule,
-                draws=draws,
-                n_beams=params.caption_beams,
+            clean, noisy = pixels
+            found = contrastive_generate(
+                bundle, prompt, clean, noisy, longest, contrast.rule, n_beams=n_beams
             )
-        rules: list[LogitsProcessor] = [penalty] if penalty else []
-        if draw:
-            rules.append(Sampling(draws))
-        return generate(
-            bundle,
-            params.caption_prompt,
-            pixels,
-            params.max_new_tokens,
-            processors=rules,
-            n_beams=params.caption_beams,
+        else:
+            found = generate(bundle, prompt, pixels[0], longest, rules(names), n_beams)
+        return [asdict(decoded) for decoded in found]
+
+    def from_queue(chunks: Sequence[Sequence[Record]]) -> Iterator[list[Record]]:
+        names = [row["file_name"] for chunk in chunks for row in chunk]
+        size, rule = params.eval_batch_size, contrast.rule if contrast else None
+        questions = [prompt] * len(names)
+        return by_chunk(
+            chunks,
+            write(bundle, questions, names, views, size, longest, rules(names), rule),
         )
 
-    def write(chunk: Sequence[Record]) -> list[Record]:
-        names = [row["file_name"] for row in chunk]
-        return [asdict(decoded) for decoded in decode(reader.batch(names), names)]
-
     chunks = in_chunks(images, params.eval_batch_size)
-    written = answers_to(chunks, write, "write captions", "caption", kept)
+    replies = partial(map, search) if n_beams > 1 else from_queue
+    written = answers_to(chunks, replies, "write captions", "caption", kept)
     return [
         {
             "image_id": row["image_id"],

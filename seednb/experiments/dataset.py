@@ -1,11 +1,13 @@
 """From a profile's files to what training and evaluation read: pairs, probes, ground truth."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from torch import Tensor
 
 from seednb.core.errors import SeedError
 from seednb.core.files import UNTIL_DONE_S, writing
@@ -20,11 +22,11 @@ from seednb.data.pocket.files import write_world
 from seednb.data.probes import SPLITS, build_probes
 from seednb.data.readers import Skipped, find_one, read_rows
 from seednb.data.vocabulary import Vocabulary
-from seednb.evaluation.answer_files import answers_to
+from seednb.evaluation.answer_files import answers_to, by_chunk
 from seednb.evaluation.benchmarks.chair import ground_truth
 from seednb.experiments.stages import Stages
 from seednb.method.recipes import LABELS
-from seednb.model.generation import generate
+from seednb.model.generation import write
 from seednb.model.inputs.collate import in_chunks
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.loading import Bundle
@@ -222,11 +224,14 @@ def self_labelled(
     distillation alone. An answer that comes out empty leaves its pair out. `kept`: as in `answers_to`.
     """
 
-    def answer(chunk: Sequence[Pair]) -> list[dict[str, Any]]:
-        names, rows = bundle.layout.rows([pair.image for pair in chunk])
-        questions, pixels = [pair.question for pair in chunk], reader.batch(names)
-        decoded = generate(bundle, questions, pixels, params.max_new_tokens, rows=rows)
-        return [asdict(one) for one in decoded]
+    def answer(chunks: Sequence[Sequence[Pair]]) -> Iterator[list[dict[str, Any]]]:
+        asked = [pair for chunk in chunks for pair in chunk]
+        questions, images = [pair.question for pair in asked], [pair.image for pair in asked]
+        size, longest = params.eval_batch_size, params.max_new_tokens
+        return by_chunk(chunks, write(bundle, questions, images, views, size, longest))
+
+    def views(names: Sequence[str]) -> list[Tensor]:
+        return [reader.batch(names)]
 
     chunks = in_chunks(pairs, params.eval_batch_size)
     answered = zip(pairs, answers_to(chunks, answer, "label", "pair", kept), strict=True)

@@ -77,14 +77,18 @@ def metric_table(
 
 
 def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
-    """A row of differences in words: "v6 against v5: CHAIRi lower (−1.2 [−1.9, −0.5])."."""
+    """A row of differences in words: "v6 against v5: CHAIRi lower (−1.2 [−1.9, −0.5] points)."
+
+    Of names with a slash the last part is shown.
+    """
     words = []
     for heading, (benchmark, split, metric) in columns.items():
         for row in _named(rows, model, versus, benchmark, metric, split):
             found = Interval.of(row)
             way = DIRECTIONS[found.direction] if found.is_defined else "unknown"
             words.append(f"{heading} {way} ({found.text(metric, signed=True)}{_unit(metric)})")
-    return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+    names = " against ".join(name.rpartition("/")[2] for name in (model, versus))
+    return f"{names}: {', '.join(words) or 'not compared'}."
 
 
 def ladder(rows: Rows, columns: Columns, models: Sequence[str]) -> pd.DataFrame:
@@ -146,8 +150,10 @@ def mcnemar_reading(table: pd.DataFrame, model: str, part: str) -> str:
         for way, chosen in ways.items()
         if len(names := table.loc[chosen & (table["model"] == model), part])
     ]
+    n = int(is_resolved.sum())
     return (
-        f"{is_resolved.sum()} of {len(table)} tests stay below {LEVEL:g} after the correction. "
+        f"{n} of {len(table)} tests {'stays' if n == 1 else 'stay'} below {LEVEL:g} after the "
+        "correction. "
         f"{model} is {'; '.join(words) or 'in none of them'}."
     )
 

@@ -1,16 +1,24 @@
 """Sampling draws from the softmax, and the same text in any batch."""
 
 import copy
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LogitsProcessor
 
 from seednb.core.profiles import load_params
 from seednb.method.perturbation import gaussian_noise
-from seednb.model.generation import ContrastiveLogits, Sampling, contrastive_generate, generate
+from seednb.model.generation import (
+    ContrastiveLogits,
+    Sampling,
+    TextRule,
+    contrastive_generate,
+    generate,
+    write,
+)
+from seednb.model.generation.search import encode_all, search
 from seednb.model.loading import load_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -85,14 +93,15 @@ def test_a_contrast_changes_captions_in_every_way_of_decoding(bundle):
         assert captions(bundle, 1.5, **settings)[0] != captions(bundle, 0.0, **settings)[0]
 
 
-class Scores(LogitsProcessor):
-    """Keeps the scores of every step."""
+class Scores(TextRule):
+    """Keeps the scores of every token, by text."""
 
     def __init__(self):
-        self.steps = []
+        self.of_text = defaultdict(list)
 
     def __call__(self, input_ids, scores):
-        self.steps.append(scores)
+        for text, row in zip(self.texts, scores, strict=True):
+            self.of_text[text].append(row)
         return scores
 
 
@@ -111,7 +120,8 @@ def test_a_image_of_several_questions_is_read_once_and_nothing_changes(bundle):
         scores = Scores()
         how = (8, [scores])
         answers = generate(double, questions, images, *how, rows=of_question)
-        found.append((answers, torch.stack(scores.steps)))
+        tokens = [torch.stack(scores.of_text[text]) for text in range(len(rows))]
+        found.append((answers, torch.cat(tokens)))
     assert read == [2, 5]
     assert found[0][0] == found[1][0] and len({answer.text for answer in found[0][0]}) > 1
     torch.testing.assert_close(found[0][1], found[1][1], atol=1e-9, rtol=0)
@@ -122,3 +132,58 @@ def test_beams_read_a_image_for_each_of_its_questions(bundle):
     questions = ["Is there a red ball?", "Describe this image."]
     shared = generate(bundle, questions, pixels, 8, n_beams=2, rows=[0, 0])
     assert shared == generate(bundle, questions, pixels[[0, 0]], 8, n_beams=2)
+
+
+@pytest.fixture(scope="module")
+def double(bundle):
+    return replace(bundle, model=copy.deepcopy(bundle.model).double())
+
+
+QUESTIONS = ["Describe this image.", "Is there a red ball?", "What is left of the box?"]
+
+
+def written(bundle, order, n_at_once, contrast=None, draws=False, longest=40):
+    """Texts of twelve images, by image, asked in some order with so many at once."""
+    pixels = torch.randn(2, 12, 3, 96, 96, generator=torch.Generator().manual_seed(5)).double()
+    texts = write(
+        bundle,
+        [QUESTIONS[image % 3] for image in order],
+        order,
+        lambda images: [pixels[view, list(images)] for view in range(2 if contrast else 1)],
+        n_at_once,
+        longest,
+        [Sampling([str(image) for image in order])] if draws else [],
+        contrast,
+    )
+    return {order[number]: text for number, text in texts}
+
+
+@pytest.mark.parametrize("contrast", [None, ContrastiveLogits(1.0, 0.1)])
+@pytest.mark.parametrize("draws", [False, True])
+def test_a_text_is_the_same_alone_in_batches_and_in_any_order(double, contrast, draws):
+    forwards, backwards = list(range(12)), list(range(11, -1, -1))
+    alone = written(double, forwards, 1, contrast, draws)
+    assert len({text.n_tokens for text in alone.values()}) > 2
+    for order, n_at_once in ((forwards, 5), (backwards, 5), (forwards, 12), (backwards, 64)):
+        assert written(double, order, n_at_once, contrast, draws) == alone
+
+
+def test_the_queue_writes_what_transformers_generate_writes(double):
+    pixels = torch.randn(2, 12, 3, 96, 96, generator=torch.Generator().manual_seed(5)).double()
+    contrast, keys = ContrastiveLogits(1.0, 0.1), [str(image) for image in range(12)]
+    prompts = encode_all(double, [QUESTIONS[image % 3] for image in range(12)])
+    order = list(range(12))
+    plain = search(double, prompts, pixels[0], 40)
+    assert [written(double, order, 5)[n] for n in order] == plain
+    drawn = search(double, prompts, pixels[0], 40, [Sampling(keys)])
+    assert [written(double, order, 5, draws=True)[n] for n in order] == drawn
+    both = search(
+        double, [*prompts, *prompts], pixels.flatten(0, 1), 40, [contrast, Sampling(keys * 2)]
+    )
+    assert [written(double, order, 5, contrast, draws=True)[n] for n in order] == both[:12]
+
+
+def test_a_text_ends_at_the_limit_and_the_next_takes_its_row(double):
+    texts = written(double, list(range(12)), 3, longest=2)
+    assert len(texts) == 12 and not any(text.n_tokens > 2 for text in texts.values())
+    assert {text.finished for text in texts.values() if text.n_tokens == 2} == {False}

@@ -27,8 +27,7 @@ from seednb.experiments.calibration import (
 from seednb.experiments.experiment import Experiment, Record
 from seednb.method.confidence import answer_confidence
 from seednb.method.purification import PLAUSIBILITY
-from seednb.model.generation import ContrastiveLogits, generate
-from seednb.model.inputs.collate import in_chunks
+from seednb.model.generation import ContrastiveLogits, write
 from seednb.model.loading import Bundle
 from seednb.report.summaries import caption_spans
 from seednb.report.widgets.captions import cut
@@ -134,23 +133,22 @@ class CaptionSource:
         self, records: Sequence[Record], alpha: float, betas: Sequence[float], plausible: bool
     ) -> list[str]:
         """A caption of each record, with its beta; an image of several is read once."""
-        params, texts = self._lab.params.evaluation, list[str]()
-        pairs = list(zip(records, betas, strict=True))
-        for part in in_chunks(pairs, max(1, params.eval_batch_size // 2)):
-            names = list(dict.fromkeys(record["image"] for record, _ in part))
-            views = [self._reader.batch(names), noisy_views(self._reader, names, alpha)]
-            rows = [names.index(record["image"]) for record, _ in part]
-            beta = torch.tensor([beta for _, beta in part], device=self._bundle.device)
-            decoded = generate(
-                self._bundle,
-                params.caption_prompt,
-                torch.cat(views),
-                params.max_new_tokens,
-                [ContrastiveLogits(beta, PLAUSIBILITY if plausible else 0.0)],
-                rows=[*rows, *(row + len(names) for row in rows)],
-            )
-            texts += [each.text for each in decoded[: len(part)]]
-        return texts
+        params, names = self._lab.params.evaluation, [record["image"] for record in records]
+        strength = torch.tensor(betas, device=self._bundle.device)
+        decoded = write(
+            self._bundle,
+            [params.caption_prompt] * len(names),
+            names,
+            lambda images: [
+                self._reader.batch(images),
+                noisy_views(self._reader, images, alpha),
+            ],
+            params.eval_batch_size,
+            params.max_new_tokens,
+            contrast=ContrastiveLogits(strength, PLAUSIBILITY if plausible else 0.0),
+        )
+        texts = {number: text.text for number, text in decoded}
+        return [texts[number] for number in range(len(names))]
 
     def _chosen(self, number: int) -> Chosen:
         kept = self._kept

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
+from pandas.io.formats.style_render import CSSDict
 
 from seednb.evaluation.benchmarks.registry import BENCHMARKS
 from seednb.evaluation.comparison import MENTIONS, THRESHOLD
@@ -265,7 +266,9 @@ def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
     Columns of text are set flush left, also where a notebook sets everything else flush right.
     """
     is_text = [column.dropna().map(_has_words).any() for _, column in frame.items()]
-    left = [{"selector": f".col{n}", "props": "text-align: left"} for n in np.flatnonzero(is_text)]
+    left: list[CSSDict] = [
+        {"selector": f".col{n}", "props": "text-align: left"} for n in np.flatnonzero(is_text)
+    ]
     shown = frame.style.hide(axis="index").set_table_styles(left)
     return shown.format(formats, escape="html", na_rep="–")
 

@@ -33,6 +33,11 @@ class Example:
     pixel_values: Float[Tensor, "1 C H W"]  # x
     noise: Float[Tensor, "1 C H W"]  # eps ~ N(0, I)
 
+    @property
+    def answer_ids(self) -> Int[Tensor, "n"]:
+        """The answer's tokens."""
+        return self.input_ids[0, self.n_prompt :]
+
 
 def select_beta(confidence: float, history: Sequence[float]) -> float:
     """A larger beta for a lower confidence, by the quantiles of the confidences before it.
@@ -75,7 +80,7 @@ def seed_step(
     """
     figures: list[dict[str, float]] = []
     for example in examples:
-        x, answer_ids = example.pixel_values, example.input_ids[0, example.n_prompt :]
+        x = example.pixel_values
         # Step 1, noise injection (Eq. 4)
         x_noisy = alpha**0.5 * x + (1 - alpha) ** 0.5 * example.noise
         with teacher_mode(), torch.no_grad():
@@ -91,7 +96,7 @@ def seed_step(
         log_p = (student_logits / temperature).log_softmax(-1)
         log_q = (purified_logits / temperature).log_softmax(-1)
         distillation = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(-1).mean()
-        supervision = F.cross_entropy(student_logits, answer_ids)
+        supervision = F.cross_entropy(student_logits, example.answer_ids)
         loss = distill_weight * distillation + (1 - distill_weight) * supervision
         (loss / len(examples)).backward()
         parts = {"loss": loss, "distillation": distillation, "supervision": supervision}

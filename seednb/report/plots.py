@@ -164,7 +164,7 @@ def heatmap(table: pd.DataFrame, label: str) -> Figure:
     """A table of counts as shades: the darker, the more."""
     figure, (ax,) = canvas(height=5.0)
     largest = max(1, table.to_numpy().max())
-    shades = np.ceil(N_SHADES * table.to_numpy() / largest)
+    shades = np.round(N_SHADES * table.to_numpy() / largest)
     for shade in range(1, N_SHADES + 1):  # one path a shade; the ink is light on a dark page
         corners = [(x + dx, y + dy) for y, x in np.argwhere(shades == shade) for dx, dy in SQUARE]
         if corners:

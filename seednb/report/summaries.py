@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel
 
 from seednb.core.files import read_json
 from seednb.data.coco import CocoSplit
@@ -16,7 +17,6 @@ from seednb.evaluation.stats import Interval
 from seednb.experiments import calibration
 from seednb.experiments.dataset import Prepared
 from seednb.model.cost_model import RESULTS, SHAPES
-from seednb.model.loading import Bundle
 
 CACHED = ", teacher cached"  # how a measured row's name ends
 # Results name the reproduction's training loop "seed loop"; people read these instead.
@@ -166,9 +166,9 @@ def both_ways(moved: pd.DataFrame, n: int = 2) -> list[Any]:
     return list(dict.fromkeys(pd.concat(chosen)))
 
 
-def model_card(bundle: Bundle, source: str) -> str:
+def model_card(model: PreTrainedModel, source: str) -> str:
     """What a base model is, as Markdown: its size; of one that this project built, also its making."""
-    n, known = bundle.model.num_parameters(), SHAPES["llava-1.5-7b"]
+    n, known = model.num_parameters(), SHAPES["llava-1.5-7b"]
     size = f"`{Path(source).name}` has {n:,} parameters"
     file = Path(source) / "recipe.json"
     if not file.is_file():
@@ -187,7 +187,7 @@ def model_card(bundle: Bundle, source: str) -> str:
         "**How it was chosen.** The world and the recipe were chosen so that the model hallucinates "
         "from its prior, by looking at the base model and at contrastive decoding, with another "
         "seed, on images that no published number uses, before any SEED version was trained on "
-        "them; only the length of the truthful stage was set later.\n\n"
+        "them; the length of the truthful stage alone was not chosen so.\n\n"
         "**What that means for every result here.** Contrastive decoding and SEED use the same "
         "contrast, so this is a world in which the contrast works. That SEED lowers hallucination "
         "here shows that the method can do so and how; it does not show that a large model gains as "

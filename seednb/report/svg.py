@@ -10,7 +10,9 @@ import numpy as np
 from jinja2 import Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 # What the figures are drawn with, and what stands for it: a variable of the report, and where there
 # is none, as in a notebook, a colour that shows on a light and on a dark ground.
@@ -38,6 +40,7 @@ COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 FAMILY = re.compile(r"font-family: [^;]*;? ?")  # the page's stands for it
 SHORTHAND = re.compile(r"font: (?:(\w+) )?([\d.]+px) [^;]*")  # of Matplotlib before 3.11
 REFERENCE = re.compile(r"(?<=#)[\w-]+")
+LINE_OF_TEXT = re.compile(r"translate\([^)]*\)")
 PLACE = re.compile(r"([MLz])(?: (-?[\d.]+) (-?[\d.]+))?")
 DECIMALS = re.compile(r"-?\d+\.\d+")
 COORDINATES = ("d", "x", "y", "transform", "x1", "x2", "y1", "y2", "points", "width", "height")
@@ -100,6 +103,33 @@ def _clean(root: ET.Element, prefix: str) -> None:
         }
         if element.tag == "text" and "fill:" not in element.get("style", ""):
             element.set("style", element.get("style", "") + ";fill:currentColor")
+    for group in root.iter("g"):
+        _align(group)
+
+
+def _align(group: ET.Element) -> None:
+    """Anchor lines of text where they were aligned: another font has other widths."""
+    lines = [text for text in group if LINE_OF_TEXT.fullmatch(text.get("transform", ""))]
+    if len(lines) < 2:
+        return
+    starts, heights = np.array(
+        [text.get("transform", "")[10:-1].split() for text in lines], float
+    ).T
+    widths = np.array([_width(text) for text in lines])
+    shares = {"start": 0.0, "middle": 0.5, "end": 1.0}
+    anchor = min(shares, key=lambda name: np.ptp(starts + shares[name] * widths))
+    for text, x, y in zip(lines, starts + shares[anchor] * widths, heights, strict=True):
+        text.set("transform", f"translate({x:.4g} {y:.4g})")
+        text.set("style", f"{text.get('style')};text-anchor:{anchor}")
+
+
+def _width(text: ET.Element) -> float:
+    """How wide a text is in the font that Matplotlib laid it out in."""
+    style = dict(part.split(":") for part in text.get("style", "").split(";") if part)
+    font = FontProperties(
+        size=float(style["font-size"].removesuffix("px")), weight=style.get("font-weight", "normal")
+    )
+    return text_to_path.get_text_width_height_descent(text.text or "", font, False)[0]
 
 
 def _value(name: str, value: str, ids: set[str | None], prefix: str) -> str:

@@ -1,11 +1,13 @@
 """Rows of metrics.json to read: tables and sentences, fractions in percent or points, intervals in brackets."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
@@ -263,8 +265,18 @@ def bullets(*sentences: str) -> Markdown:
 
 
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
-    """A frame for reading: no row numbers, text escaped and never cut; `formats` by column."""
-    return frame.style.hide(axis="index").format(formats, escape="html", na_rep="–")
+    """A frame for reading: no row numbers, text escaped and never cut; `formats` by column.
+
+    Columns of text are set flush left, also where a notebook sets everything else flush right.
+    """
+    is_text = [column.dropna().map(_has_words).any() for _, column in frame.items()]
+    left = [{"selector": f".col{n}", "props": "text-align: left"} for n in np.flatnonzero(is_text)]
+    shown = frame.style.hide(axis="index").set_table_styles(left)
+    return shown.format(formats, escape="html", na_rep="–")
+
+
+def _has_words(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.search(r"[^\W\d_]{2}", value))
 
 
 def as_command(text: str) -> str:

@@ -1,6 +1,7 @@
 """Tables and sentences of the notebooks: what is not there is left out, what is there is not cut."""
 
 import math
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -106,7 +107,10 @@ def test_a_true_object_named_again_is_marked_once():
 
 
 def test_text_is_escaped_and_never_cut():
-    html = readable(pd.DataFrame({"statement": [HOSTILE + "x" * 200]})).to_html()
+    html = readable(
+        pd.DataFrame({"statement": [HOSTILE + "x" * 200], "n": [1], "m": ["1.0 [0, 2]"]})
+    ).to_html()
+    assert re.findall(r"(\.col\d) \{\s*text-align: left", html) == [".col0"]
     assert "<script>" not in html
     assert "x" * 200 in html
 

@@ -128,9 +128,7 @@ def papermill(step, folder, out, *injected):
     """Run one notebook from a working folder; returns the program's end and what the cells showed."""
     notebook = os.path.relpath(ROOT / f"notebooks/{step.notebook}.ipynb", folder)
     command = ["-m", "papermill", notebook, str(out), "--no-progress-bar", *map(str, injected)]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True)
     cells = nbformat.read(out, as_version=4).cells
     shown = [output for cell in cells for output in cell.get("outputs", ())]
     return done, json.dumps(shown)

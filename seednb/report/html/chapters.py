@@ -22,6 +22,7 @@ LIVE = "remove-output"  # a cell whose output is its progress; Jupyter Book know
 # fold of its own, named by that text's heading, bold lead or first words, or into the chapter's one
 # fold of tables, which stands where the last of them stood. An exercise is folded with its answer.
 FOLD, ALL_TABLES = "fold", "all-tables"
+SHOWN = "step"  # code that is itself what the chapter shows
 EXERCISE, ANSWER = "**Change me.**", "*The answer.*"
 LEAD = re.compile(
     r"\s*<h\d[^>]*>(.*?)(?:<a class=.permalink|</h)|\s*<p>\s*<strong>(.*?)</strong>", re.S
@@ -33,11 +34,12 @@ NUMBERED = re.compile(r"(?P<number>\d+)\s*[·.:–-]\s*(?P<text>.+)")
 
 @dataclass(frozen=True)
 class Code:
-    """A code cell: its source, folded away, and its outputs."""
+    """A code cell: its source, folded away unless it is what the chapter shows, and its outputs."""
 
     html: Markup
     n_lines: int
     outputs: tuple[Markup, ...]
+    is_shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[Step]:
                     step = Step(Markup())
                 outputs = tuple(render_outputs(cell.outputs, prose))
                 n_lines = len(cell.source.strip().splitlines())
-                code = Code(Markup(highlight(cell.source)), n_lines, outputs)
+                code = Code(Markup(highlight(cell.source)), n_lines, outputs, SHOWN in tags)
                 step = replace(step, code=(*step.code, code), tag=tag or step.tag)
         except SeedError as error:
             raise SeedError(f"{file}, cell {place}: {error}") from error

@@ -31,6 +31,7 @@ LONG = Markup(
 )
 N_ROWS, N_LINES = 8, 6  # of a table and of printed text, that are shown at once
 ROOM = 660  # pixels beside the text of a step, at a window of 1440
+FIGURE_WIDTH = re.compile(r'<figure class="plot" style="[^"]*--wide:(\d+)px')
 CELL = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.S)
 CHARACTER, CELL_PADDING, LONGEST = 6.5, 26, 40  # pixels, pixels, characters before a cell wraps
 MESSAGES = Markup(
@@ -48,8 +49,9 @@ def render_outputs(outputs: Iterable[Mapping[str, Any]], prose: Prose) -> Iterat
 
 
 def is_wide(output: Markup) -> bool:
-    """Whether an output needs more room than there is beside a text: widgets and wide tables."""
-    if "<script" in output:
+    """Whether there is too little room beside a text: for widgets, wide figures and wide tables."""
+    figure = FIGURE_WIDTH.search(output)
+    if "<script" in output or (figure and int(figure[1]) > ROOM):
         return True
     columns: list[int] = []
     for row in output.split("<tr")[1:]:

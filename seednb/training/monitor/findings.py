@@ -33,13 +33,12 @@ def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:
     )
 
 
-def in_words(findings: Sequence[Finding]) -> str:
-    """Findings as sentences; that every rule is silent, if there are none."""
-    said = (
+def in_words(findings: Sequence[Finding]) -> list[str]:
+    """A sentence for each finding, in Markdown; one that every rule is silent, if there are none."""
+    return [
         f"**{finding.failure}** at step {finding.step}: {finding.evidence}; {finding.fix}."
         for finding in findings
-    )
-    return " ".join(said) or "Every rule of the monitor is silent."
+    ] or ["Every rule of the monitor is silent."]
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:

@@ -1,7 +1,8 @@
 """One notebook through papermill; whatever stops it, the failure names the cell and the next step."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from traitlets.config import Config
 
 from seednb.core.console import hides_progress
 from seednb.core.errors import SeedError
+from seednb.core.workers import TaskResult, run_all
 
 LOCAL_KERNEL = Config(
     {
@@ -17,7 +19,26 @@ LOCAL_KERNEL = Config(
         "NotebookClient": {"extra_arguments": ["--log-level=50"]},  # its end is no error
     }
 )
+Task = tuple[Path, Path, Mapping[str, Any]]  # the arguments of `execute`
 ADDED = ("injected-parameters", "papermill-error-cell-tag")  # cells that papermill puts in
+
+
+def execute_all(tasks: Sequence[Task], jobs: int) -> Iterator[TaskResult]:
+    """Run notebooks, `jobs` at a time; each result is its seconds, or says what `execute` raised."""
+    if jobs > 1 and len(tasks) > 1:
+        yield from run_all(_timed, tasks, min(jobs, len(tasks)))
+        return
+    for index, task in enumerate(tasks):
+        try:
+            yield TaskResult(index, _timed(task))
+        except SeedError as error:
+            yield TaskResult(index, error=str(error))
+
+
+def _timed(task: Task) -> float:
+    started = time.perf_counter()
+    execute(*task)
+    return time.perf_counter() - started
 
 
 def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None:

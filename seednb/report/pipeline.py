@@ -240,7 +240,8 @@ class Pipeline:
 
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]
-        metrics, scores = self._numbers() if self.steps["08"] in done else ([], [])
+        is_evaluated = any(step.number == "08" for step in done)
+        metrics, scores = self._numbers() if is_evaluated else ([], [])
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
         write_json(destination / METRICS, metrics)
         write_json(destination / "benchmarks.json", scores)

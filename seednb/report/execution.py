@@ -1,8 +1,10 @@
 """One notebook through papermill; whatever stops it, the failure names the cell and the next step."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -10,14 +12,29 @@ from traitlets.config import Config
 
 from seednb.core.console import hides_progress
 from seednb.core.errors import SeedError
+from seednb.core.workers import TaskResult, run_all
 
-LOCAL_KERNEL = Config(
-    {
-        "KernelManager": {"transport": "ipc"},  # no port that others could read
-        "NotebookClient": {"extra_arguments": ["--log-level=50"]},  # its end is no error
-    }
-)
+QUIET = {"extra_arguments": ["--log-level=50"]}  # of a kernel: its end is no error
+Task = tuple[Path, Path, Mapping[str, Any]]  # the arguments of `execute`
 ADDED = ("injected-parameters", "papermill-error-cell-tag")  # cells that papermill puts in
+
+
+def execute_all(tasks: Sequence[Task], jobs: int) -> Iterator[TaskResult]:
+    """Run notebooks, `jobs` at a time; each result is its seconds, or says what `execute` raised."""
+    if jobs > 1 and len(tasks) > 1:
+        yield from run_all(_timed, tasks, min(jobs, len(tasks)))
+        return
+    for index, task in enumerate(tasks):
+        try:
+            yield TaskResult(index, _timed(task))
+        except SeedError as error:
+            yield TaskResult(index, error=str(error))
+
+
+def _timed(task: Task) -> float:
+    started = time.perf_counter()
+    execute(*task)
+    return time.perf_counter() - started
 
 
 def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
@@ -35,15 +52,18 @@ def execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         executed.unlink(missing_ok=True)  # of a run before: it would name that run's cell
-        papermill.execute_notebook(
-            str(source),
-            str(executed),
-            parameters=dict(parameters),
-            cwd=str(source.parent),
-            kernel_name="python3",
-            progress_bar=not hides_progress() and {"desc": source.stem, "leave": False},
-            config=LOCAL_KERNEL,
-        )
+        with TemporaryDirectory(prefix="seednb-") as sockets:
+            # no port that others could read, and no name that another kernel has
+            manager = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+            papermill.execute_notebook(
+                str(source),
+                str(executed),
+                parameters=dict(parameters),
+                cwd=str(source.parent),
+                kernel_name="python3",
+                progress_bar=not hides_progress() and {"desc": source.stem, "leave": False},
+                config=Config({"KernelManager": manager, "NotebookClient": QUIET}),
+            )
         _forget_folders(executed)
     except papermill.PapermillExecutionError as error:
         raise _failure(source, executed, f"{error.ename}: {error.evalue}") from error

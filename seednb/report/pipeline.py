@@ -3,9 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from seednb.experiments import stages
 from seednb.experiments.experiment import METRICS, Experiment
 from seednb.experiments.published import scored_rows
 from seednb.experiments.sweep.ahead import make_ahead
-from seednb.report.execution import execute
+from seednb.report.execution import Task, execute_all
 from seednb.report.html import build_report, write_facts, write_index
 from seednb.report.html.front.hero import model_facts
 from seednb.report.html.front.settings import caption_rates, settings_box
@@ -115,22 +116,23 @@ class Pipeline:
     def _run(self, chosen: Sequence[PipelineStep], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
         steps = [*chosen, *(step for step in shown if step not in chosen)]
-        make_ahead(self.params, [s.number for s in steps if force or not self.is_done(s)])
+        jobs = make_ahead(self.params, [s.number for s in steps if force or not self.is_done(s)])
+        apart = [step for step in steps if step.shows or step.on_request or jobs == 1]
+        together = [step for step in steps if step not in apart]
         failure: SeedError | None = None
-        for place, step in enumerate(steps, start=1):
-            lead = f"{bar(place / len(steps), 10)} {place:>2}/{len(steps)}  {step.notebook:<17}"
-            if step.shows:
-                self.keys[step.number] = self._key(step)  # by now more may have run that it shows
-            if self.is_done(step) and not force:
-                if step in chosen:
-                    print(f"{lead} unchanged", flush=True)
-                continue
-            try:
-                seconds = self._execute(step)
-            except SeedError as error:
-                failure = error
+        n_over = 0
+        for group in [together, *([step] for step in apart)]:
+            left = [step for step in group if force or not self._is_done_now(step)]
+            kept = [(step, "unchanged") for step in group if step not in left and step in chosen]
+            for step, outcome in chain(kept, self._execute(left, jobs)):
+                if isinstance(outcome, SeedError):
+                    failure = outcome
+                    break
+                n_over += 1
+                lead = f"{bar(n_over / len(steps), 10)} {n_over:>2}/{len(steps)}"
+                print(f"{lead}  {step.notebook:<17} {outcome}", flush=True)
+            if failure:
                 break
-            print(f"{lead} {seconds:5.0f} s", flush=True)
         try:
             report = self._report()
         except SeedError:
@@ -199,18 +201,37 @@ class Pipeline:
             raise SeedError(f"notebook {path} is missing; restore it: git checkout -- notebooks")
         return path
 
-    def _execute(self, step: PipelineStep) -> float:
-        """Run one notebook; its folder is complete once its record is there."""
+    def _is_done_now(self, step: PipelineStep) -> bool:
+        """Whether a step is done; by now more may have run that it shows."""
+        if step.shows:
+            self.keys[step.number] = self._key(step)
+        return self.is_done(step)
+
+    def _execute(
+        self, steps: Sequence[PipelineStep], jobs: int
+    ) -> Iterator[tuple[PipelineStep, str | SeedError]]:
+        """Run notebooks, `jobs` at a time; a folder is complete once its record is there.
+
+        Each comes with its time in words, or with what stopped it, as it ends.
+        """
+        tasks = [self._task(step) for step in steps]
+        for outcome in execute_all(tasks, jobs):
+            step = steps[outcome.index]
+            if outcome.error:
+                said = outcome.error.removeprefix(f"{SeedError.__name__}: ")
+                yield step, SeedError(said if step.notebook in said else f"{step.notebook}: {said}")
+                continue
+            record = {"key": self.keys[step.number], "seconds": round(outcome.result, 1)}
+            write_json(self.folder(step) / RECORD, record)
+            yield step, f"{outcome.result:5.0f} s"
+
+    def _task(self, step: PipelineStep) -> Task:
         folder = self.folder(step)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).unlink(missing_ok=True)
-        started = time.perf_counter()
         parameters = self.injected | {"output_dir": self._from_root(folder)}
-        execute(self._source(step), folder / EXECUTED, parameters)
-        seconds = time.perf_counter() - started
-        write_json(folder / RECORD, {"key": self.keys[step.number], "seconds": round(seconds, 1)})
-        return seconds
+        return self._source(step), folder / EXECUTED, parameters
 
     def _from_root(self, folder: Path) -> str:
         """A path without the machine's folders where that is possible."""
@@ -219,7 +240,8 @@ class Pipeline:
 
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]
-        metrics, scores = self._numbers() if self.steps["08"] in done else ([], [])
+        is_evaluated = any(step.number == "08" for step in done)
+        metrics, scores = self._numbers() if is_evaluated else ([], [])
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
         write_json(destination / METRICS, metrics)
         write_json(destination / "benchmarks.json", scores)

@@ -35,7 +35,6 @@ ADVERSARIAL_COLUMNS: Columns = {
     "yes ratio": ("pope", "adversarial", "yes_ratio"),
     "AUC": ("pope", "adversarial", "auc"),
 }
-SIDES: dict[Direction, str] = {"down": "lower with", "up": "higher with", "flat": "not told apart:"}
 PLACE = ["benchmark", "split", "rule", "metric"]
 LEVEL = 0.05  # of a corrected p
 DIRECTIONS: dict[Direction, str] = {"down": "lower", "up": "higher", "flat": "not resolved"}
@@ -119,9 +118,9 @@ def spread(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> 
 
 
 def sides(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:
-    """Which models differ from another: "CHAIRi: higher with a, b; not told apart: c.", a sentence a column.
+    """Which models differ from another: "CHAIRi: higher with a, b; 1 of 3 not told apart."
 
-    Of names with a slash the last part is shown.
+    A sentence a column. Of names with a slash the last part is shown.
     """
     sentences = []
     for heading, (benchmark, split, metric) in columns.items():
@@ -129,7 +128,13 @@ def sides(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> s
         for model in models:
             for row in _named(rows, model, versus, benchmark, metric, split):
                 found[Interval.of(row).direction].append(model.rpartition("/")[2])
-        words = [f"{SIDES[way]} {', '.join(names)}" for way, names in found.items() if names]
+        words = [
+            f"{DIRECTIONS[way]} with {', '.join(found[way])}"
+            for way in ("down", "up")
+            if found[way]
+        ]
+        if found["flat"]:
+            words.append(f"{len(found['flat'])} of {sum(map(len, found.values()))} not told apart")
         sentences.append(f"{heading}: {'; '.join(words) or 'not compared'}.")
     return " ".join(sentences)
 

@@ -90,7 +90,7 @@ def test_models_are_told_by_the_side_on_which_their_interval_lies():
     rows = [row(f"short/{way}", "base", "chair", "CHAIRi", SPANS[way]) for way in SPANS]
     models = [f"short/{way}" for way in SPANS]
     column = {"CHAIRi": CHAIR_COLUMNS["CHAIRi"]}
-    said = "CHAIRi: lower with down; higher with up; not told apart: flat."
+    said = "CHAIRi: lower with down; higher with up; 1 of 3 not told apart."
     assert sides(rows, column, models, "base") == said
     assert sides(rows, column, models, "v7") == "CHAIRi: not compared."
 

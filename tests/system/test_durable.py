@@ -20,7 +20,7 @@ from seednb.experiments import experiment
 from seednb.experiments.experiment import Experiment
 from seednb.method.recipes import RECIPES
 from seednb.report import pipeline
-from seednb.report.execution import execute
+from seednb.report.execution import execute, execute_all
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "params/smoke.yaml"
@@ -232,7 +232,19 @@ def test_a_kernel_that_dies_is_named_with_its_cell_and_the_finished_chapters_sta
     assert "02_dies failed in cell 3 (import os, signal): its kernel died" in last
     assert "lower batch_size" in last and "run the same command again" in last
     page = (project / "reports/small/index.html").read_text()
-    assert "A quiet text" in page and "A doomed text" not in page
+    assert "A quiet text" in page and page.count("Not run here") == 1
+
+
+def test_notebooks_side_by_side_end_each_on_its_own(project):
+    names = ("02_dies", "01_fine", "01_fine")
+    tasks = [
+        (project / f"notebooks/{name}.ipynb", project / f"runs/{place}.ipynb", {})
+        for place, name in enumerate(names)
+    ]
+    (project / "runs").mkdir()
+    ended = {outcome.index: outcome for outcome in execute_all(tasks, jobs=3)}
+    assert "02_dies failed in cell 3" in ended[0].error
+    assert all(ended[place].result > 0 and not ended[place].error for place in (1, 2))
 
 
 @pytest.mark.parametrize(

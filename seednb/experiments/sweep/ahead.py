@@ -39,7 +39,7 @@ SHOWN = {
     "07": ("base", "v6", "v7"),
 }
 REWORDED = ("base", "v7")
-MOST_JOBS = 8  # processes of about a gigabyte each, with a model of at most
+MOST_JOBS = 4  # processes of about a gigabyte each, with a model of at most
 LARGEST_MODEL = 100 * 2**20  # bytes
 
 
@@ -51,28 +51,33 @@ class Work:
     stage: Stage
 
 
-def make_ahead(params: Params, chapters: Collection[str]) -> None:
+def make_ahead(params: Params, chapters: Collection[str]) -> int:
     """Make what some chapters (their numbers) will ask for; one line says what it took.
 
-    Only of a small model on the processor: a GPU is busy with one, and a large one fills the memory.
-    What fails here is left to its chapter, which tries again and says why.
+    Returns how many of them may then run side by side: 1 where something is left to make. That is so
+    with a GPU, which one model keeps busy, with a large model, which fills the memory, and where a
+    work failed: its chapter tries again and says why.
     """
     lab = Experiment(params)
+    weights = Path(lab.stages.model_source).glob("*.safetensors")
+    is_small = 0 < sum(file.stat().st_size for file in weights) <= LARGEST_MODEL
+    if not is_small or default_device().type != "cpu":
+        return 1
     try:
         left = [work for work in wanted(lab, chapters) if not work.stage.is_finished]
     except (SeedError, OSError):  # an input is missing: the first chapter says which
-        return
-    jobs = min(cpu_count(), MOST_JOBS, len(left))
-    weights = Path(lab.stages.model_source).glob("*.safetensors")
-    is_small = 0 < sum(file.stat().st_size for file in weights) <= LARGEST_MODEL
-    if jobs < 2 or not is_small or default_device().type != "cpu":
-        return
-    began, tasks = time.perf_counter(), [(params, work) for work in left]
+        return 1
+    most = min(cpu_count(), MOST_JOBS)
+    if most == 1 or not left:
+        return most
+    began, tasks, failed = time.perf_counter(), [(params, work) for work in left], False
     with tqdm(total=len(tasks), desc="ahead", leave=False, disable=hides_progress()) as bar:
-        for _ in run_all(_make, tasks, jobs):
+        for outcome in run_all(_make, tasks, min(most, len(left))):
+            failed |= bool(outcome.error)
             bar.update()
     seconds = time.perf_counter() - began
-    print(f"{len(tasks)} trainings and answers, {jobs} at a time  {seconds:5.0f} s", flush=True)
+    print(f"{len(tasks)} trainings and answers, {most} at a time  {seconds:5.0f} s", flush=True)
+    return 1 if failed else most
 
 
 def wanted(lab: Experiment, chapters: Collection[str]) -> list[Work]:

@@ -10,6 +10,12 @@ from seednb.report.html.verdict.questions import listed
 from seednb.report.html.verdict.words import SEED
 from seednb.report.tables import Rows, find_interval
 
+QUESTIONS = (
+    "Which version is best?",
+    "Did v6 become worse?",
+    "Does the choice of beta do what it claims?",
+    "What does contrastive decoding cost?",
+)
 CONTRASTIVE = ", contrastive"  # how the name of a measured way of writing captions ends
 COMPARED: dict[Direction, str] = {
     "down": "less than",
@@ -33,13 +39,14 @@ def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
     invented object), `missing` (the chapters that were not run) and `captions` (the measured rows
     of `benchmarks/caption.py`, and the `machine`).
     """
-    found = (
-        ("Which version is best?", _best(metrics)),
-        ("Did v6 become worse?", _regression(metrics)),
-        ("Does the choice of beta do what it claims?", _beta(facts)),
-        ("What does contrastive decoding cost?", _contrastive(facts.get("captions") or {})),
+    answers = (
+        _best(metrics),
+        _regression(metrics),
+        _beta(facts),
+        _contrastive(facts.get("captions") or {}),
     )
-    return tuple(Remark(question, " ".join(text)) for question, each in found if (text := [*each]))
+    found = ((each, " ".join(parts)) for each, parts in zip(QUESTIONS, answers, strict=True))
+    return tuple(Remark(question, sentence) for question, sentence in found if sentence)
 
 
 def _best(metrics: Rows) -> Iterator[str]:

@@ -1,0 +1,60 @@
+"""Make reports/example/index.html from a finished report: python docs/make_example.py
+
+The example is tracked, so that a visitor sees results without running anything. It is the report
+with its images as WebP and without the table of all numbers; it may have 3 MB. Make it anew when
+tests/system/test_docs.py says that it shows an older report. `--report FILE` takes another report than
+reports/pocket/index.html.
+"""
+
+import argparse
+import base64
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "reports/example/index.html"
+LARGEST = 3_000_000  # bytes
+QUALITY = 80  # of WebP
+PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+NUMBERS = re.compile(r'<details[^>]*>\s*<summary>[\d,]+ rows: .*?</details>', re.S)
+LEFT_OUT = "<p>The tracked example leaves this table out; <code>seednb report</code> makes it.</p>"
+
+
+def main() -> None:
+    """Read, trim and write. Exits with a sentence if there is no report or the example is too large."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--report", type=Path, default=ROOT / "reports/pocket/index.html")
+    parser.add_argument("--output", type=Path, default=EXAMPLE)
+    options = parser.parse_args()
+    if not options.report.is_file():
+        raise SystemExit(f"{options.report} does not exist; run: seednb report")
+    html = trimmed(options.report.read_text(encoding="utf-8"))
+    size = len(html.encode())
+    if size > LARGEST:
+        raise SystemExit(f"the example would have {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(html, encoding="utf-8")
+    print(f"{options.output}: {size / 1e6:.1f} MB")
+
+
+def trimmed(html: str) -> str:
+    """A report without its table of all numbers, and with smaller images."""
+    return PNG.sub(lambda found: as_webp(found[0], found[1]), NUMBERS.sub(LEFT_OUT, html))
+
+
+def as_webp(address: str, png: str) -> str:
+    """The address of the same image as WebP, if that is shorter."""
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(base64.b64decode(png)))
+    image.save(buffer, "webp", quality=QUALITY, method=6)
+    smaller = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return min(address, smaller, key=len)
+
+
+if __name__ == "__main__":
+    main()

@@ -134,7 +134,7 @@ JOBS = (
         "report that evaluates", ("report", "--only", "08"),
         ("smoke/08_*", "smoke/metrics-*", "smoke/answers-contrastive-*", "smoke/robust-*"),
         "smoke/report.lock.pid",
-        (RECORDS, "smoke/robust-*/*.jsonl", "smoke/metrics-*/rows.json",
+        (RECORDS, "smoke/robust-*/*.jsonl", "smoke/metrics-*/metrics.json",
          "reports/smoke/metrics.json"),
     ),
 )  # fmt: skip

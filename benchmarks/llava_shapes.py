@@ -4,21 +4,27 @@ Speed and memory do not depend on the values of the weights. `tiny` has the same
 to try a script without a GPU, and `small` its numbers a head and its images, to try a kernel.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
 )
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from seednb.model.inputs.collate import Layout
 from seednb.model.inputs.pixels import ImageReader
 from seednb.model.inputs.prompts import Encoded
 from seednb.model.loading import Bundle
+from seednb.model.weights.fp8 import to_fp8
+from seednb.model.weights.nf4 import keep_gradients
 from seednb.training.examples import Examples
 
 PAD, EOS, IMAGE_TOKEN = 0, 2, 450  # words are the tokens between
@@ -36,8 +42,12 @@ TEXT = {  # hidden, intermediate, layers, heads, heads of keys and values, vocab
 }
 
 
-def build_bundle(device: torch.device, size: str = "7b") -> Bundle:
-    """The model in bfloat16, with as much of a processor as training and captioning read."""
+def build_bundle(device: torch.device, size: str = "7b", precision: str = "bfloat16") -> Bundle:
+    """The model, with as much of a processor as training and captioning read.
+
+    Its decoder is built layer by layer, and each layer quantised where `precision` asks for it, so
+    that no more than one lies there in 16 bits: `fp8_copy` is fp8 with a second, transposed copy.
+    """
     hidden, intermediate, layers, heads, key_heads, vocabulary = TEXT[size]
     tower = TINY_TOWER if size == "tiny" else TOWER
     if size == "small":
@@ -46,25 +56,64 @@ def build_bundle(device: torch.device, size: str = "7b") -> Bundle:
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**tower),
         text_config=LlamaConfig(
-            hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers,
+            hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=0,
             num_attention_heads=heads, num_key_value_heads=key_heads, vocab_size=vocabulary,
             max_position_embeddings=4096, rms_norm_eps=1e-5,
         ),
         image_token_index=IMAGE_TOKEN, vision_feature_layer=-2,
         vision_feature_select_strategy="default", image_seq_length=n_image_tokens,
     )  # fmt: skip
-    torch.set_default_dtype(torch.bfloat16)
-    with device:
-        model = LlavaForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
     generator = torch.Generator(device).manual_seed(0)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-        if parameter.dim() > 1:
-            parameter.data.normal_(0, 0.02, generator=generator)
+    with _bfloat16_on(device):
+        model = LlavaForConditionalGeneration(config)
+    _randomise(model, generator)
+    text, decoder = model.config.text_config, model.model.language_model
+    for number in range(layers):
+        with _bfloat16_on(device):
+            layer = LlamaDecoderLayer(text, number)
+        _randomise(layer, generator)
+        decoder.layers.append(quantised(layer, precision, device).eval())
+    text.num_hidden_layers = decoder.config.num_hidden_layers = layers
+    model.is_loaded_in_4bit = precision == "nf4"  # as PEFT asks
     tokenizer: Any = Tokenizer()
     processor: Any = SimpleNamespace(tokenizer=tokenizer)
     return Bundle(model.eval(), processor, device)
+
+
+def quantised(layer: nn.Module, precision: str, device: torch.device) -> nn.Module:
+    """A layer with its linear layers in a precision, as `load_bundle` leaves them."""
+    if precision.startswith("fp8"):
+        to_fp8([layer], device, precision == "fp8_teacher", precision == "fp8_copy")
+    if precision == "nf4":
+        from bitsandbytes.nn import Linear4bit, Params4bit
+
+        for parent in list(layer.modules()):
+            for name, child in list(parent.named_children()):
+                if type(child) is nn.Linear:
+                    four = Linear4bit(
+                        child.in_features, child.out_features, bias=False,
+                        compute_dtype=torch.bfloat16, quant_type="nf4", device="meta",
+                    )  # fmt: skip
+                    four.weight = Params4bit(child.weight.data, False, quant_type="nf4").to(device)
+                    setattr(parent, name, four)
+        keep_gradients(layer)
+    return layer
+
+
+@contextmanager
+def _bfloat16_on(device: torch.device) -> Iterator[None]:
+    torch.set_default_dtype(torch.bfloat16)
+    with device:
+        yield
+    torch.set_default_dtype(torch.float32)
+
+
+def _randomise(module: nn.Module, generator: torch.Generator) -> None:
+    """Freeze everything, and draw its matrices."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+        if parameter.dim() > 1:
+            parameter.data.normal_(0, 0.02, generator=generator)
 
 
 class Tokenizer:
@@ -99,8 +148,10 @@ class RandomImages(ImageReader):
         return torch.randn(3, self.image_size, self.image_size, generator=generator)
 
 
-def make_examples(bundle: Bundle, n_images: int, n_pairs: int, seed: int = 0) -> Examples:
-    """Pairs with questions of 8-40 tokens and answers of 20-200, `n_pairs` an image."""
+def make_examples(
+    bundle: Bundle, n_images: int, n_pairs: int, seed: int = 0, longest: int = 200
+) -> Examples:
+    """Pairs with questions of 8-40 tokens and answers of 20 to `longest`, `n_pairs` an image."""
     generator = torch.Generator().manual_seed(seed)
 
     def some(low: int, high: int) -> list[int]:
@@ -112,7 +163,7 @@ def make_examples(bundle: Bundle, n_images: int, n_pairs: int, seed: int = 0) ->
     for image in range(n_images):
         for _ in range(n_pairs):
             prompt = [*system, *image_ids, *some(8, 40)]
-            rows.append(Encoded((*prompt, *some(20, 200)), len(prompt)))
+            rows.append(Encoded((*prompt, *some(20, longest)), len(prompt)))
             images.append(str(image))
     return Examples(rows, images, RandomImages(bundle), layout)
 

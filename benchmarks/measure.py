@@ -86,12 +86,14 @@ def alternate(
     n_timed: int = 2,
     n_untimed: int = 1,
     before: Callable[[], None] = lambda: None,
+    beside: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Median rate of each variant in units a second, and its peak memory on a GPU.
 
     In each round a variant works `n_untimed` times, to take its memory, and then `n_timed` times.
     `before` frees what the other variants keep. A variant that runs out of memory is a row without
-    figures: that it does not fit is a result too.
+    figures: that it does not fit is a result too. `beside`: GiB on the card, of each variant, that
+    belong to the models of others, and are no part of its peak.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     peak: dict[str, float] = {}
@@ -127,7 +129,7 @@ def alternate(
         else:
             row[f"{unit}_per_s"] = significant(1 / statistics.median(times))
         if name in peak:
-            row["peak_gib"] = round(peak[name], 1)
+            row["peak_gib"] = round(peak[name] - (beside or {}).get(name, 0), 1)
         rows.append(row)
     return rows
 

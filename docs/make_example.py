@@ -19,7 +19,7 @@ EXAMPLE = ROOT / "reports/example/index.html"
 LARGEST = 3_000_000  # bytes
 QUALITY = 80  # of WebP
 PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
-NUMBERS = re.compile(r'<details[^>]*>\s*<summary>[\d,]+ rows: .*?</details>', re.S)
+NUMBERS = re.compile(r"<details[^>]*>\s*<summary>[\d,]+ rows: .*?</details>", re.S)
 LEFT_OUT = "<p>The tracked example leaves this table out; <code>seednb report</code> makes it.</p>"
 
 

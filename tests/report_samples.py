@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from seednb.report import plots
 from seednb.report.html.front.settings import settings_box
 
 HOSTILE = "<script>alert(1)</script>"
@@ -68,6 +70,25 @@ def second_notebook():
             "bar",
             outputs=[new_output("display_data", data={"text/plain": "HBox()", **WIDGET_VIEW})],
         ),
+    ]
+
+
+def folded_notebook():
+    """A figure of our own and a long table inside a fold."""
+    frame = pd.DataFrame({"model": ["v4", "v7"], "value": 0.01, "low": -0.01, "high": 0.02})
+    figure = plots.show(plots.differences(frame, "CHAIRi"), "Two intervals")
+    rows = "".join(
+        f"<tr><th>{n}</th><td>{n}.0 [1.0, 99.0]</td><td>a sentence that is text</td></tr>"
+        for n in range(40)
+    )
+    head = "<tr style='text-align: right;'><th>n</th><th>points</th><th>meaning</th></tr>"
+    table = f"<table class='dataframe'><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return [
+        new_markdown_cell("# 05 · Folds"),
+        new_markdown_cell("A figure."),
+        new_code_cell("figure", outputs=[shown(figure.data)]),
+        new_markdown_cell("## More numbers\n\nAll of them."),
+        new_code_cell("table", outputs=[shown(table)], metadata={"tags": ["fold"]}),
     ]
 
 

@@ -42,7 +42,9 @@ def make_run(
     `images` are names of the reader's, `changes` are training parameters.
     """
     bundle = load_bundle(str(CHECKPOINT), params.model, torch.device("cpu"))
-    model = add_adapter(bundle.model.to(dtype), params.model, seed=1).to(dtype)
+    plain = bundle.model.to(dtype) if dtype else bundle.model  # 4-bit weights take no other type
+    model = add_adapter(plain, params.model, seed=1)
+    model = model.to(dtype) if dtype else model
     tokens, reader = bundle.image_tokens, reader or Noise()
     rows = [encode(*line, bundle.tokenizer, tokens, PLAIN) for line in lines]
     corruption = Corruption.of(bundle.tokenizer, PLAIN)

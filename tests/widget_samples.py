@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from PIL import Image
 
 from seednb.report.widgets import BetaExplorer, CaptionItem, ExplorerExample
+from seednb.report.widgets.frames import Caption, Place
+from seednb.report.widgets.history import History
+from seednb.report.widgets.places import NOISE_QUALITY, thumbnail
 
 ALPHAS, TEMPERATURES = (0.1, 0.3, 0.5, 0.7), (1.0, 2.0, 4.0)
 WORDS = ["knife", "fork", "cup", "spoon", "and", "bowl", "table", "cat"]
@@ -22,20 +26,24 @@ ATTACK = "</script><script>window.hacked = 1</script><img src=x onerror='window.
 
 def noise_png(seed: int) -> bytes:
     """An image that PNG cannot compress: the largest file of its size."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    noise(seed).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def make_example(seed: int = 0, title: str = "", n_vocabulary: int = 60) -> ExplorerExample:
+def noise(seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (96, 96, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def make_place(
+    seed: int = 0, n_vocabulary: int = 60, word: str = "knife", is_present: bool | None = False
+) -> Place:
     rng = np.random.default_rng(seed)
-    return ExplorerExample(
-        title=title or f"dining {seed}",
-        image_png=noise_png(seed),
-        question="Describe this image.",
-        answer_so_far="The image shows a table with a",
-        confidence=-0.1 - 0.3 * seed,
+    return Place(
+        word=word,
+        so_far="The image shows a table with a",
+        is_present=is_present,
         clean_logits=rng.normal(0, 2, n_vocabulary).astype(np.float32),
         noisy_logits={a: rng.normal(0, 2, n_vocabulary).astype(np.float32) for a in ALPHAS},
         words=WORDS,
@@ -44,15 +52,68 @@ def make_example(seed: int = 0, title: str = "", n_vocabulary: int = 60) -> Expl
     )
 
 
-def make_explorer(n_examples: int = 2, history: list[float] = HISTORY) -> BetaExplorer:
-    examples = [make_example(seed) for seed in range(n_examples)]
-    return BetaExplorer(examples, history, ALPHAS, TEMPERATURES)
+def make_example(seed: int = 0, title: str = "", n_vocabulary: int = 60) -> ExplorerExample:
+    """An image whose caption has three words: an invention, one of no object, and a true one."""
+    return ExplorerExample(
+        title=title or f"dining {seed}",
+        image=thumbnail(noise(seed)),
+        noisy_images={a: thumbnail(noise(seed + n), NOISE_QUALITY) for n, a in enumerate(ALPHAS)},
+        question="Describe this image.",
+        caption=Caption([("a ", ""), ("knife", "wrong"), (" and a cup", "")], "It invents 1."),
+        confidence=-0.1 - 0.3 * seed,
+        places=[
+            make_place(seed, n_vocabulary),
+            make_place(seed + 20, n_vocabulary, "and", None),
+            replace(make_place(seed + 40, n_vocabulary, "cup", True), words=["cup", "cat"], word_ids=[3, 4], present=[True, False]),
+        ],
+        note=f"note {seed}",
+    )  # fmt: skip
+
+
+class Examples:
+    """A source of finished examples; its captions say with what they were decoded."""
+
+    def __init__(self, examples: Sequence[ExplorerExample], n_kept: int | None = None) -> None:
+        self.examples, self.n_kept = examples, len(examples) if n_kept is None else n_kept
+        self.asked: list[tuple[Any, ...]] = []
+
+    @property
+    def titles(self) -> list[str]:
+        return [example.title for example in self.examples]
+
+    def example(self, number: int) -> ExplorerExample:
+        return self.examples[number]
+
+    def captions(
+        self, number: int, alpha: float, betas: Sequence[float], plausible: bool
+    ) -> list[Caption]:
+        self.asked.append((number, alpha, list(betas), plausible))
+        return [
+            Caption(
+                [(f"image {number} alpha {alpha:g} ", ""), (f"beta {round(beta)}", "wrong")],
+                f"plausible {plausible}",
+            )
+            for beta in betas
+        ]
+
+
+def explorer_of(
+    examples: Sequence[ExplorerExample],
+    history: Sequence[float] = HISTORY,
+    alphas: Sequence[float] = ALPHAS,
+    temperatures: Sequence[float] = TEMPERATURES,
+) -> BetaExplorer:
+    return BetaExplorer(Examples(examples), History(tuple(history)), alphas, temperatures)
+
+
+def make_explorer(n_examples: int = 2, history: Sequence[float] = HISTORY) -> BetaExplorer:
+    return explorer_of([make_example(seed) for seed in range(n_examples)], history)
 
 
 def make_items() -> list[CaptionItem]:
     different = CaptionItem(
         title="a.png",
-        image_png=noise_png(0),
+        image=noise_png(0),
         truth=["cup", "fork"],
         captions={"base": "a fork and a knife", "v7": "a fork and a cup"},
         hallucinated={"base": [(13, 18)]},

@@ -14,6 +14,8 @@ from seednb.core.profiles import Params
 from seednb.core.stage import versions
 from seednb.evaluation.benchmarks.base import COCO, HUB, Folders
 from seednb.evaluation.benchmarks.inventory import benchmark_items, word_items
+from seednb.evaluation.benchmarks.registry import BENCHMARKS
+from seednb.experiments.published import scored_rows
 from seednb.model.cost_model import SHAPES, GraphicsCard, Measured, card_named, card_rows
 from seednb.report.tables import as_text
 
@@ -74,11 +76,17 @@ def inputs(params: Params) -> list[tuple[str, str]]:
 
 def _benchmarks(params: Params) -> Iterator[str]:
     """Published benchmarks and word data: what is there, and the commands that bring the rest."""
-    folders = Folders.of(params)
+    folders, run = Folders.of(params), params.run
     yield "published benchmarks (seednb evaluate --benchmarks, seednb score); commands are for"
     yield f"{folders.shown}:"
     for item in benchmark_items(folders):
         yield from item.as_lines(folders.benchmarks)
+    scored = {row["benchmark"] for row in scored_rows(params.path(run.runs_dir) / run.profile)}
+    left = ",".join(name for name in BENCHMARKS if name not in scored)
+    if scored:
+        yield f"scored for this profile: {', '.join(filter(scored.__contains__, BENCHMARKS))}"
+    if left:
+        yield f"not scored: seednb evaluate --params params/{run.profile}.yaml --benchmarks {left}"
     yield ""
     yield "word data (CHAIR's lemma and pattern, AMBER's descriptions)"
     for item in word_items():
@@ -140,7 +148,7 @@ def _command(needed: str, params: Params) -> str:
     if needed == params.model.model:
         return f"hf download {needed}"
     name = needed.removeprefix(f"{params.data.data_root}/").split("/")[0]
-    return DOWNLOADS.get(name, f"put {name} here (see README, The road to 7B)")
+    return DOWNLOADS.get(name, f"put {name} here (see docs/tutorial.md, Data and licences)")
 
 
 def _in_hub_cache(name: str) -> bool:

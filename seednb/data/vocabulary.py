@@ -91,6 +91,12 @@ class Vocabulary:
         words = "|".join(re.escape(phrase).replace(r"\ ", r"[\s-]+") for phrase in longest_first)
         return re.compile(rf"\b(?:{words})\b", re.IGNORECASE | re.ASCII)
 
+    def begun_by(self, word: str) -> str | None:
+        """The object that a word names or, as "traffic" does, begins to name; None for neither."""
+        mentions = find_mentions(word, self)
+        begun = {name for phrase, name in self.phrases.items() if phrase.startswith(f"{word} ")}
+        return mentions[0].object if mentions else begun.pop() if len(begun) == 1 else None
+
 
 def find_mentions(caption: str, vocabulary: Vocabulary) -> list[Mention]:
     """The words that name an object, in order, with their places (the pocket variant).

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from peft import PeftModel
 
 from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
@@ -42,6 +43,7 @@ from seednb.training.trainer import ADAPTER, train
 
 Record = dict[str, Any]
 Records = dict[str, list[Record]]  # of probes, questions, captions
+METRICS = "metrics.json"
 Answerer = Callable[..., list[Record]]  # answer_probes or write_captions
 
 
@@ -103,6 +105,14 @@ class Experiment:
         reader = bundle.image_reader(source.image_dir, self.params.data.image_fit)
         reader.boxes = self._boxes[split]
         return reader
+
+    def small(self, **changes: Any) -> "Experiment":
+        """The pocket model on a few images, whatever this experiment's model: for steps by hand.
+
+        It is kept beside this experiment's runs; `changes` are parameters.
+        """
+        place = {"profile": "small", "runs_dir": str(self.runs.parent), "attention": "dense"}
+        return Experiment.open(str(self.params.root / "params/smoke.yaml"), place | changes)
 
     def train(
         self,
@@ -193,14 +203,21 @@ class Experiment:
 
         Of all models, unless some are named.
         """
-        named = models or (*ANSWERING, *self.sampled)
-        answers = {model: self.answers(model) for model in named}
-        stage = self.stages.metrics(answer.folder for answer in answers.values())
-        file = stage.path("rows.json")
+        stage = self.metrics_stage(models)
         with making(stage, self.patience_s) as is_left:
             if is_left:
-                write_json(file, metric_rows(answers, self.data, self.params.evaluation))
-        return read_json(file)
+                answers = {model: self.answers(model) for model in self._all_or(models)}
+                rows = metric_rows(answers, self.data, self.params.evaluation)
+                write_json(stage.path(METRICS), rows)
+        return read_json(stage.path(METRICS))
+
+    def metrics_stage(self, models: Sequence[str] = ()) -> Stage:
+        """Where `metrics` keeps its rows, as metrics.json, finished or not."""
+        answers = (self.stages.answers(model) for model in self._all_or(models))
+        return self.stages.metrics(Path(stage.folder.name) for stage in answers)
+
+    def _all_or(self, models: Sequence[str]) -> Sequence[str]:
+        return models or (*ANSWERING, *self.sampled)
 
     def compare(self, adapter: Path, with_base: bool, contrasted: bool = False) -> pd.DataFrame:
         """Rows of an adapter on POPE and CHAIR; `with_base`: and of the base model, with differences.
@@ -247,13 +264,21 @@ class Experiment:
         }
 
     def _train(self, recipe: Recipe, pairs: Sequence[Pair], folder: Path) -> None:
-        on_host = self.params.train.shard_layers  # a card need not hold it all
-        bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
-        examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
-        model = add_adapter(bundle.model, self.params.model, self.params.train.seed)
+        model, bundle, examples = self.start(pairs)
         cache = self._teacher_cache(recipe)
         with watching(self.params.monitor, self.bands, folder, bundle) as watch:
             train(model, bundle, examples, recipe, self.params.train, folder, cache, watch)
+
+    def start(self, pairs: Sequence[Pair]) -> tuple[PeftModel, Bundle, Examples]:
+        """What a training starts from: a new adapter on the base model, and the encoded pairs."""
+        on_host = self.params.train.shard_layers  # a card need not hold it all
+        bundle = load_bundle(self.stages.model_source, self.params.model, on_host=on_host)
+        examples = Examples.of(pairs, bundle, self.image_reader("train", bundle))
+        return (
+            add_adapter(bundle.model, self.params.model, self.params.train.seed),
+            bundle,
+            examples,
+        )
 
     @property
     def bands(self) -> Bands:

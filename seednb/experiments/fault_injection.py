@@ -72,18 +72,13 @@ class FaultRun:
 
 def run_fault(lab: Experiment, fault: Fault) -> FaultRun:
     """Train with a fault until the monitor stops it, or find that run by its key."""
-    monitor = replace(lab.params.monitor, monitor="stop")
-    if fault.stall_after_s:
-        monitor = replace(monitor, stall_after_s=fault.stall_after_s)
-    settings = replace(lab.params.train, **fault.changes)
-    params = replace(lab.params, train=settings, monitor=monitor)
+    params, stage = _params(lab, fault), fault_stage(lab, fault)
     pairs = lab.data.pairs["replay"][: params.data.n_pairs]
-    stage = fault_stage(Experiment(params), fault)
     with making(stage) as is_left:
         if is_left:
             _train(lab, fault, params, pairs, stage.folder)
     curve, _ = read_curve(stage.folder)
-    n_steps = math.ceil(len(pairs) / (settings.batch_size * settings.grad_accum))
+    n_steps = math.ceil(len(pairs) / (params.train.batch_size * params.train.grad_accum))
     return FaultRun(fault, curve, read_findings(stage.folder), fault.recipe.epochs * n_steps)
 
 
@@ -110,12 +105,22 @@ def as_frame(runs: list[FaultRun]) -> pd.DataFrame:
 def fault_stage(lab: Experiment, fault: Fault) -> Stage:
     """Where the run with a fault lies, finished or not."""
     words = "-".join(re.sub(r"[=(),]", "", fault.name).split())
-    inputs = lab.stages.training(fault.recipe) | {
+    faulty = Experiment(_params(lab, fault))
+    inputs = faulty.stages.training(fault.recipe) | {
         "fault": fault.name,
-        "bands": {name: [band.low, band.high] for name, band in lab.bands.items()},
-        "stall_after_s": lab.params.monitor.stall_after_s,
+        "bands": {name: [band.low, band.high] for name, band in faulty.bands.items()},
+        "stall_after_s": faulty.params.monitor.stall_after_s,
     }
     return Stage(lab.runs, f"fault-{words}", inputs)
+
+
+def _params(lab: Experiment, fault: Fault) -> Params:
+    """The profile's parameters with those of a fault, under a monitor that stops the run."""
+    monitor = replace(lab.params.monitor, monitor="stop")
+    if fault.stall_after_s:
+        monitor = replace(monitor, stall_after_s=fault.stall_after_s)
+    settings = replace(lab.params.train, **fault.changes)
+    return replace(lab.params, train=settings, monitor=monitor)
 
 
 def _train(

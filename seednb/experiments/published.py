@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from seednb.core.devices import process_state
 from seednb.core.errors import SeedError
 from seednb.core.files import read_json, write_json
@@ -23,7 +21,6 @@ from seednb.data.readers import read_json_lines
 from seednb.evaluation.answer_files import answer_file, check_questions, rank_file
 from seednb.evaluation.benchmarks.base import Absent, CaptionSettings, Folders, Material
 from seednb.evaluation.benchmarks.registry import (
-    BENCHMARKS,
     benchmark_named,
     read_benchmark,
     score_benchmark,
@@ -94,21 +91,6 @@ class Benchmarks:
             evaluation.caption_prompt, evaluation.caption_images, self.lab.params.data.world_seed
         )
         return read_benchmark(name, self.folders, captions)
-
-    def unscored(self, rows: Sequence[Row]) -> pd.DataFrame:
-        """Each benchmark without rows, and the next step: get its data, or score it."""
-        profile = self.lab.params.run.profile
-        lines = []
-        for name in BENCHMARKS:
-            if any(row["benchmark"] == name for row in rows):
-                continue
-            try:
-                self.folders.locate(BENCHMARKS[name])
-                step = f"seednb evaluate --params params/{profile}.yaml --benchmarks {name}"
-                lines.append((name, f"its data is there; run: {step}"))
-            except Absent as missing:
-                lines.append((name, str(missing).removeprefix(f"{name}: ")))
-        return pd.DataFrame(lines, columns=["no scores", "next"])
 
     def run(
         self, names: Sequence[str], adapter: Path | None = None, trained_on: str | None = None

@@ -133,7 +133,7 @@ def examine(lab: Experiment, models: Sequence[str]) -> dict[tuple[str, str], Rob
     for model in models:
         answers = lab.answers(model)
         original = [row for row in answers.probes if row["split"] == SPLIT]
-        for variant, records in _variants(lab, model, answers.folder.name).items():
+        for variant, records in ask_variants(lab, model).items():
             found[model, variant] = compare(
                 original, records, params.pope_parser, params.resamples, params.bootstrap_seed
             )
@@ -153,10 +153,20 @@ def table(found: Mapping[tuple[str, str], Robustness]) -> pd.DataFrame:
     )
 
 
-def variants_stage(lab: Experiment, model: str, source: str) -> Stage:
-    """Where a model's answers to the variants lie; `source`: the stage of its plain answers."""
+def weakest(found: Mapping[tuple[str, str], Robustness]) -> dict[str, tuple[str, str]]:
+    """Model -> the variant that changes most of its answers, and what stays the same, in percent."""
+    ordered = sorted(found.items(), key=lambda item: -item[1].same.value)
+    return {
+        model: (variant.replace("{a_object}", "…"), result.same.text())
+        for (model, variant), result in ordered
+    }
+
+
+def variants_stage(lab: Experiment, model: str) -> Stage:
+    """Where a model's answers to the variants lie, beside its plain answers."""
     languages = spoken(lab.params.evaluation.probe_languages)
-    return Stage(lab.runs, f"robust-{model}", {"answers": source, "languages": list(languages)})
+    plain = lab.stages.answers(model).folder.name
+    return Stage(lab.runs, f"robust-{model}", {"answers": plain, "languages": list(languages)})
 
 
 def spoken(codes: str) -> dict[str, str]:
@@ -165,10 +175,10 @@ def spoken(codes: str) -> dict[str, str]:
     return {f"in {language_named(code).name}": code for code in wanted}
 
 
-def _variants(lab: Experiment, model: str, source: str) -> dict[str, list[Record]]:
+def ask_variants(lab: Experiment, model: str) -> dict[str, list[Record]]:
     """A model's answers to each variant, asked once and then read from their stage."""
     languages = spoken(lab.params.evaluation.probe_languages)
-    stage = variants_stage(lab, model, source)
+    stage = variants_stage(lab, model)
     names = [*PHRASINGS[1:], *languages, *DEGRADATIONS]
     files = {name: stage.path(f"variant-{number}.jsonl") for number, name in enumerate(names)}
     with making(stage, lab.patience_s) as is_left:

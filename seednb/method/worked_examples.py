@@ -1,7 +1,7 @@
 """Small worked examples for notebook 03."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
@@ -15,24 +15,22 @@ from seednb.method.losses import reverse_kl
 TOKENS, VOCABULARY = 16, 512
 
 
-def gradient_at_logit_range(ranges: Sequence[float]) -> pd.DataFrame:
-    """Loss and gradient of reverse KL at growing logit ranges: `F.kl_div` against log space.
+def finite_gradients(ranges: Sequence[float]) -> tuple[pd.Series, bool]:
+    """Up to which logit range the gradient of reverse KL is finite: `F.kl_div` against log space.
 
-    The target's logits span the given range (nats) and so do the student's; T = 2.
+    The largest of `ranges` (nats, rising) that is reached, by method and precision; the target's
+    logits span the range and so do the student's, T = 2. The flag says whether every loss was finite.
     """
-    rows: list[dict[str, Any]] = []
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        for width in ranges:
-            row: dict[str, Any] = {
-                "precision": str(dtype).removeprefix("torch."),
-                "logit range": width,
-            }
-            for name, divergence in (("F.kl_div", _kl_div), ("log-space", _log_space)):
-                loss, is_finite = _gradient(divergence, width, dtype)
-                row[f"{name} loss"] = f"{loss:.3f}"
-                row[f"{name} gradient"] = "finite" if is_finite else "NaN"
-            rows.append(row)
-    return pd.DataFrame(rows).set_index(["precision", "logit range"])
+    reached: dict[str, float] = {}
+    losses = []
+    for name, divergence in (("F.kl_div", _kl_div), ("log space", _log_space)):
+        for dtype in (torch.float16, torch.bfloat16, torch.float32):
+            row = f"{name}, {str(dtype).removeprefix('torch.')}"
+            results = [_gradient(divergence, width, dtype) for width in ranges]
+            losses += [loss for loss, _ in results]
+            finite = takewhile(lambda each: each[1][1], zip(ranges, results, strict=True))
+            reached[row] = max((width for width, _ in finite), default=0)
+    return pd.Series(reached, name="logit range"), bool(np.isfinite(losses).all())
 
 
 def one_hump_for_two() -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Forward passes as SEED reads them: logits at answer positions, of student or frozen teacher."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from seednb.model.inputs.collate import Batch
 from seednb.model.inputs.packing import PackedSequence
@@ -21,6 +23,25 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
 def base_model(model: nn.Module) -> Any:
     """The Hugging Face model, without the wrapper that PEFT puts around it."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def in_float64(model: PeftModel) -> PeftModel:
+    """The model with all that it computes in float64, to compare results; float32 on Apple's GPU.
+
+    transformers' norms cast to float32 whatever they are given, which rounds gradients to 1e-7; those
+    of a Llama are replaced.
+    """
+    if model.device.type == "mps":  # has no float64
+        return model
+    for module in model.modules():
+        if isinstance(module, LlamaRMSNorm):
+            module.forward = partial(_rms_norm, module)  # type: ignore[method-assign]
+    return model.double()
+
+
+def _rms_norm(norm: LlamaRMSNorm, hidden: Float[Tensor, "R T H"]) -> Float[Tensor, "R T H"]:
+    square = hidden.pow(2).mean(-1, keepdim=True)
+    return norm.weight * hidden * torch.rsqrt(square + norm.variance_epsilon)
 
 
 class TeacherMode:

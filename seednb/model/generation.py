@@ -33,7 +33,7 @@ class ContrastiveLogits(LogitsProcessor):
     scores are log-probabilities, because beams add them up.
     """
 
-    def __init__(self, beta: float, plausibility: float = 0.0) -> None:
+    def __init__(self, beta: float | Float[Tensor, "B"], plausibility: float = 0.0) -> None:
         """`beta`: strength of the contrast; `plausibility`: a share of the largest probability."""
         self.beta, self.plausibility = beta, plausibility
 

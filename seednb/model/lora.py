@@ -74,6 +74,9 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
             f"and {len(wanted - saved)} missing, among them {odd[0]}; give the model that it was "
             "trained on"
         )
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:  # beside quantised weights PEFT leaves float32
+            parameter.data = parameter.data.to(model.dtype)
     return adapted.eval()
 
 

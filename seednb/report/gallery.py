@@ -1,54 +1,53 @@
 """Images, captions and widgets of an experiment, as the notebooks show them."""
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from seednb.data.images import load_image, resolve_image
-from seednb.data.vocabulary import find_mentions
 from seednb.evaluation.benchmarks import chair
-from seednb.evaluation.records import Answers
+from seednb.evaluation.records import Answers, Record
+from seednb.experiments import calibration
 from seednb.experiments.experiment import Experiment
 from seednb.method.confidence import answer_confidence
-from seednb.method.perturbation import example_noise, gaussian_noise
 from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
-from seednb.model.inputs.collate import collate
-from seednb.model.inputs.pixels import ImageReader
-from seednb.model.inputs.prompts import Encoded, encode, encode_prompt
 from seednb.model.loading import Bundle
 from seednb.report import plots
-from seednb.report.html.front.hero import count, example, read_pairs, segments
 from seednb.report.summaries import caption_spans
-from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
+from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem
+from seednb.report.widgets.history import History
+from seednb.report.widgets.places import CaptionSource, as_image, choose, thumbnail
 from seednb.training.examples import Examples
 
-HERO = 480  # pixels, longest side of the first screen's image
-THUMBNAIL = 224  # pixels, longest side of an image inside a widget
 ALPHAS = (0.1, 0.3, 0.5, 0.7)  # to choose from, beside the alpha of training
 TEMPERATURES = (1.0, 2.0, 4.0)
-N_WORDS = 8  # candidate words of one example
-LIKELY = 0.002  # a word below that in both views would be a row without bars
 
 
-def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> CaptionBrowser:
-    """Widget: validation images with each model's caption, hallucinated words marked."""
+def caption_browser(
+    lab: Experiment, answers: Mapping[str, Answers], n: int, images: Collection[int] = ()
+) -> CaptionBrowser:
+    """Widget: validation images with each model's caption, hallucinated words marked.
+
+    Images of which the models say different things come first; the data's order decides the rest.
+    Only `images` (their ids), if they are given.
+    """
     data = lab.data
     by_image = {
         model: {record["image_id"]: record for record in answer.captions}
         for model, answer in answers.items()
     }
+
+    def is_same(row: Record) -> bool:
+        said = {found[row["image_id"]]["caption"] for found in by_image.values()}
+        return len(said) == 1
+
     items = []
-    for row in data.to_caption[:n]:
+    shown = [row for row in data.to_caption if not images or row["image_id"] in images]
+    for row in sorted(shown, key=is_same)[:n]:
         image_id, name = row["image_id"], row["file_name"]
         records = {model: found[image_id] for model, found in by_image.items()}
         spans = {
@@ -58,7 +57,7 @@ def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> 
         items.append(
             CaptionItem(
                 title=name,
-                image_png=_thumbnail(load_image(resolve_image(data.val.image_dir, name))),
+                image=thumbnail(load_image(resolve_image(data.val.image_dir, name))),
                 truth=sorted(data.present[image_id]),
                 captions={model: record["caption"] for model, record in records.items()},
                 hallucinated={model: wrong for model, (wrong, _) in spans.items()},
@@ -68,45 +67,17 @@ def caption_browser(lab: Experiment, answers: Mapping[str, Answers], n: int) -> 
     return CaptionBrowser(items)
 
 
-def hero(lab: Experiment, model: str = "v7") -> dict[str, Any] | None:
-    """What the first screen's hero shows, ready for JSON; None if no caption makes an example."""
-    data = lab.data
-    base, other = lab.answers("base").captions, lab.answers(model).captions
-    pairs = read_pairs(base, other, data.present, data.vocabulary)
-    counts = count(pairs)
-    shown = example(pairs, counts)
-    if shown is None:
-        return None
-    present = data.present[shown.base["image_id"]]
-    texts = {"base": shown.base["caption"], model: shown.seed["caption"]}
-    image = load_image(resolve_image(data.val.image_dir, shown.base["image"]))
-    return {
-        "model": model,
-        "image": _data_uri(image),
-        "name": shown.base["image"],
-        "present": sorted(present),
-        "captions": {
-            name: segments(
-                text, present, data.vocabulary, texts[model if name == "base" else "base"]
-            )
-            for name, text in texts.items()
-        },
-        "counts": asdict(counts),
-    }
+def beta_explorer(lab: Experiment, history: Sequence[float], changes: pd.DataFrame) -> BetaExplorer:
+    """Widget: what purification does at any word of the base model's captions.
 
-
-def beta_explorer(lab: Experiment, history: Sequence[float], n: int = 5) -> BetaExplorer:
-    """Widget: places in base captions where an absent object is about to be named."""
-    bundle = lab.bundle("base")
-    reader = lab.image_reader("val", bundle)
-    data, own_alpha = lab.data, lab.params.train.noise_alpha
-    alphas = sorted({*ALPHAS, own_alpha})
-    examples: list[ExplorerExample] = []
-    for record in lab.answers("base").captions:
-        wrong, _ = caption_spans(record, data.present[record["image_id"]], data.vocabulary)
-        if wrong and len(examples) < n:
-            examples.append(_explorer_example(lab, bundle, reader, record, wrong[0][0], alphas))
-    return BetaExplorer(examples, history, alphas, TEMPERATURES, start=own_alpha)
+    It opens on examples that are chosen from `changes`, a frame of `purified_mentions`.
+    """
+    train = lab.params.train
+    alphas = sorted({*ALPHAS, train.noise_alpha})
+    source = CaptionSource(lab, alphas)
+    source.chosen = choose(source, changes, train.noise_alpha)
+    rule = History(tuple(history), train.beta_values, train.beta_quantiles, train.beta_window)
+    return BetaExplorer(source, rule, alphas, TEMPERATURES, start=train.noise_alpha)
 
 
 def confidence_history(lab: Experiment, n: int) -> list[float]:
@@ -124,15 +95,15 @@ def confidence_history(lab: Experiment, n: int) -> list[float]:
     return values
 
 
-def noisy_views(lab: Experiment, alphas: Sequence[float]) -> Figure:
+def noisy_views(lab: Experiment, alphas: Sequence[float]) -> plots.Sheet:
     """One image under growing noise, with the base model's caption of each view."""
     bundle = lab.bundle("base")
     row = lab.data.to_caption[0]
-    pixels = lab.image_reader("val", bundle).batch([row["file_name"]])
-    views = torch.cat([_noisy(pixels, [row["file_name"]], alpha) for alpha in alphas])
+    reader, names = lab.image_reader("val", bundle), [row["file_name"]]
+    views = torch.cat([calibration.noisy_views(reader, names, alpha) for alpha in alphas])
     captions = _captions(lab, bundle, views)
     titles = [f"α = {alpha:g}: {caption}" for alpha, caption in zip(alphas, captions, strict=True)]
-    return plots.images([_as_image(view, bundle) for view in views], titles)
+    return plots.images([np.asarray(as_image(view, bundle)) for view in views], titles)
 
 
 def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_images: int) -> pd.DataFrame:
@@ -143,7 +114,7 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_images: int
     names = [row["file_name"] for row in images]
     table = {}
     for alpha in alphas:
-        captions = _captions(lab, bundle, _noisy(reader.batch(names), names, alpha))
+        captions = _captions(lab, bundle, calibration.noisy_views(reader, names, alpha))
         records = [
             {"image_id": row["image_id"], "caption": text}
             for row, text in zip(images, captions, strict=True)
@@ -158,75 +129,10 @@ def captions_under_noise(lab: Experiment, alphas: Sequence[float], n_images: int
     return pd.DataFrame(table).T
 
 
-def validation_image(lab: Experiment, name: str, title: str) -> Figure:
+def validation_image(lab: Experiment, name: str, title: str) -> plots.Sheet:
     """One image by its file name."""
     image = np.asarray(load_image(lab.data.val.image_dir / name))
     return plots.images([image], [title], n_columns=1)
-
-
-def _explorer_example(
-    lab: Experiment,
-    bundle: Bundle,
-    reader: ImageReader,
-    record: dict,
-    start: int,
-    alphas: Sequence[float],
-) -> ExplorerExample:
-    """Logits of clean and noisy views just before character `start` of a caption."""
-    question, caption = lab.params.evaluation.caption_prompt, record["caption"]
-    so_far = caption[:start].rstrip()
-    tokenizer, tokens = bundle.tokenizer, bundle.image_tokens
-    prompt = encode_prompt(question, tokenizer, tokens, bundle.template)
-    prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
-    name = record["image"]
-    pixels = reader.batch([name])
-    views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in alphas)])
-    logits, _ = _answer_logits(bundle, [Encoded(tuple(prompt), len(prompt))] * len(views), views)
-    clean, *noisy = logits.float().cpu().numpy()
-    noisy_logits = dict(zip(alphas, noisy, strict=True))
-    word_ids = _candidates(clean, noisy_logits[lab.params.train.noise_alpha])
-    words = [str(tokenizer.decode([token])).strip() or "␣" for token in word_ids]
-    return ExplorerExample(
-        title=f"{name}: “… {caption[start:].split()[0].strip('.,')}”",
-        image_png=_thumbnail(load_image(resolve_image(lab.data.val.image_dir, name))),
-        question=question,
-        answer_so_far=so_far,
-        confidence=_caption_confidence(lab, bundle, pixels, caption),
-        clean_logits=clean,
-        noisy_logits=noisy_logits,
-        words=words,
-        word_ids=word_ids,
-        present=[_is_present(lab, word, record["image_id"]) for word in words],
-    )
-
-
-def _candidates(clean: np.ndarray, noisy: np.ndarray) -> list[int]:
-    """The words that either view finds likely: between two and N_WORDS of them."""
-    best = torch.from_numpy(clean).softmax(-1).maximum(torch.from_numpy(noisy).softmax(-1))
-    n_likely = int((best >= LIKELY).sum())
-    return best.topk(min(N_WORDS, max(2, n_likely))).indices.tolist()
-
-
-def _is_present(lab: Experiment, word: str, image_id: int) -> bool | None:
-    """Whether a word names an object of the image; None if it names no object."""
-    mentions = find_mentions(word, lab.data.vocabulary)
-    return mentions[0].object in lab.data.present[image_id] if mentions else None
-
-
-def _caption_confidence(lab: Experiment, bundle: Bundle, pixels: Tensor, caption: str) -> float:
-    question = lab.params.evaluation.caption_prompt
-    row = encode(question, caption, bundle.tokenizer, bundle.image_tokens, bundle.template)
-    logits, example_of_token = _answer_logits(bundle, [row], pixels)
-    return answer_confidence(logits, example_of_token, 1).item()
-
-
-def _answer_logits(
-    bundle: Bundle, rows: Sequence[Encoded], pixels: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Logits of the answer tokens, (tokens, V), and each token's row; one image a row."""
-    batch = collate(rows, range(len(rows)), pixels, bundle.layout).to(bundle.device)
-    with torch.inference_mode():
-        return AnswerLogits(bundle.model)(batch), batch.example_of_token
 
 
 def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:
@@ -236,35 +142,3 @@ def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:
         decoded = generate(bundle, evaluation.caption_prompt, chunk, evaluation.max_new_tokens)
         texts += [item.text for item in decoded]
     return texts
-
-
-def _noisy(pixels: Tensor, names: Sequence[str], alpha: float) -> Tensor:
-    noise = example_noise([f"view-{name}" for name in names], tuple(pixels.shape[1:]))
-    return gaussian_noise(pixels, alpha, noise)
-
-
-def _as_image(pixels: Tensor, bundle: Bundle) -> np.ndarray:
-    """Undo the processor's normalisation."""
-    processor = bundle.processor.image_processor
-    mean, deviation = (
-        torch.tensor(v).view(3, 1, 1) for v in (processor.image_mean, processor.image_std)
-    )
-    return (pixels * deviation + mean).clamp(0, 1).permute(1, 2, 0).numpy()
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    image = image.copy()
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _data_uri(image: Image.Image) -> str:
-    """A small image without loss, a photograph as JPEG."""
-    kind = "png" if max(image.size) <= THUMBNAIL else "jpeg"
-    image = image.convert("RGB")
-    image.thumbnail((HERO, HERO))
-    buffer = io.BytesIO()
-    image.save(buffer, kind, optimize=True)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -95,10 +95,10 @@ def _settle(names: MutableMapping[str, Any]) -> tuple[Params, str]:
         else:
             params = from_values(read_profile(file) | values, root_of(file))
     except SeedError as problem:
-        named = [key for key in (*own, *values) if re.search(rf"\b{key}\b", str(problem))]
-        raise SeedError(
-            f"{problem}; set in {_place(named[0])}" if named else str(problem)
-        ) from None
+        said = str(problem)
+        named = [key for key in (*own, *values) if re.search(rf"\b{key}\b", said)]
+        place = f"; set in {_place(min(named, key=said.find))}" if named else ""
+        raise SeedError(said + place) from None
     names.update({name: getattr(settings, name) for name in own})
     names["output_dir"] = str(_located(settings.output_dir, root))
     return params, _described(params, file)
@@ -122,7 +122,7 @@ def _given(cells: Iterable[str]) -> tuple[Values, set[str]]:
             continue
         found, is_plain = _assignments(cell)
         if opened:  # analysis by now, unless it sets plain values only
-            is_plain = is_plain and all(map(_is_literal, found.values()))
+            is_plain &= all(map(_is_literal, found.values()))
             found = found if is_plain else {}
         own |= set() if cell.startswith(INJECTED) else OWN & found.keys()
         known = {name for name in found if name in OF_PROFILE or name in own}

@@ -18,6 +18,9 @@ from seednb.core.files import LOCK, locked, read_json, write_bytes, write_json, 
 from seednb.core.profiles import SECTIONS, Params, describe, read_profile
 from seednb.core.stage import digest, fingerprint, git_commit, versions
 from seednb.experiments import stages
+from seednb.experiments.experiment import METRICS, Experiment
+from seednb.experiments.published import scored_rows
+from seednb.experiments.sweep.ahead import make_ahead
 from seednb.report.execution import execute
 from seednb.report.html import build_report, write_facts, write_index
 from seednb.report.html.front.hero import model_facts
@@ -52,7 +55,7 @@ STEPS = (
     PipelineStep("01_data", ("data", *ASKED)),
     PipelineStep("02_teacher", ("data", "model", *ASKED, *ANSWERED, *RESAMPLED), ("01",)),
     PipelineStep("03_purification", ("data", "model", "train", *ASKED, *ANSWERED), ("01",)),
-    PipelineStep("04_train_v4", TRAINED, ("01",)),
+    PipelineStep("04_train_v4", TRAINED, ("01",), reads="notebooks/05_train_v5.ipynb"),
     PipelineStep("05_train_v5", TRAINED, ("04",)),
     PipelineStep("06_train_v6", TRAINED, ("05",)),
     PipelineStep("07_train_v7", TRAINED, ("06",)),
@@ -78,7 +81,7 @@ class Pipeline:
 
     def __init__(self, params_file: Path, overrides: dict[str, Any], params: Params) -> None:
         """`params` are the resolved parameters of `params_file` with `overrides`."""
-        self.params = params
+        self.params, self.params_file = params, params_file.resolve()
         # a profile of its own, even where the file names none
         profile = {"profile": params.run.profile, "generator": params.data.generator}
         self.injected = profile | read_profile(params_file) | overrides
@@ -112,6 +115,7 @@ class Pipeline:
     def _run(self, chosen: Sequence[PipelineStep], force: bool) -> Path:
         shown = [step for step in STEPS if step.shows and self.is_done(step)]
         steps = [*chosen, *(step for step in shown if step not in chosen)]
+        make_ahead(self.params, [s.number for s in steps if force or not self.is_done(s)])
         failure: SeedError | None = None
         for place, step in enumerate(steps, start=1):
             lead = f"{bar(place / len(steps), 10)} {place:>2}/{len(steps)}  {step.notebook:<17}"
@@ -215,10 +219,10 @@ class Pipeline:
 
     def _report(self) -> Path:
         done = [step for step in STEPS if self.is_done(step)]
-        metrics = self._artifact("08", "metrics.json") or []
+        metrics, scores = self._numbers() if self.steps["08"] in done else ([], [])
         destination = self.params.path(self.params.run.reports_dir) / self.params.run.profile
-        write_json(destination / "metrics.json", metrics)
-        write_json(destination / "benchmarks.json", self._artifact("08", "benchmarks.json") or [])
+        write_json(destination / METRICS, metrics)
+        write_json(destination / "benchmarks.json", scores)
         for step in done:
             copy = destination / "notebooks" / f"{step.notebook}.ipynb"
             write_bytes(copy, (self.folder(step) / EXECUTED).read_bytes())
@@ -230,6 +234,11 @@ class Pipeline:
         )
         write_index(destination.parent)
         return page
+
+    def _numbers(self) -> tuple[list[Any], list[Any]]:
+        """The rows of the evaluation, and of the benchmarks that were scored, from their stages."""
+        file = Experiment(self.params).metrics_stage().path(METRICS)
+        return read_json(file), scored_rows(self.runs)
 
     def _date(self, done: Sequence[PipelineStep]) -> str:
         """When the newest chapter ran; empty if none has."""

@@ -2,9 +2,9 @@
 
 import base64
 import io
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,18 +15,29 @@ from IPython.display import HTML
 from jinja2 import Template
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.rcsetup import cycler
 from PIL import Image
 
+from seednb.report.svg import BLUE, EDGE, GREEN, GREY, GRID, INK, ORANGE, PALE, figure_html
 from seednb.training.monitor import Bands
 
-TITLE_WIDTH = 33  # characters of 8.5 points above an image of 2.4 inches
-INK, BLUE, ORANGE, GREEN, GREY = "#22252b", "#2f6db5", "#d9822b", "#3b8f6b", "#8a8f98"
-FIGURE = Template(
-    '<figure class="plot"><img alt="{{ alt }}" src="data:image/svg+xml;base64,{{ svg }}"></figure>',
+SHEET = Template(
+    '<figure class="sheet" aria-label="{{ alt }}" style="display:grid;gap:.8rem;margin:0;max-width:'
+    '{{ 14 * n_columns }}rem;grid-template-columns:repeat(auto-fill, minmax(min(100%, {{ least }}rem), 1fr))">'
+    "{% for address, title in cells %}"
+    '<div><img src="{{ address }}" alt="{{ title }}" style="width:100%;border-radius:6px">'
+    '<div style="font-size:.8125rem;line-height:1.35" aria-hidden="true">{{ title }}</div></div>'
+    "{% endfor %}</figure>",
     autoescape=True,
 )
-PHOTOGRAPH = re.compile(rb"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
-JPEG_QUALITY = 88
+QUALITY = 88  # of a photograph as WebP
+LARGEST = 448  # pixels, longest side of an image of a sheet: twice as many as it is shown with
+LEAST = 9  # rem, the narrowest image of a sheet
+LABEL_WIDTH = 36  # characters of a bar's name in one line
+N_SHADES = 12  # of a heatmap
+SQUARE = ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))  # corners of a cell, from its first
 N_ACROSS = 4  # panels of faulty runs side by side
 MARKERS = "osD^vXP"  # tell models apart without colour
 AT_LEAST = {"distillation": 0.01, "beta": 0.5}  # upper ends of the panels of curves near zero
@@ -43,23 +54,34 @@ STYLE: dict[str, Any] = {
     "xtick.labelsize": 9.5,
     "ytick.labelsize": 9.5,
     "legend.fontsize": 9.5,
-    "grid.color": "#e3e5e8",
-    "axes.edgecolor": "#c5c9c8",
+    "grid.color": GRID,
+    "axes.edgecolor": EDGE,
+    "axes.prop_cycle": cycler(color=(BLUE, ORANGE, GREEN, GREY, INK)),
 }
 
 
-def show(figure: Figure, alt: str) -> HTML:
-    """A figure for notebook and report: SVG with a text alternative."""
-    buffer = io.BytesIO()
-    # tight, because long titles stick out of the layout
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight", pad_inches=0.06)  # fmt: skip
+@dataclass(frozen=True)
+class Sheet:
+    """Images, each with a line of text under it; `n_columns` at most side by side."""
+
+    images: Sequence[np.ndarray | Image.Image]
+    titles: Sequence[str]
+    n_columns: int
+
+
+def show(figure: Figure | Sheet, alt: str) -> HTML:
+    """A figure for notebook and report, with a text alternative."""
+    if isinstance(figure, Sheet):
+        cells = zip(map(_address, figure.images), figure.titles, strict=False)
+        columns = {"n_columns": figure.n_columns, "least": LEAST}
+        return HTML(SHEET.render(alt=alt, cells=list(cells), **columns))
+    html = figure_html(figure, alt)
     plt.close(figure)
-    svg = PHOTOGRAPH.sub(_as_jpeg, buffer.getvalue())
-    return HTML(FIGURE.render(alt=alt, svg=base64.b64encode(svg).decode()))
+    return HTML(html)
 
 
 def canvas(
-    n_rows: int = 1, n_columns: int = 1, width: float = 7.5, height: float = 3.2
+    n_rows: int = 1, n_columns: int = 1, width: float = 6.8, height: float = 3.2
 ) -> tuple[Figure, np.ndarray]:
     """An empty figure in the project's style, with its axes as a flat array."""
     sns.set_theme(style="whitegrid", rc=STYLE)
@@ -67,19 +89,11 @@ def canvas(
     return figure, axes.ravel()
 
 
-def images(images: Sequence[np.ndarray], titles: Sequence[str], n_columns: int = 4) -> Figure:
-    """A sheet of images with a line of text under each."""
-    n_rows = -(-len(images) // n_columns)
-    n_lines = max(len(textwrap.wrap(title, TITLE_WIDTH)) for title in titles)
-    figure, axes = canvas(n_rows, n_columns, 2.4 * n_columns, (2.35 + 0.17 * n_lines) * n_rows)
-    for ax in axes:
-        ax.axis("off")
-    for ax, image, title in zip(axes, images, titles, strict=False):
-        ax.imshow(image, interpolation="lanczos")
-        # matplotlib's own wrapping lets neighbours overlap
-        wrapped = textwrap.fill(title, TITLE_WIDTH)
-        ax.set_title(wrapped, fontsize=8.5, fontweight="normal", loc="left", color=INK)
-    return figure
+def images(
+    images: Sequence[np.ndarray | Image.Image], titles: Sequence[str], n_columns: int = 4
+) -> Sheet:
+    """A sheet of images, arrays (H, W, 3) of bytes or of fractions, with a line of text under each."""
+    return Sheet(images, titles, n_columns)
 
 
 def differences(
@@ -118,7 +132,7 @@ def grouped(frame: pd.DataFrame, xlabel: str, groups: str = "split") -> Figure:
     ax.set_ylim(-len(rows), 0)
     ax.grid(False, axis="y")
     for edge in range(1, len(rows)):
-        ax.axhline(-edge, color="#c5c9c8", linewidth=0.8)
+        ax.axhline(-edge, color=EDGE, linewidth=0.8)
     ax.set_xlabel(xlabel)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -129,7 +143,7 @@ def levels(frame: pd.DataFrame, metric: str) -> Figure:
     figure, (ax,) = canvas(height=0.9 + 0.34 * len(frame))
     y = np.arange(len(frame))[::-1]
     value, whiskers = _in_points(frame)
-    ax.barh(y, value, xerr=whiskers, color="#a9c3e4", edgecolor=INK, capsize=3)
+    ax.barh(y, value, xerr=whiskers, color=PALE, edgecolor=INK, capsize=3)
     ax.set_yticks(y, frame["model"])
     ax.set_xlabel(f"{metric} (%)")
     return figure
@@ -138,20 +152,32 @@ def levels(frame: pd.DataFrame, metric: str) -> Figure:
 def counts(series: pd.Series, xlabel: str, n_largest: int = 20) -> Figure:
     """Horizontal bars of the largest counts."""
     top = series.sort_values(ascending=False).head(n_largest)[::-1]
-    figure, (ax,) = canvas(height=0.8 + 0.22 * len(top))
-    ax.barh(top.index.astype(str), top.to_numpy(), color=BLUE)
+    names = [textwrap.fill(name, LABEL_WIDTH) for name in top.index.astype(str)]
+    n_lines = sum(1 + name.count("\n") for name in names)
+    figure, (ax,) = canvas(height=0.8 + 0.06 * len(top) + 0.16 * n_lines)
+    ax.barh(names, top.to_numpy(), color=BLUE)
     ax.set_xlabel(xlabel)
     return figure
 
 
 def heatmap(table: pd.DataFrame, label: str) -> Figure:
-    """A square table of counts as shades."""
-    figure, (ax,) = canvas(width=7.5, height=6.4)
-    bar = {"label": label, "shrink": 0.6}
-    sns.heatmap(table, cmap="Greys", square=True, cbar_kws=bar, ax=ax, xticklabels=True, yticklabels=True)  # fmt: skip
+    """A table of counts as shades: the darker, the more."""
+    figure, (ax,) = canvas(height=5.0)
+    largest = max(1, table.to_numpy().max())
+    shades = np.ceil(N_SHADES * table.to_numpy() / largest)
+    for shade in range(1, N_SHADES + 1):  # one path a shade; the ink is light on a dark page
+        corners = [(x + dx, y + dy) for y, x in np.argwhere(shades == shade) for dx, dy in SQUARE]
+        if corners:
+            cells = Path(
+                corners, [Path.MOVETO, *3 * [Path.LINETO], Path.CLOSEPOLY] * (len(corners) // 5)
+            )
+            ax.add_patch(PathPatch(cells, facecolor=INK, alpha=shade / N_SHADES, linewidth=0))
+    ax.set(xlim=(0, table.shape[1]), ylim=(table.shape[0], 0), aspect="equal")
+    ax.set_xticks(np.arange(table.shape[1]) + 0.5, table.columns, rotation=90)
+    ax.set_yticks(np.arange(table.shape[0]) + 0.5, table.index)
+    ax.grid(False)
+    ax.set_title(f"{label}: from 0 (blank) to {largest:g} (full)", fontweight="normal", fontsize=10)
     ax.tick_params(labelsize=8)
-    ax.set_xlabel("")
-    ax.set_ylabel("")
     return figure
 
 
@@ -202,10 +228,26 @@ def trade_off(frame: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
     return figure
 
 
+def before_and_after(frame: pd.DataFrame, groups: str, what: str) -> Figure:
+    """A point a row at (`before`, `after`), fractions drawn in percent; below the diagonal it fell."""
+    figure, (ax,) = canvas(width=7.5, height=4.2)
+    ax.plot([0, 100], [0, 100], color=INK, linewidth=1)
+    styles = zip(MARKERS, (GREY, BLUE, ORANGE, GREEN), strict=False)
+    for (name, mine), (marker, colour) in zip(
+        frame.groupby(groups, observed=True), styles, strict=False
+    ):
+        label = f"{name} ({len(mine)})"
+        x, y = 100 * mine["before"], 100 * mine["after"]
+        ax.scatter(x, y, s=16, marker=marker, color=colour, alpha=0.7, linewidths=0, label=label)
+    ax.set(xlabel=f"{what} before (%)", ylabel=f"{what} after (%)", xlim=(0, 100), ylim=(0, 100))
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title=groups)
+    return figure
+
+
 def histogram(values: Sequence[float], xlabel: str, marks: Sequence[float] = ()) -> Figure:
     """Distribution of values with marked positions."""
     figure, (ax,) = canvas(height=2.6)
-    sns.histplot(x=list(values), bins=40, color="#a9c3e4", edgecolor=INK, ax=ax)
+    sns.histplot(x=list(values), bins=40, color=PALE, edgecolor=INK, ax=ax)
     for mark in marks:
         ax.axvline(mark, color=ORANGE, linestyle="--")
     ax.set(xlabel=xlabel, ylabel="examples")
@@ -222,7 +264,7 @@ def training_curves(curve: pd.DataFrame, window: int) -> Figure:
         ("confidence", "confidence (nats)"),
         ("learning_rate", "learning rate"),
     )
-    figure, axes = canvas(2, 3, 9.5, 4.6)
+    figure, axes = canvas(2, 3, 6.8, 3.4)
     for ax, (column, label) in zip(axes, panels, strict=True):
         ax.plot(curve["step"], curve[column], color=GREY, alpha=0.4, linewidth=0.8)
         smooth = curve[column].rolling(window, min_periods=1).mean()
@@ -243,7 +285,7 @@ def against_healthy(
     `faulty` has (column, curve) by name; the last step of a faulty curve is marked.
     """
     n_rows = max(1, -(-len(faulty) // N_ACROSS))
-    figure, axes = canvas(n_rows, N_ACROSS, 9.5, 2.3 * n_rows)
+    figure, axes = canvas(n_rows, N_ACROSS, 9.5, 1.75 * n_rows)
     for ax in axes[len(faulty) :]:
         ax.axis("off")
     for ax, (name, (column, curve)) in zip(axes, faulty.items(), strict=False):
@@ -263,13 +305,15 @@ def shade_band(ax: Axes, low: float, high: float) -> None:
     ax.axhspan(low, high, color=GREEN, alpha=0.12)
 
 
-def _as_jpeg(found: re.Match[bytes]) -> bytes:
-    """A raster of an SVG as JPEG where that is smaller: photographs and noise are, drawings are not."""
-    png, jpeg = base64.b64decode(found[1]), io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
-    if jpeg.tell() >= len(png):
-        return found[0]
-    return b"data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue())
+def _address(image: np.ndarray | Image.Image) -> str:
+    """An image as a data address."""
+    values = np.asarray(image)
+    if values.dtype != np.uint8:
+        values = (255 * values.clip(0, 1)).round().astype(np.uint8)
+    shown, buffer = Image.fromarray(values).convert("RGB"), io.BytesIO()
+    shown.thumbnail((LARGEST, LARGEST))
+    shown.save(buffer, "WEBP", quality=QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _in_points(frame: pd.DataFrame) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -12,8 +12,11 @@ from seednb.core.files import read_json
 from seednb.data.coco import CocoSplit
 from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary, find_mentions
+from seednb.evaluation.stats import Interval
+from seednb.experiments import calibration
 from seednb.experiments.dataset import Prepared
-from seednb.model.cost_model import RESULTS
+from seednb.model.cost_model import RESULTS, SHAPES
+from seednb.model.loading import Bundle
 
 CACHED = ", teacher cached"  # how a measured row's name ends
 # Results name the reproduction's training loop "seed loop"; people read these instead.
@@ -141,14 +144,105 @@ def hallucination_table(records: Sequence[Row], data: Prepared, n_rows: int = 10
     return pd.DataFrame(rows, columns=["hallucinated", "times", "present in those images"])
 
 
+def inventions_moved(before: Sequence[Row], after: Sequence[Row], data: Prepared) -> pd.DataFrame:
+    """By image, how many absent objects only the caption before names (`gone`), or only the one after.
+
+    Columns: image_id, gone, new. Both lists of records are about the same images.
+    """
+    by_image = {record["image_id"]: record for record in after}
+    rows = []
+    for record in before:
+        name = record["image_id"]
+        first, second = (
+            set(_hallucinated(each, data.present[name], data.vocabulary))
+            for each in (record, by_image[name])
+        )
+        rows.append((name, len(first - second), len(second - first)))
+    return pd.DataFrame(rows, columns=["image_id", "gone", "new"])
+
+
+def both_ways(moved: pd.DataFrame, n: int = 2) -> list[Any]:
+    """The first n images with an invention gone, and the first n with a new one: no choice by eye."""
+    chosen = [moved.loc[moved[side] > 0, "image_id"].head(n) for side in ("gone", "new")]
+    return list(dict.fromkeys(pd.concat(chosen)))
+
+
+def model_card(bundle: Bundle, source: str) -> str:
+    """What a base model is, as Markdown: its size; of one that this project built, also its making."""
+    n, known = bundle.model.num_parameters(), SHAPES["llava-1.5-7b"]
+    size = f"`{Path(source).name}` has {n:,} parameters"
+    file = Path(source) / "recipe.json"
+    if not file.is_file():
+        return f"{size}. It was not trained here; what it has seen, its own model card says."
+    recipe = read_json(file)
+    world = recipe["world"]
+    steps = [f"{recipe[f'{stage}_steps']:,}" for stage in ("vision", "truthful", "instruct")]
+    return (
+        f"**Size.** {size}: LLaVA-1.5-7B has {known.n_parameters / n:,.0f} times as many. The "
+        f"architecture is the same, a vision tower whose features a language model reads.\n\n"
+        f"**What it was trained on.** From nothing, on {recipe['n_images']:,} generated images of "
+        f"{world['image_size']} pixels: {steps[0]} steps to see, {steps[1]} on truthful captions and "
+        f"answers, {steps[2]} on instruction labels, which name an absent object that is typical of "
+        f"the scene with a probability of up to {max(world['invention']):.0%}. It knows nothing "
+        "else.\n\n"
+        "**How it was chosen.** The world and the recipe were chosen so that the model hallucinates "
+        "from its prior, by looking at the base model and at contrastive decoding, with another "
+        "seed, on images that no published number uses, before any SEED version was trained on "
+        "them; only the length of the truthful stage was set later.\n\n"
+        "**What that means for every result here.** Contrastive decoding and SEED use the same "
+        "contrast, so this is a world in which the contrast works. That SEED lowers hallucination "
+        "here shows that the method can do so and how; it does not show that a large model gains as "
+        "much, or at all. What carries over is the code and its tests, the statistics and the "
+        "controls, not the sizes of effects."
+    )
+
+
 def caption_spans(
     record: Row, present: set[str], vocabulary: Vocabulary
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Character spans of hallucinated and of correct object words in a caption."""
+    """Character spans of hallucinated and of correct object words in a caption.
+
+    A true object that is named again adds nothing: only its first mention is correct.
+    """
     mentions = find_mentions(record["caption"], vocabulary)
     wrong = [(m.start, m.end) for m in mentions if m.object not in present]
-    right = [(m.start, m.end) for m in mentions if m.object in present]
-    return wrong, right
+    first = {m.object: (m.start, m.end) for m in reversed(mentions) if m.object in present}
+    return wrong, sorted(first.values())
+
+
+def purification_outcome(changes: pd.DataFrame) -> list[str]:
+    """What purification did to the mentions of a frame of `calibration.purified_mentions`, in words."""
+    invented, true = changes[changes["hallucinated"]], changes[~changes["hallucinated"]]
+    if invented.empty:
+        return ["The captions invent no object, so there is nothing to purify."]
+    became = invented["becomes"].value_counts()
+    fall = int((invented["after"] < invented["before"]).sum())
+    present, other, stay, none = (
+        int(became.get(name, 0))
+        for name in (calibration.PRESENT, calibration.OTHER, calibration.SAME, calibration.NONE)
+    )
+    again = int(invented.loc[invented["becomes"] == calibration.PRESENT, "repeats"].sum())
+    lost = true["becomes"].value_counts()
+    n_lost = len(true) - int(lost.get(calibration.SAME, 0))
+    return [
+        f"Of {len(invented)} invented words, {fall} ({fall / len(invented):.0%}) fall.",
+        f"{present} give way to an object of the image ({again} of them to one that the caption has "
+        f"named already), {other} to another invention and {none} to a word that names no object; "
+        f"{stay} stay the likeliest word.",
+        f"Of {len(true)} true words, {n_lost} give way, "
+        f"{int(lost.get(calibration.OTHER, 0))} of them to an invention.",
+    ]
+
+
+def beside_chance(area: Interval) -> str:
+    """Where an area under the curve lies: 0.5 is chance."""
+    return (
+        "above chance"
+        if area.low > 0.5
+        else "below chance"
+        if area.high < 0.5
+        else "not resolved from chance"
+    )
 
 
 def scaling_table(root: Path) -> pd.DataFrame:

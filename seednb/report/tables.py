@@ -1,7 +1,9 @@
-"""Rows of metrics.json as tables to read: percent and points for fractions, intervals in brackets."""
+"""Rows of metrics.json to read: tables and sentences, fractions in percent or points, intervals in brackets."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,7 @@ from seednb.evaluation.benchmarks.registry import BENCHMARKS
 from seednb.evaluation.comparison import MENTIONS, THRESHOLD
 from seednb.evaluation.parsers import parser_named
 from seednb.evaluation.records import KINDS, Answers, kinds_asked
-from seednb.evaluation.stats import Direction, Interval
+from seednb.evaluation.stats import COUNTED, Direction, Interval, figure_text
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -30,7 +32,9 @@ ADVERSARIAL_COLUMNS: Columns = {
     "yes ratio": ("pope", "adversarial", "yes_ratio"),
     "AUC": ("pope", "adversarial", "auc"),
 }
+SIDES: dict[Direction, str] = {"down": "lower with", "up": "higher with", "flat": "not told apart:"}
 PLACE = ["benchmark", "split", "rule", "metric"]
+LEVEL = 0.05  # of a corrected p
 DIRECTIONS: dict[Direction, str] = {"down": "lower", "up": "higher", "flat": "not resolved"}
 
 
@@ -70,14 +74,79 @@ def metric_table(
 
 
 def reading(rows: Rows, columns: Columns, model: str, versus: str) -> str:
-    """A row of differences in words: "v6 against v5: CHAIRi lower, recall not resolved."."""
+    """A row of differences in words: "v6 against v5: CHAIRi lower (−1.2 [−1.9, −0.5])."."""
     words = []
     for heading, (benchmark, split, metric) in columns.items():
         for row in _named(rows, model, versus, benchmark, metric, split):
             found = Interval.of(row)
             way = DIRECTIONS[found.direction] if found.is_defined else "unknown"
-            words.append(f"{heading} {way}")
+            words.append(f"{heading} {way} ({found.text(metric, signed=True)}{_unit(metric)})")
     return f"{model} against {versus}: {', '.join(words) or 'not compared'}."
+
+
+def ladder(rows: Rows, columns: Columns, models: Sequence[str]) -> pd.DataFrame:
+    """Each model's difference to the one before it: columns step, model (the metric), value, low, high."""
+    steps = [
+        {"step": f"{before} → {after}", "model": heading, **asdict(found)}
+        for before, after in pairwise(models)
+        for heading, (benchmark, split, metric) in columns.items()
+        if (found := find_interval(rows, after, before, benchmark, metric, split))
+    ]
+    return pd.DataFrame(steps, columns=["step", "model", "value", "low", "high"])
+
+
+def spread(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:
+    """Differences of several models, lowest to highest: "CHAIRi +3.1 to +3.4 points, …"."""
+    words = []
+    for heading, (benchmark, split, metric) in columns.items():
+        found = [
+            row["value"]
+            for model in models
+            for row in _named(rows, model, versus, benchmark, metric, split)
+            if row["value"] is not None
+        ]
+        if found:
+            ends = (figure_text(end, metric, signed=True) for end in (min(found), max(found)))
+            words.append(f"{heading} {' to '.join(dict.fromkeys(ends))}{_unit(metric)}")
+    return ", ".join(words) or "not compared"
+
+
+def sides(rows: Rows, columns: Columns, models: Sequence[str], versus: str) -> str:
+    """Which models differ from another: "CHAIRi: higher with a, b; not told apart: c.", a sentence a column.
+
+    Of names with a slash the last part is shown.
+    """
+    sentences = []
+    for heading, (benchmark, split, metric) in columns.items():
+        found: dict[Direction, list[str]] = {"down": [], "up": [], "flat": []}
+        for model in models:
+            for row in _named(rows, model, versus, benchmark, metric, split):
+                found[Interval.of(row).direction].append(model.rpartition("/")[2])
+        words = [f"{SIDES[way]} {', '.join(names)}" for way, names in found.items() if names]
+        sentences.append(f"{heading}: {'; '.join(words) or 'not compared'}.")
+    return " ".join(sentences)
+
+
+def mcnemar_reading(table: pd.DataFrame, model: str, part: str) -> str:
+    """A table of McNemar tests in words; `part` is its column of splits or of kinds of question."""
+    is_resolved = table["p (Holm)"] < LEVEL
+    is_better = (
+        table["only model right"] > table[table.columns[2]]
+    )  # the rows only the other has right
+    ways = {
+        "more often right": is_resolved & is_better,
+        "less often right": is_resolved & ~is_better,
+        "not told apart": ~is_resolved,
+    }
+    words = [
+        f"{way} on {', '.join(names)}"
+        for way, chosen in ways.items()
+        if len(names := table.loc[chosen & (table["model"] == model), part])
+    ]
+    return (
+        f"{is_resolved.sum()} of {len(table)} tests stay below {LEVEL:g} after the correction. "
+        f"{model} is {'; '.join(words) or 'in none of them'}."
+    )
 
 
 def headlines(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -177,6 +246,11 @@ def prose(*sentences: str) -> Markdown:
     return Markdown(" ".join(filter(None, sentences)))
 
 
+def bullets(*sentences: str) -> Markdown:
+    """The same as a list, for what a chapter has found."""
+    return Markdown("\n".join(f"- {sentence}" for sentence in filter(None, sentences)))
+
+
 def readable(frame: pd.DataFrame, formats: Any = None) -> Styler:
     """A frame for reading: no row numbers, text escaped and never cut; `formats` by column."""
     return frame.style.hide(axis="index").format(formats, escape="html", na_rep="–")
@@ -191,6 +265,11 @@ def as_command(text: str) -> str:
 def as_text(frame: pd.DataFrame) -> str:
     """A table for the terminal."""
     return frame.to_string(index=False)
+
+
+def _unit(metric: str) -> str:
+    """ " points" of a difference of fractions; counts have none."""
+    return "" if metric in COUNTED else " points"
 
 
 def _named(

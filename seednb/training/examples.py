@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from seednb.core.errors import SeedError
 from seednb.core.params import TrainParams
 from seednb.data.instruct import Pair
-from seednb.method.perturbation import View
+from seednb.method.perturbation import View, example_noise
 from seednb.method.recipes import Recipe
+from seednb.method.reference import Example
 from seednb.model.inputs.collate import Batch, Layout, Movable, Noisy, in_chunks, n_shared
 from seednb.model.inputs.corruption import Corruption
 from seednb.model.inputs.packing import make_batch
@@ -170,6 +171,18 @@ class Groups(Dataset[Group]):
             micro_batches += [idle] * (n_largest - len(micro_batches))
         return Group(epoch, len(numbers), micro_batches)
 
+    def one_by_one(self, step: int, device: torch.device | str = "cpu") -> list[Example]:
+        """A step's examples as the reference takes them, for Gaussian noise and images of one size."""
+        epoch, numbers = self.plan[step]
+        found = []
+        for number in numbers:
+            row, name = self.examples.rows[number], self.examples.images[number]
+            pixels = self.examples.reader.batch([name])
+            noise = example_noise(self._noise_keys(epoch, [name]), tuple(pixels.shape[1:]))
+            ids = torch.tensor([row.input_ids], device=device)
+            found.append(Example(ids, row.n_prompt, pixels.to(device), noise.to(device)))
+        return found
+
     def from_step(self, step: int, device: torch.device) -> Iterator[tuple[Group, Group | None]]:
         """The groups after the first `step`, each with the one that follows it.
 
@@ -219,11 +232,18 @@ class Groups(Dataset[Group]):
         return MicroBatch(batch, noisy, places, [self.examples.key(number) for number in chosen])
 
     def _noisy(self, epoch: int, chosen: list[int]) -> Noisy:
-        when = f"{epoch}-" if self.params.noise == "per_epoch" else ""
         names = self.examples.names(chosen)
-        keys = [f"noise-{self.params.seed}-{when}{name}" for name in names]
-        pixels = self.examples.reader.noisy(keys, names, self.view)
+        pixels = self.examples.reader.noisy(self._noise_keys(epoch, names), names, self.view)
         share, ids = self.recipe.text_corruption, None
         if share:
-            ids = self.examples.corrupted(chosen, share, f"text-{self.params.seed}-{when}")
+            ids = self.examples.corrupted(
+                chosen, share, f"text-{self.params.seed}-{self._when(epoch)}"
+            )
         return Noisy(pixels, ids)
+
+    def _noise_keys(self, epoch: int, names: Sequence[str]) -> list[str]:
+        return [f"noise-{self.params.seed}-{self._when(epoch)}{name}" for name in names]
+
+    def _when(self, epoch: int) -> str:
+        """What tells the noise of an epoch from that of the others, where it changes."""
+        return f"{epoch}-" if self.params.noise == "per_epoch" else ""

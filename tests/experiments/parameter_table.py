@@ -134,7 +134,7 @@ def keys(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
         "answers": base.key,
         "contrastive": stages.answers("contrastive").key,
         "metrics": stages.metrics([base.folder.relative_to(lab.runs)]).key,
-        "robust": variants_stage(lab, "base", base.folder.name).key,
+        "robust": variants_stage(lab, "base").key,
         "ablation": cell.needs(cell.open())[0].key,
         "rows": rows_stage(lab, "hyper", [V7]).key,
         "fault": fault_stage(lab, FAULTS[0]).key,

@@ -267,19 +267,6 @@ def test_a_benchmark_without_data_is_a_sentence_with_the_download(tmp_path, data
         list(Benchmarks(laboratory(data, tmp_path)).run(["popes"]))
 
 
-def test_what_has_no_scores_is_told_from_what_has_no_data(data, tmp_path):
-    (tmp_path / "some").mkdir()
-    (tmp_path / "some/MME_Benchmark").symlink_to(
-        data / "MME_Benchmark_release_version/MME_Benchmark"
-    )
-    table = Benchmarks(laboratory(tmp_path / "some", tmp_path)).unscored([])
-    assert list(table["no scores"]) == list(BENCHMARKS)
-    assert table["next"][3].startswith("its data is there; run: seednb evaluate")
-    assert "git clone" in table["next"][0] and "val2014.zip" not in table["next"][0]
-    rows = [{"benchmark": name} for name in BENCHMARKS if name != "amber"]
-    assert list(Benchmarks(laboratory(data, tmp_path)).unscored(rows)["no scores"]) == ["amber"]
-
-
 def test_the_newest_score_of_a_figure_is_shown(data, tmp_path):
     lab = laboratory(data, tmp_path)
     list(Benchmarks(lab).run(["mme"]))

@@ -12,7 +12,7 @@ from seednb.experiments.robustness import (
     DEGRADATIONS,
     PHRASINGS,
     SPLIT,
-    _variants,
+    ask_variants,
     compare,
     in_language,
     rephrase,
@@ -98,10 +98,10 @@ def test_languages_are_named_and_checked():
 def test_a_profile_s_languages_are_asked_of_the_model_once(tmp_path):
     values = {"runs_dir": str(tmp_path), "probe_languages": "es", "pope_images": 4}
     lab = Experiment.open(str(SMOKE), values)
-    records = _variants(lab, "base", "source")["in Spanish"]
+    records = ask_variants(lab, "base")["in Spanish"]
     assert {row["split"] for row in records} == {SPLIT}
     assert all(row["text"].startswith("¿Hay ") and row["answer"] for row in records)
     (file,) = tmp_path.glob("smoke/robust-base-*/variant-2.jsonl")
     before = file.stat().st_mtime_ns
-    assert _variants(lab, "base", "source")["in Spanish"] == records
+    assert ask_variants(lab, "base")["in Spanish"] == records
     assert file.stat().st_mtime_ns == before

@@ -3,7 +3,6 @@
 import math
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 from report_samples import HOSTILE, SPANS, row
@@ -13,9 +12,9 @@ from seednb.data.instruct import Pair
 from seednb.data.vocabulary import Vocabulary
 from seednb.model.cost_model import RESULTS
 from seednb.report import plots
-from seednb.report.gallery import LIKELY, N_WORDS, _candidates
 from seednb.report.summaries import (
     TIMES_REPRODUCTION,
+    caption_spans,
     epochs_table,
     label_errors,
     label_honesty,
@@ -28,10 +27,13 @@ from seednb.report.tables import (
     CHAIR_COLUMNS,
     as_command,
     interval_text,
+    mcnemar_reading,
     metric_table,
     prose,
     readable,
     reading,
+    sides,
+    spread,
 )
 
 ROWS = [
@@ -58,8 +60,49 @@ def test_an_exact_zero_has_no_sign():
 )
 def test_a_difference_is_read_from_its_interval(way, word):
     rows = [row("v7", "base", "chair", "CHAIRi", SPANS[way])]
-    assert reading(rows, CHAIR_COLUMNS, "v7", "base") == f"v7 against base: CHAIRi {word}."
+    points = interval_text(rows[0], signed=True)
+    said = f"v7 against base: CHAIRi {word} ({points} points)."
+    assert reading(rows, CHAIR_COLUMNS, "v7", "base") == said
     assert reading(rows, CHAIR_COLUMNS, "v7", "v6") == "v7 against v6: not compared."
+
+
+def test_a_spread_names_the_ends_once_and_gives_counts_no_unit():
+    rows = [
+        row(f"sampling_{n}", "base", "chair", metric, SPANS[way])
+        for n, way in enumerate(("down", "up"))
+        for metric in ("CHAIRi", "mentions")
+    ]
+    models = ["sampling_0", "sampling_1"]
+    said = spread(rows, CHAIR_COLUMNS, models, "base")
+    assert said == "CHAIRi −2.0 to +3.0 points, mentions −0.02 to +0.03"
+    assert spread(rows, CHAIR_COLUMNS, models[:1], "base").startswith("CHAIRi −2.0 points,")
+    assert spread(rows, CHAIR_COLUMNS, models, "v7") == "not compared"
+
+
+def test_models_are_told_by_the_side_on_which_their_interval_lies():
+    rows = [row(f"short/{way}", "base", "chair", "CHAIRi", SPANS[way]) for way in SPANS]
+    models = [f"short/{way}" for way in SPANS]
+    column = {"CHAIRi": CHAIR_COLUMNS["CHAIRi"]}
+    said = "CHAIRi: lower with down; higher with up; not told apart: flat."
+    assert sides(rows, column, models, "base") == said
+    assert sides(rows, column, models, "v7") == "CHAIRi: not compared."
+
+
+def test_corrected_tests_are_read_by_side_and_one_model_is_named():
+    tests = pd.DataFrame(
+        [("v7", "random", 3, 30, 0.01), ("v7", "popular", 30, 3, 0.01), ("v7", "hard", 9, 8, 1.0),
+         ("v4", "hard", 1, 90, 0.001)],
+        columns=["model", "split", "only base right", "only model right", "p (Holm)"],
+    )  # fmt: skip
+    assert mcnemar_reading(tests, "v7", "split") == (
+        "3 of 4 tests stay below 0.05 after the correction. v7 is more often right on random; "
+        "less often right on popular; not told apart on hard."
+    )
+
+
+def test_a_true_object_named_again_is_marked_once():
+    caption = {"caption": "A cat, a dog and a cat."}
+    assert caption_spans(caption, {"cat"}, WORLD.vocabulary) == ([(9, 12)], [(2, 5)])
 
 
 def test_text_is_escaped_and_never_cut():
@@ -113,15 +156,7 @@ def test_even_ranks_stand_beside_the_found_ones():
     assert (table["spread evenly"] == 1.0).all()  # half an object is absent: at least one counts
 
 
-def test_candidates_without_a_bar_are_left_out():
-    logits = np.log(np.array([0.6, 0.39, 0.009, *[LIKELY / 100] * 50], np.float32))
-    assert _candidates(logits, logits) == [0, 1, 2]
-    assert len(_candidates(np.zeros(50, np.float32), np.zeros(50, np.float32))) == N_WORDS
-
-
-def test_titles_above_images_are_wrapped_and_a_flat_curve_stays_flat():
-    sheet = plots.images([np.zeros((4, 4, 3))] * 2, ["a long caption " * 8, "short"], n_columns=2)
-    assert max(map(len, sheet.axes[0].get_title(loc="left").split("\n"))) <= plots.TITLE_WIDTH
+def test_a_flat_curve_stays_flat():
     names = ("loss", "distillation", "supervision", "beta", "confidence", "learning_rate")
     curve = pd.DataFrame({name: [1e-5, 2e-5] for name in names}).assign(step=[1, 2], epoch=1)
     panels = plots.training_curves(curve, window=1).axes

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from browsers import start_chromium
 from nbformat.v4 import new_notebook
-from report_samples import FACTS, first_notebook, numbers, second_notebook
+from report_samples import FACTS, first_notebook, folded_notebook, numbers, second_notebook
 from selenium.webdriver.support.ui import WebDriverWait
 
 from seednb.report.html import build_report
@@ -20,7 +20,8 @@ def address(tmp_path_factory):
     """A built report as a file address."""
     folder = tmp_path_factory.mktemp("report")
     files = []
-    for name, cells in (("a", first_notebook()), ("b", second_notebook())):
+    notebooks = {"a": first_notebook(), "b": second_notebook(), "c": folded_notebook()}
+    for name, cells in notebooks.items():
         files.append(folder / f"{name}.ipynb")
         nbformat.write(new_notebook(cells=cells), files[-1])
     return build_report(files, numbers(), FACTS, folder / "index.html").as_uri()
@@ -153,8 +154,56 @@ def test_verdict_table_and_figure_are_on_the_first_screen(page):
         assert box["y"] + box["height"] <= DESKTOP[1], selector
 
 
-def test_figures_keep_a_light_ground_in_the_dark(page):
-    assert style(page(scheme="dark"), "figure.plot", "backgroundColor") == "rgb(255, 255, 255)"
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "form"), [(PHONE, "narrow"), (DESKTOP, "wide")])
+def test_a_figure_has_the_page_s_ink_font_and_ground_and_the_window_s_form(
+    page, size, form, scheme
+):
+    driver = page(size, scheme)
+    figures = driver.find_elements("css selector", "figure.plot svg")
+    (visible,) = [figure for figure in figures if figure.is_displayed()]
+    assert visible.get_attribute("class") == form
+    assert visible.aria_role in ("img", "image") and visible.accessible_name == "Two intervals"
+    text = f"figure.plot .{form} text"
+    assert style(driver, text, "fill") == style(driver, "body", "color")
+    assert style(driver, text, "fontFamily") == style(driver, "body", "fontFamily")
+    assert style(driver, "figure.plot", "backgroundColor") == "rgba(0, 0, 0, 0)"
+    scale = visible.rect["width"] / float(visible.get_dom_attribute("viewBox").split()[2])
+    assert scale * float(style(driver, text, "fontSize").removesuffix("px")) >= 11
+
+
+def test_a_link_into_a_fold_opens_it(page):
+    driver = page()
+    fold = driver.find_element("css selector", "details.fold")
+    assert not fold.get_property("open")
+    driver.execute_script("location.hash = 'chapter-05-more-numbers'")
+    WebDriverWait(driver, 5).until(lambda _: fold.get_property("open"))
+
+
+def test_a_long_table_opens_by_its_box_and_by_what_a_search_moves(page):
+    from selenium.webdriver.common.keys import Keys
+
+    for reach in (
+        lambda box, more: more.send_keys(Keys.SPACE),
+        lambda box, more: box.parent.execute_script("arguments[0].scrollTop = 400", box),
+    ):
+        driver = page()
+        driver.execute_script("document.querySelector('details.fold').open = true")
+        box = driver.find_element("css selector", ".long > .scroll")
+        assert box.get_property("clientHeight") < 300 < box.get_property("scrollHeight")
+        reach(box, driver.find_element("css selector", ".long input"))
+        WebDriverWait(driver, 5).until(lambda _, box=box: box.get_property("clientHeight") > 900)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_only_numbers_are_set_flush_right(page, size):
+    driver = page(size)
+    aligned = driver.execute_script(
+        "return [...document.querySelectorAll('.output :is(th, td)')].map("
+        "cell => [cell.textContent, getComputedStyle(cell).textAlign])"
+    )
+    assert {align for text, align in aligned if "sentence" in text or text == "meaning"} == {"left"}
+    assert {align for text, align in aligned if "[1.0" in text or text == "points"} == {"right"}
 
 
 def test_a_widgets_slider_answers_to_the_arrow_keys(page):
@@ -213,3 +262,13 @@ def test_print_leaves_out_controls_and_folded_code(page):
     assert style(driver, "body", "backgroundColor") == "rgb(255, 255, 255)"
     assert style(driver, ".verdict", "color") == "rgb(27, 31, 36)"
     assert style(driver, ".overview", "display") == "table"
+
+
+def test_print_opens_folds_and_long_tables(page):
+    driver = page()
+    table = driver.find_element("css selector", ".long table")
+    assert table.rect["height"] == 0 or not table.is_displayed()
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    box = driver.find_element("css selector", ".long > .scroll")
+    assert box.rect["height"] >= table.rect["height"] > 600
+    assert style(driver, ".more", "display") == "none"

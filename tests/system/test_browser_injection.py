@@ -16,6 +16,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from seednb.report.html import build_report
 from seednb.report.plots import canvas, show
 from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem, ExplorerExample
+from seednb.report.widgets.frames import Caption, Place
+from seednb.report.widgets.history import History
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RUN = "window.hacked=(window.hacked||0)+1"
@@ -45,12 +47,26 @@ def example():
     """A place in an answer, with attacks for texts."""
     rng = np.random.default_rng(0)
     logits = [rng.normal(size=9).astype(np.float32) for _ in range(2)]
-    words = [HOSTILE, "cup"]
-    texts = {"title": HOSTILE, "question": HOSTILE, "answer_so_far": HOSTILE}
-    return ExplorerExample(
-        **texts, image_png=png(), confidence=-0.5, clean_logits=logits[0],
-        noisy_logits={0.3: logits[1]}, words=words, word_ids=[1, 2], present=[False, True],
+    place = Place(
+        word=HOSTILE, so_far=HOSTILE, is_present=False, clean_logits=logits[0],
+        noisy_logits={0.3: logits[1]}, words=[HOSTILE, "cup"], word_ids=[1, 2], present=[False, True],
     )  # fmt: skip
+    return ExplorerExample(
+        title=HOSTILE, question=HOSTILE, note=HOSTILE, image=png(), noisy_images={0.3: png()},
+        confidence=-0.5, places=[place], caption=Caption([(HOSTILE, "wrong")], HOSTILE),
+    )  # fmt: skip
+
+
+class Hostile:
+    """A source whose captions are attacks, too."""
+
+    titles, n_kept = [HOSTILE], 1
+
+    def example(self, number):
+        return example()
+
+    def captions(self, number, alpha, betas, plausible):
+        return [Caption([(HOSTILE, ""), (HOSTILE, "right")], HOSTILE) for _ in betas]
 
 
 def figure():
@@ -66,7 +82,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     spans = {HOSTILE: [(0, 9)]}
     item = CaptionItem(HOSTILE, png(), [HOSTILE], {HOSTILE: HOSTILE, "v7": "a cup"}, spans)
-    explorer = BetaExplorer([example()], [-1.0] * 50, (0.3,), (1.0, 2.0))
+    explorer = BetaExplorer(Hostile(), History((-1.0,) * 50), (0.3,), (1.0, 2.0))
     table = pd.DataFrame({HOSTILE: [HOSTILE]}, index=[HOSTILE])
     svg = f"<svg xmlns='http://www.w3.org/2000/svg' onload='{RUN}'><script>{RUN}</script></svg>"
     outputs = [

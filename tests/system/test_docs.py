@@ -14,13 +14,16 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 from browsers import start_chromium
 from how_to import read_page
-from PIL import Image
+from papermill.cli import papermill
+from PIL import Image, ImageChops, ImageStat
 
 from seednb.cli.__main__ import build_parser, main
+from seednb.core.profiles import load_params
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
+CHINESE = [page for page in PAGES if page.name.endswith(".zh.md")]
 HOW_TO = sorted((ROOT / "docs").glob("how-to-*.md"))  # carried out by test_how_to.py
 MAKEFILE = (ROOT / "Makefile").read_text()
 SEEDNB = ("seednb", ".venv/bin/seednb")
@@ -72,6 +75,14 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
         run_verb(options.training_script_args, monkeypatch)
     elif program == "make":
         assert re.search(rf"^{rest[0]}:", MAKEFILE, re.M)
+    elif program == "papermill":
+        options = papermill.make_context("papermill", rest).params
+        assert (ROOT / options["notebook_path"]).is_file()
+        injected = dict(options["parameters"])
+        for text in options["parameters_yaml"]:
+            injected |= yaml.safe_load(text)
+        for file in options["parameters_file"]:
+            load_params(ROOT / file, injected)
     elif program == "wget":
         main(["doctor", "--params", str(ROOT / "params/llava-1.5-7b.yaml")])
         assert rest[0] in capsys.readouterr().out
@@ -82,14 +93,21 @@ def test_every_command_of_the_pages_exists(command, monkeypatch, capsys):
         known = MAKEFILE.replace("$(PYTHON)", "python3").replace('"', "")
         assert f"{program} {arguments}".strip() in known
     else:
-        assert program in ("mkdir", "cd", "unzip", "conda")
+        assert program in ("mkdir", "cd", "unzip", "conda", "source")
 
 
 MADE = re.compile(r"^(?:adapter|report|all reports): (.+)$", re.M)  # as a dry run says it
 SUFFIXES = "gz|html|ipynb|jpg|json|jsonl|md|py|svg|toml|txt|yaml|yml|zip"
 IS_PATH = re.compile(rf"[\w.…*-]*(/[\w.…*-]*)+|[\w.…*-]+\.({SUFFIXES})")
 OF_THE_READER = {  # images, answers and published files that a reader brings
-    *("photo.jpg", "images/", "instances_*.json", "captions_*.json", "data/benchmarks"),
+    *(
+        "mine.yaml",
+        "photo.jpg",
+        "images/",
+        "instances_*.json",
+        "captions_*.json",
+        "data/benchmarks",
+    ),
     *("answers.json", "answers.jsonl", "base.jsonl", "method.jsonl", "captions.jsonl"),
     *("gt.json.gz", "synonyms.txt", "coco_pope_random.json", "AMBER/data", "SEED-Bench.json"),
     *("v2_mscoco_val2014_annotations.json", "results/llava-1.5-7b", "HallusionBench_result.json"),
@@ -119,6 +137,8 @@ def made_by(program, arguments, folder, monkeypatch, capsys):
     if program == "unzip":
         return [f"{folder}{arguments[0].removesuffix('.zip')}"]
     written = {"mkdir": arguments[-1:], "python3": arguments[2:3]}.get(program, [])
+    if program == "papermill":
+        written = [arguments[1], "runs/interactive"]
     if "--output" in arguments:
         written = [arguments[arguments.index("--output") + 1]]
     return [f"{folder}{path}" for path in written]
@@ -188,8 +208,9 @@ def test_every_file_that_a_reader_brings_is_named_by_a_page():
     assert [name for name in OF_THE_READER if name not in text] == []
 
 
-def test_the_chinese_page_gives_the_same_commands_and_images():
-    english, chinese = ROOT / "README.md", ROOT / "README.zh.md"
+@pytest.mark.parametrize("chinese", CHINESE, ids=lambda page: page.name)
+def test_a_chinese_page_gives_the_same_commands_and_images(chinese):
+    english = chinese.with_name(chinese.name.replace(".zh.md", ".md"))
     without_remarks = [
         [re.sub(r"\s+#.*", "", line) for block in blocks(page, "sh") for line in block.splitlines()]
         for page in (english, chinese)
@@ -197,10 +218,29 @@ def test_the_chinese_page_gives_the_same_commands_and_images():
     assert without_remarks[0] == without_remarks[1]
     headings = [re.findall(r"^(#+) ", page.read_text(), re.M) for page in (english, chinese)]
     assert headings[0] == headings[1]
-    images = [
-        re.findall(r"\]\((docs/images/[^)]+)\)", page.read_text()) for page in (english, chinese)
-    ]
-    assert images[0] == images[1] and len(images[0]) == 2
+    images = [re.findall(r"\]\(([^)]*images/[^)]+)\)", p.read_text()) for p in (english, chinese)]
+    assert images[0] == images[1]
+
+
+def test_readme_fits_on_a_few_screens_and_shows_every_notebook():
+    for page in (ROOT / "README.md", ROOT / "README.zh.md"):
+        text = page.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 120
+        shown = re.findall(
+            r"\(docs/images/notebooks/(\w+)\.png\)\]\(notebooks/(\w+)\.ipynb\)", text
+        )
+        assert shown == [(name, name) for name in NOTEBOOKS]
+
+
+def test_readmes_results_and_drawings_are_those_of_the_example_and_the_notebooks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import make_readme
+
+    for name in make_readme.HEADINGS:
+        assert make_readme.filled(ROOT / name) == (ROOT / name).read_text(encoding="utf-8")
+    for file, drawing in make_readme.drawings():
+        difference = ImageChops.difference(Image.open(file).convert("RGB"), drawing)
+        assert max(ImageStat.Stat(difference).mean) < 2  # of 255: the palette's
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
@@ -255,5 +295,6 @@ def test_readmes_images_are_taken_from_a_report(tmp_path):
     subprocess.run([*command, "--output", str(tmp_path)], cwd=ROOT, check=True, timeout=60)
     sizes = {file.name: Image.open(file).size for file in tmp_path.glob("*.png")}
     assert sizes == {"report-first-screen.png": (1440, 900), "beta-explorer.png": (500, 300)}
-    named = re.findall(r"docs/images/([^)]+)", (ROOT / "README.md").read_text())
-    assert set(named) == set(sizes)
+    pages = [(ROOT / name).read_text() for name in ("README.md", "docs/tutorial.md")]
+    named = {name for page in pages for name in re.findall(r"images/([\w-]+\.png)", page)}
+    assert named == set(sizes)

@@ -12,15 +12,14 @@ import torch
 from noise_images import Noise
 from safetensors.torch import load_file, save_file
 from torch.nn.attention import flex_attention as flex
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from seednb.core.profiles import load_params
 from seednb.method import objective
-from seednb.method.perturbation import normal
 from seednb.method.recipes import RECIPES
-from seednb.method.reference import Example, seed_step
+from seednb.method.reference import seed_step
 from seednb.model import attention
 from seednb.model.compile import CompiledLayers
+from seednb.model.forward import in_float64
 from seednb.model.inputs.prompts import encode
 from seednb.model.loading import load_bundle
 from seednb.model.lora import add_adapter
@@ -50,22 +49,13 @@ def make_parts(n_images, **changes):
     params = load_params(ROOT / "params/smoke.yaml", sizes | {"max_grad_norm": 0.05} | changes)
     source = str(ROOT / "seednb/assets/pocket-llava")
     bundle = load_bundle(source, params.model, torch.device("cpu"))
-    model = add_adapter(bundle.model.double(), params.model, seed=1).double()
-    for module in model.modules():
-        if isinstance(module, LlamaRMSNorm):
-            module.forward = partial(rms_norm, module)
+    model = in_float64(add_adapter(bundle.model, params.model, seed=1))
     rows = [
         encode(*LINES[n // n_images % 4], bundle.tokenizer, bundle.image_tokens, bundle.template)
         for n in range(N_EXAMPLES)
     ]
     images = [str(n % n_images) for n in range(N_EXAMPLES)]
     return params.train, bundle, model, Examples(rows, images, Noise(), bundle.layout)
-
-
-def rms_norm(module, hidden_states):
-    """transformers' own casts to float32, whatever it is given, and so rounds gradients to 1e-7."""
-    variance = hidden_states.pow(2).mean(-1, keepdim=True)
-    return module.weight * hidden_states * torch.rsqrt(variance + module.variance_epsilon)
 
 
 def adapter_of(model):
@@ -83,13 +73,9 @@ def by_reference(n_images, **changes):
     )
     model.train()
     history, rows = [], []
-    for epoch, numbers in Groups(examples, V7, params, noisy=True).plan:
-        when = f"{epoch}-" if params.noise == "per_epoch" else ""
-        group = []
-        for n in numbers:
-            row, pixels = examples.rows[n], Noise().batch([examples.images[n]])
-            noise = normal(f"noise-{params.seed}-{when}{examples.images[n]}", pixels.shape[1:])
-            group.append(Example(torch.tensor([row.input_ids]), row.n_prompt, pixels, noise[None]))
+    groups = Groups(examples, V7, params, noisy=True)
+    for step in range(N_STEPS):
+        group = groups.one_by_one(step)
         figures = seed_step(
             model, model.disable_adapter, optimiser, group, history,
             alpha=params.noise_alpha, max_grad_norm=params.max_grad_norm,

@@ -32,6 +32,11 @@
   addEventListener("hashchange", unfold);
   unfold();
 
+  // A box that shows its beginning opens once a search or the keyboard has moved it.
+  find(".long > .scroll").forEach((box) => box.addEventListener("scroll", () => {
+    if (box.scrollTop > 0) box.parentElement.querySelector("input").checked = true;
+  }, { passive: true }));
+
   if (contents) followContents(contents, find);
 })();
 

@@ -12,10 +12,23 @@
     index.remove();
   });
 
+  // "20.8 [19.6, 22.1]": a narrow column may break before the interval, not inside it.
+  const keepIntervalTogether = (cell) => {
+    const [value, interval] = cell.textContent.trim().split(/\s(?=\[)/);
+    if (!interval || cell.childElementCount) return;
+    const whole = document.createElement("span");
+    whole.className = "whole";
+    whole.textContent = interval;
+    cell.replaceChildren(`${value} `, whole);
+  };
+
   // Columns of numbers are set flush right, columns of sentences get room. A cell that spans rows is
   // missing at the left of the later ones, so columns are counted from the right.
   const number = /^[+\-−]?[\d.,]+(e[+-]?\d+)?\s?%?(\s\[.*\])?$|^[–-]$|^$|^nan$/i;
   find(".output table").forEach((table) => {
+    table.querySelectorAll("th").forEach((cell) => {
+      if (!cell.childElementCount) cell.innerHTML = cell.innerHTML.replaceAll("_", "_<wbr>");
+    });
     const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
     const width = Math.max(0, ...rows.map((row) => row.cells.length));
     for (let column = 0; column < width; column += 1) {
@@ -25,6 +38,7 @@
       if (cells.length && cells.every((cell) => number.test(cell.textContent.trim()))) {
         const heads = [...(table.tHead?.rows ?? [])].filter((row) => row.cells.length === width);
         [...cells, ...heads.map((row) => row.cells[column])].forEach((cell) => cell.classList.add("number"));
+        cells.forEach(keepIntervalTogether);
       }
     }
   });

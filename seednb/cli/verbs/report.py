@@ -14,7 +14,13 @@ seednb report --compare pocket smoke
 
 def add(verbs: Any) -> None:
     """Add the verb and its options."""
-    verb = add_verb(verbs, "report", report, "run the notebooks, build the report", EXAMPLES)
+    verb = add_verb(
+        verbs,
+        "report",
+        report,
+        "run each notebook as papermill does with -f PROFILE, then build the report",
+        EXAMPLES,
+    )
     add_profile(verb)
     verb.add_argument("--only", default="", metavar="NN,NN", help="only these notebooks")
     verb.add_argument("--all", action="store_true", help="also the long chapters on request")

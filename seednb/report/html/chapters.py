@@ -142,9 +142,13 @@ def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[Step]:
     for place, cell in enumerate(notebook.cells[1:], start=1):
         try:
             if cell.cell_type == "markdown":
-                yield step
+                # code that shows nothing and has no text of its own, as the parameters, goes with the next
+                is_silent = not (step.text or step.outputs or step.tag)
+                if not is_silent:
+                    yield step
                 tag = next((t for t in (EXERCISE, ANSWER) if cell.source.startswith(t)), "")
-                step = Step(prose.render(cell.source, cell.get("attachments")), tag=tag)
+                text = prose.render(cell.source, cell.get("attachments"))
+                step = Step(text, step.code if is_silent else (), tag)
             elif cell.cell_type == "code" and cell.source.strip():
                 tags = cell.metadata.get("tags", ())
                 tag = next((t for t in (FOLD, ALL_TABLES) if t in tags), "")

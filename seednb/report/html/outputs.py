@@ -29,7 +29,7 @@ TERMINAL = Markup('<pre class="scroll {}" tabindex="0">{}</pre>')
 LONG = Markup(
     '<div class="long">{}<label class="more"><input type="checkbox"><span>All {} {}</span></label></div>'
 )
-N_ROWS, N_LINES = 10, 12  # of a table and of printed text, that are shown at once
+N_ROWS, N_LINES = 8, 6  # of a table and of printed text, that are shown at once
 ROOM = 660  # pixels beside the text of a step, at a window of 1440
 CELL = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.S)
 CHARACTER, CELL_PADDING, LONGEST = 6.5, 26, 40  # pixels, pixels, characters before a cell wraps

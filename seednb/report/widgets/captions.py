@@ -7,9 +7,18 @@ from typing import Any
 import ipywidgets as widgets
 
 from seednb.core.errors import SeedError
-from seednb.report.widgets.face import COMPACT, NATURAL, Card, boxed, check_png, render, static_face
+from seednb.report.widgets.face import (
+    COMPACT,
+    NATURAL,
+    Card,
+    boxed,
+    check_image,
+    render,
+    static_face,
+)
 
 Span = tuple[int, int]  # characters [start, end) of a caption
+Segments = list[tuple[str, str]]  # (text, kind) of a caption's pieces
 WRONG, RIGHT, PLAIN = "wrong", "right", ""
 
 
@@ -21,7 +30,7 @@ class CaptionItem:
     """
 
     title: str
-    image_png: bytes
+    image: bytes
     truth: list[str]
     captions: dict[str, str]
     hallucinated: dict[str, list[Span]] = field(default_factory=dict)
@@ -29,7 +38,7 @@ class CaptionItem:
 
     def __post_init__(self) -> None:
         """Raise SeedError on spans that leave the caption, overlap, or belong to no caption."""
-        check_png(self.image_png, self.title)
+        check_image(self.image, self.title)
         if not self.captions:
             raise SeedError(f"image {self.title!r} has no caption; give at least one model's")
         for model in {*self.hallucinated, *self.correct}:
@@ -38,27 +47,33 @@ class CaptionItem:
         for model in self.captions:
             self.segments(model)
 
-    def segments(self, model: str) -> list[tuple[str, str]]:
+    def segments(self, model: str) -> Segments:
         """The caption cut into (text, kind); kind is `wrong`, `right` or empty."""
-        caption = self.captions[model]
-        spans = [(*span, WRONG) for span in self.hallucinated.get(model, [])]
-        spans += [(*span, RIGHT) for span in self.correct.get(model, [])]
-        pieces, at = [], 0
-        for start, end, kind in sorted(spans):
-            if not at <= start < end <= len(caption):
-                raise SeedError(
-                    f"image {self.title!r}, caption of {model!r}: span ({start}, {end}) is "
-                    f"empty, overlaps another or leaves the {len(caption)} characters; "
-                    "recompute the spans"
-                )
-            pieces += [(caption[at:start], PLAIN), (caption[start:end], kind)]
-            at = end
-        return [piece for piece in [*pieces, (caption[at:], PLAIN)] if piece[0]]
+        wrong, right = self.hallucinated.get(model, []), self.correct.get(model, [])
+        where = f"image {self.title!r}, caption of {model!r}"
+        return cut(self.captions[model], wrong, right, where)
 
     @property
     def differs(self) -> bool:
         """Whether the models say different things."""
         return len(set(self.captions.values())) > 1
+
+
+def cut(
+    caption: str, wrong: Sequence[Span], right: Sequence[Span], where: str = "caption"
+) -> Segments:
+    """A caption cut at its object words; raises SeedError, which begins with `where`, for bad spans."""
+    spans = [(*span, WRONG) for span in wrong] + [(*span, RIGHT) for span in right]
+    pieces, at = [], 0
+    for start, end, kind in sorted(spans):
+        if not at <= start < end <= len(caption):
+            raise SeedError(
+                f"{where}: span ({start}, {end}) is empty, overlaps another or leaves the "
+                f"{len(caption)} characters; recompute the spans"
+            )
+        pieces += [(caption[at:start], PLAIN), (caption[start:end], kind)]
+        at = end
+    return [piece for piece in [*pieces, (caption[at:], PLAIN)] if piece[0]]
 
 
 class CaptionBrowser(Card):

@@ -9,6 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from seednb.core.errors import SeedError
 from seednb.report.widgets.face import minus
+from seednb.training.monitor import Bands
+from seednb.training.monitor.bands import NO_BANDS
 
 QUANTITIES = {
     "loss": "loss (nats)",
@@ -32,17 +34,22 @@ class RunLine:
     name: str
     path: str
     last: str
+    area: str = ""  # path around the values of a step's examples, where they are known
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A quantity of all runs. Ticks are (position in percent, label); y runs from the top."""
+    """A quantity of all runs. Ticks are (position in percent, label); y runs from the top.
+
+    `band` is where the quantity lies in healthy runs: top and height in percent, and in words.
+    """
 
     label: str
     lines: tuple[RunLine, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     reading: str
+    band: tuple[float, float, str] | None = None
 
 
 def quantities(curves: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -60,26 +67,34 @@ def quantities(curves: Mapping[str, pd.DataFrame]) -> list[str]:
     return found
 
 
-def chart(curves: Mapping[str, pd.DataFrame], quantity: str, window: int) -> Chart:
-    """Running means over `window` steps, on common axes."""
+def chart(
+    curves: Mapping[str, pd.DataFrame], quantity: str, window: int, bands: Bands = NO_BANDS
+) -> Chart:
+    """Running means over `window` steps, on common axes, with the healthy band if there is one.
+
+    Of a single run's beta also the range over each step's examples.
+    """
     smooth = {name: _smooth(curve, quantity, window) for name, curve in curves.items()}
     filled = [values for values in smooth.values() if len(values)]
     label = QUANTITIES[quantity]
     if not filled:
         lines = tuple(RunLine(name, "", "no step yet") for name in smooth)
         return Chart(label, lines, (), (), "No step has been taken yet.")
-    every = pd.concat(filled)
+    ranges = _ranges(curves, quantity)
+    band = [bands[quantity].low, bands[quantity].high] if quantity in bands else []
+    every = pd.concat([*filled, *ranges])
     end = float(max(every.index.max(), 2))
-    low, high = float(every.min()), float(every.max())
+    low, high = min(every.min(), *band, math.inf), max(every.max(), *band, -math.inf)
     if high - low < FLAT:
         low, high = low - 0.5, high + 0.5
     y_ticks = tuple((100 - place, text) for place, text in _ticks(low, high))
+    area = _area([_path(edge, end, low, high) for edge in ranges])
     lines = tuple(
-        RunLine(name, _path(values, end, low, high), _last(values))
+        RunLine(name, _path(values, end, low, high), _last(values), area)
         for name, values in smooth.items()
     )
     reading = " ".join(_sentence(name, label, smooth[name], curves[name]) for name in smooth)
-    return Chart(label, lines, tuple(_ticks(1, end)), y_ticks, reading)
+    return Chart(label, lines, tuple(_ticks(1, end)), y_ticks, reading, _band(band, low, high))
 
 
 def _smooth(curve: pd.DataFrame, quantity: str, window: int) -> pd.Series:
@@ -88,6 +103,29 @@ def _smooth(curve: pd.DataFrame, quantity: str, window: int) -> pd.Series:
         return pd.Series(dtype=float)
     values = curve.set_index("step")[quantity].astype(float)
     return values[values.abs() < math.inf].rolling(window, min_periods=1).mean()
+
+
+def _ranges(curves: Mapping[str, pd.DataFrame], quantity: str) -> list[pd.Series]:
+    """Lowest and highest beta of each step's examples, of a single run; else nothing."""
+    names = [f"{quantity}_low", f"{quantity}_high"]
+    curve, *more = curves.values()
+    return [] if more or not {*names} <= {*curve} else [_smooth(curve, name, 1) for name in names]
+
+
+def _area(edges: list[str]) -> str:
+    """A path along the lower edge and back along the upper one."""
+    if not all(edges) or not edges:
+        return ""
+    lower, upper = (edge.removeprefix("M").split("L") for edge in edges)
+    return "M" + "L".join([*lower, *reversed(upper)]) + "Z"
+
+
+def _band(band: list[float], low: float, high: float) -> tuple[float, float, str] | None:
+    if not band:
+        return None
+    top, bottom = (100 * (high - end) / (high - low) for end in reversed(band))
+    words = " to ".join(minus(f"{end:.3g}") for end in band)
+    return round(top, 2), round(bottom - top, 2), f"healthy runs: {words}"
 
 
 def _path(values: pd.Series, end: float, low: float, high: float) -> str:

@@ -1,174 +1,243 @@
 """BetaExplorer: what purification does to the next word, by hand and by the confidence rule."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import ipywidgets as widgets
-from markupsafe import Markup
 
 from seednb.core.errors import SeedError
-from seednb.report.widgets.face import COMPACT, Card, boxed, dropdown, percent, render, static_face
-from seednb.report.widgets.frames import BETAS, ExplorerExample, Frames, frames
+from seednb.report.widgets.explorer_face import chart, reading, slider_betas, static_html
+from seednb.report.widgets.face import COMPACT, Card, boxed, dropdown, render
+from seednb.report.widgets.frames import Caption, ExplorerExample, Frames, Source, frames
 from seednb.report.widgets.history import History
 
-PRESENCE = {True: "in the image", False: "not in the image", None: "names no object"}
 BY_CONFIDENCE, BY_HAND = "by confidence", "by hand"
+REMEMBERED = 32  # images whose logits stay in memory
 
 
 class BetaExplorer(Card):
-    """Clean, noisy and purified probabilities of candidate words, one example at a time.
+    """Clean, noisy and purified probabilities of the next word, at any place of any caption.
 
-    Live in JupyterLab (`example`, `rule`, `beta`, `temperature`, `alpha` are its controls, `chart`
-    the drawing); elsewhere its `text/html` is a static face with every frame precomputed.
+    Live in JupyterLab: `image`, `word`, `rule`, `beta`, `temperature`, `alpha`, `plausible`, `betas`
+    and `quantiles` are its controls; `chart` and `caption` the drawings. A caption that is not yet
+    known is decoded in a thread, and `chart` does not wait for it. Elsewhere its `text/html` is a
+    static face with precomputed frames of the source's first images.
     Raises SeedError if an example lacks the logits of one of the alphas.
     """
 
     def __init__(
         self,
-        examples: Sequence[ExplorerExample],
-        history: Sequence[float],
+        source: Source,
+        history: History,
         alphas: Sequence[float],
         temperatures: Sequence[float],
         start: float | None = None,
     ) -> None:
-        """`history`: earlier confidences, oldest first; `start`: the alpha shown first."""
-        _check(examples, alphas, temperatures)
-        self._examples, self._history = list(examples), History(tuple(map(float, history)))
+        """`start`: the alpha shown first."""
+        self._source, self.history = source, history
         self._alphas, self._temperatures = list(alphas), list(temperatures)
+        self._check()
         self._start = self._alphas[0] if start is None else start
-        self._frames = cache(lambda number, alpha, t: frames(self._examples[number], alpha, t))
+        self.example = lru_cache(REMEMBERED)(self._checked_example)
+        self.frames = lru_cache(REMEMBERED)(self._frames)
+        self._captions: dict[tuple[Any, ...], Caption] = {}
+        self._decoder, self._lock = ThreadPoolExecutor(max_workers=1), Lock()
+        self._is_setting = False
         self._build_controls()
-        controls = boxed("sw-controls", self.rule, self.alpha, self.temperature, self.beta)
-        work = boxed("sw-work", controls, self.chart, self.reading)
-        super().__init__(self.example, boxed("sw-grid", self.side, work))
-        self._show_example()
-        for control in (self.rule, self.beta, self.alpha, self.temperature):
+        what = boxed("sw-controls", self.image, self.word)
+        how = boxed(
+            "sw-controls", self.rule, self.alpha, self.temperature, self.plausible, self.beta
+        )
+        settings = boxed("sw-controls", self.betas, self.quantiles, self.message)
+        work = boxed("sw-work", how, self.chart, self.reading, self.caption)
+        super().__init__(what, boxed("sw-grid", self.side, work), settings)
+        self._show_image()
+        for control in (self.rule, self.beta, self.alpha, self.temperature, self.plausible):
             control.observe(self._update, "value")
-        self.example.observe(self._show_example, "value")
+        self.word.observe(self._update, "value")
+        self.image.observe(self._show_image, "value")
+        for control in (self.betas, self.quantiles):
+            control.observe(self._edit, "value")
+
+    def _check(self) -> None:
+        if not self._source.n_kept or not self._alphas or not self._temperatures:
+            raise SeedError(
+                "the explorer needs at least one example, one alpha and one temperature"
+            )
+        if min(self._temperatures) <= 0:
+            raise SeedError(
+                f"temperature={min(self._temperatures)}: must be above 0; softmax divides by it"
+            )
+
+    def _checked_example(self, number: int) -> ExplorerExample:
+        example = self._source.example(number)
+        example.check_alphas(self._alphas)
+        return example
+
+    def _frames(self, number: int, place: int, alpha: float, temperature: float) -> Frames:
+        betas = slider_betas(self.history)
+        return frames(self.example(number).places[place], alpha, temperature, betas)
 
     def _build_controls(self) -> None:
-        titles = [(example.title, number) for number, example in enumerate(self._examples)]
-        self.example = dropdown("Example", titles)
+        titles = [(title, number) for number, title in enumerate(self._source.titles)]
+        self.image = dropdown("Image", titles).add_class("sw-wide")
+        self.word = dropdown("Word", [])
         self.rule = dropdown("Beta rule", [BY_CONFIDENCE, BY_HAND])
         self.alpha = dropdown("Alpha", self._alphas, value=self._start)
         self.temperature = dropdown("Temperature", self._temperatures)
-        self.beta = widgets.FloatSlider(
-            min=BETAS[0],
-            max=BETAS[-1],
-            step=0.1,
-            readout_format=".1f",
-            description="Beta",
-            **COMPACT,
-        )
+        self.plausible = widgets.Checkbox(description="Plausible only", indent=False, **COMPACT)
+        self.beta = widgets.SelectionSlider(options=self._steps(), description="Beta", **COMPACT)
         self.beta.add_class("sw-wide")
+        self.betas, self.quantiles = (
+            widgets.Text(_listed(numbers), description=name, continuous_update=False, **COMPACT)
+            for name, numbers in (
+                ("Rule's betas", self.history.betas),
+                ("Rule's quantiles", self.history.quantiles),
+            )
+        )
         self.side, self.chart, self.reading = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.caption, self.message = widgets.HTML(), widgets.HTML()
 
-    def _show_example(self, _change: Any = None) -> None:
-        example = self._examples[self.example.value]
-        strip = self._history.strip(example.confidence)
-        self.side.value = render("explorer_side.html", example=example, strip=strip)
+    def _steps(self) -> list[tuple[str, float]]:
+        return [(f"{beta:g}", beta) for beta in slider_betas(self.history)]
+
+    def _edit(self, _change: Any) -> None:
+        """Take over the rule's settings; where they make no rule, say why and keep the old ones."""
+        try:
+            betas, quantiles = _numbers(self.betas), _numbers(self.quantiles)
+            self.history = replace(self.history, betas=betas, quantiles=quantiles)
+        except SeedError as error:
+            self.message.value = render("explorer_message.html", message=f"{error}. Not changed.")
+            return
+        self.message.value = ""
+        self.frames.cache_clear()
+        self._is_setting = True  # new options move the slider to its first step
+        chosen = self.beta.value
+        self.beta.options = self._steps()
+        self.beta.value = chosen if chosen in slider_betas(self.history) else self._ruled
+        self._is_setting = False
+        self._update()
+
+    @property
+    def _ruled(self) -> float:
+        return self.history.beta(self.example(self.image.value).confidence)
+
+    def _show_image(self, _change: Any = None) -> None:
+        example = self.example(self.image.value)
+        self._is_setting = True
+        words = [(f"{n + 1}. {place.word}", n) for n, place in enumerate(example.places)]
+        self.word.options = words
+        self.word.value = example.start
+        self._is_setting = False
         self._update()
 
     def _update(self, change: Any = None) -> None:
         """Follow the rule, or switch to 'by hand' when the slider was moved; then draw."""
-        example = self._examples[self.example.value]
-        ruled = self._history.beta(example.confidence)
+        if self._is_setting:
+            return
         moved = change is not None and change.owner is self.beta
-        if moved and _step(self.beta.value) != _step(ruled):
+        if moved and self.beta.value != self._ruled:
             self.rule.value = BY_HAND
         if self.rule.value == BY_CONFIDENCE:
-            self.beta.value = ruled
-        shown = self._frames(self.example.value, self.alpha.value, self.temperature.value)
-        self.chart.value = _chart(example, shown, self.beta.value)
-        self.reading.value = render(
-            "explorer_reading.html", lines=_reading(example, shown, self.beta.value)
+            self.beta.value = self._ruled
+        example = self.example(self.image.value)
+        place = example.places[self.word.value]
+        shown = self.frames(*self._shown_place)
+        step, plausible = self.beta.index, self.plausible.value
+        self.chart.value = chart(place, shown, step, plausible)
+        lines = reading(place, shown, step, self.beta.value, plausible)
+        self.reading.value = render("explorer_reading.html", lines=lines)
+        self.side.value = render(
+            "explorer_side.html",
+            example=example,
+            place=place,
+            noisy={self.alpha.value: example.noisy_images[self.alpha.value]},
+            shown=self.alpha.value,
+            strip=self.history.strip(example.confidence),
         )
+        self._show_caption()
+
+    @property
+    def _shown_place(self) -> tuple[int, int, float, float]:
+        return self.image.value, self.word.value, self.alpha.value, self.temperature.value
+
+    @property
+    def _shown_caption(self) -> tuple[int, float, float, bool]:
+        return self.image.value, self.alpha.value, self.beta.value, self.plausible.value
+
+    def _show_caption(self) -> None:
+        """Draw the caption if it is known; else turn the spinner and have it decoded."""
+        wanted = self._shown_caption
+        if not self._draw_caption(wanted):
+            self._decoder.submit(self._decode, wanted)
+
+    def wait(self) -> None:
+        """Return when the caption that is shown has been decoded."""
+        self._decoder.submit(int).result()
+
+    def _decode(self, wanted: tuple[int, float, float, bool]) -> None:
+        """In the decoder's thread: one that the controls have left behind is not decoded."""
+        if wanted != self._shown_caption:
+            return
+        number, alpha, beta, plausible = wanted
+        try:
+            (self._captions[wanted],) = self._source.captions(number, alpha, [beta], plausible)
+        except Exception as error:
+            message = f"The caption could not be decoded: {error}"
+            self.caption.value = render("explorer_message.html", message=message)
+            return
+        self._draw_caption(wanted)
+
+    def _draw_caption(self, wanted: tuple[int, float, float, bool]) -> bool:
+        """Draw a caption, or the spinner; returns whether it is known. Two threads draw."""
+        with self._lock:
+            if wanted != self._shown_caption:
+                return True
+            known = self._captions.get(wanted)
+            self.caption.value = render(
+                "explorer_caption.html",
+                base=self.example(wanted[0]).caption,
+                caption=known,
+                beta=f"{wanted[2]:g}",
+            )
+        return known is not None
+
+    @property
+    def notes(self) -> str:
+        """Why each of the first examples is there, as a list in Markdown."""
+        numbers = range(self._source.n_kept)
+        notes = [(self._source.titles[n], self.example(n).note) for n in numbers]
+        return "\n".join(f"- **{title}.** {note}" for title, note in notes)
 
     def static_html(self) -> str:
-        """The static face: every frame, by example, alpha, temperature and beta."""
-        examples, numbers = self._examples, range(len(self._examples))
-        first = [self._frames(number, self._start, self._temperatures[0]) for number in numbers]
-        ruled = [self._history.beta(example.confidence) for example in examples]
-        data = [
-            {
-                "words": example.words,
-                "present": example.present,
-                "focus": example.focus,
-                "beta": beta,
-                "frames": self._table(number),
-            }
-            for number, (example, beta) in enumerate(zip(examples, ruled, strict=True))
-        ]
-        return static_face(
-            "explorer",
-            "Beta explorer",
-            {"examples": data},
-            examples=examples,
-            strips=[self._history.strip(example.confidence) for example in examples],
-            charts=[Markup(_chart(*each)) for each in zip(examples, first, ruled, strict=True)],
-            lines=_reading(examples[0], first[0], ruled[0]),
-            alphas=self._alphas,
-            start=self._start,
-            temperatures=self._temperatures,
+        """The static face: the source's first images, the objects of their captions, every beta."""
+        return static_html(
+            self._source,
+            self.example,
+            self.frames,
+            self.history,
+            self._alphas,
+            self._temperatures,
+            self._start,
         )
 
-    def _table(self, number: int) -> list[list[tuple[Any, ...]]]:
-        """Frames of one example by alpha and temperature, as tuples to save the names' bytes."""
-        return [
-            [astuple(self._frames(number, alpha, t)) for t in self._temperatures]
-            for alpha in self._alphas
-        ]
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
 
 
-def _check(
-    examples: Sequence[ExplorerExample], alphas: Sequence[float], temperatures: Sequence[float]
-) -> None:
-    if not examples or not alphas or not temperatures:
-        raise SeedError("the explorer needs at least one example, one alpha and one temperature")
-    if min(temperatures) <= 0:
-        raise SeedError(f"temperature={min(temperatures)}: must be above 0; softmax divides by it")
-    for example in examples:
-        missing = [alpha for alpha in alphas if alpha not in example.noisy_logits]
-        if missing:
-            raise SeedError(
-                f"example {example.title!r} has no noisy logits for alpha={missing[0]}; "
-                "run the model on that view or leave the alpha out"
-            )
-
-
-def _step(beta: float) -> int:
-    """Position of a beta on the slider."""
-    return round(10 * beta)
-
-
-def _chart(example: ExplorerExample, shown: Frames, beta: float) -> str:
-    """Grouped bars of one frame, one group a candidate word."""
-    purified = shown.purified[_step(beta)]
-    bars = [
-        {"clean": clean, "noisy": noisy, "purified": pure}
-        for clean, noisy, pure in zip(shown.clean, shown.noisy, purified, strict=True)
-    ]
-    return render(
-        "explorer_chart.html", example=example, bars=bars, scale=shown.scale, names=PRESENCE
-    )
-
-
-def _reading(example: ExplorerExample, shown: Frames, beta: float) -> list[str]:
-    """The frame in sentences; explorer.js says the same."""
-    if _step(beta) == 0:
-        return ["Beta 0 changes nothing: the purified words are the clean ones."]
-    return [
-        _moved(example, k, shown.clean[k], shown.purified[_step(beta)][k], beta)
-        + f" The noisy view gives it {percent(shown.noisy[k])}."
-        for k in example.focus
-    ]
-
-
-def _moved(example: ExplorerExample, k: int, clean: int, purified: int, beta: float) -> str:
-    word = f"“{example.words[k]}” ({PRESENCE[example.present[k]]})"
-    before, after = percent(clean), percent(purified)
-    if before == after:
-        return f"Beta {beta:.1f} leaves {word} at {before}."
-    return f"Beta {beta:.1f} moves {word} from {before} to {after}."
+def _numbers(box: widgets.Text) -> tuple[float, ...]:
+    """Numbers of a text box; raises SeedError for a part that is none."""
+    parts = [part.strip() for part in box.value.replace(";", ",").split(",")]
+    numbers = []
+    for part in parts:
+        try:
+            numbers.append(float(part))
+        except ValueError as error:
+            message = f"{box.description}: {part!r} is no number; write them as 0.8, 0.4"
+            raise SeedError(message) from error
+    return tuple(numbers)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from seednb.core.errors import SeedError
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "webp": b"RIFF"}
 NATURAL = {"width": "auto"}  # layout of live controls: the CSS decides
 COMPACT: dict[str, Any] = {"layout": NATURAL, "style": {"description_width": "initial"}}
 # Inside <script> only these can end the data or open a comment; JSON lets any character be escaped.
@@ -37,10 +37,10 @@ class Card(widgets.VBox):
         return super()._repr_mimebundle_(**kwargs) | {"text/html": self.static_html()}
 
 
-def check_png(image_png: bytes, title: str) -> None:
-    """Raise SeedError unless the bytes are those of a PNG image."""
-    if not image_png.startswith(PNG_SIGNATURE):
-        raise SeedError(f"image of {title!r} is no PNG; save it with Pillow's format 'PNG'")
+def check_image(file: bytes, title: str) -> None:
+    """Raise SeedError unless the bytes are those of an image that pages show."""
+    if not file.startswith(tuple(SIGNATURES.values())):
+        raise SeedError(f"image of {title!r} is neither WebP nor PNG; save it as one with Pillow")
 
 
 def minus(number: str) -> str:
@@ -57,9 +57,10 @@ def percent(thousandths: int) -> str:
     return f"{(thousandths + 5) // 10}%"
 
 
-def image(image_png: bytes) -> str:
-    """A data address of a PNG."""
-    return "data:image/png;base64," + base64.b64encode(image_png).decode()
+def image(file: bytes) -> str:
+    """A data address of an image."""
+    kind = next(kind for kind, start in SIGNATURES.items() if file.startswith(start))
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
 def inline_json(data: Any) -> Markup:

@@ -1,4 +1,4 @@
-"""TrainingCurve follows a run at work; CompareRuns lays two runs over each other."""
+"""TrainingCurve follows a run at work; CompareRuns lays runs over each other."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +12,11 @@ from seednb.core.errors import SeedError
 from seednb.report.widgets.curves import QUANTITIES, WINDOWS, chart, quantities
 from seednb.report.widgets.face import NATURAL, Card, boxed, dropdown, render, static_face
 from seednb.training.history import read_curve
+from seednb.training.monitor import Bands
+from seednb.training.monitor.bands import NO_BANDS
 
 EVERY_S = 2.0  # seconds between two readings of a growing curve
+N_STYLES = 4  # of lines that can be told apart
 
 
 class CurveView(Card):
@@ -24,9 +27,12 @@ class CurveView(Card):
 
     label = "Training curve"
 
-    def __init__(self, curves: Mapping[str, pd.DataFrame]) -> None:
-        """`curves`: one row a step, as the trainer writes them, by the run's name."""
-        self._curves = dict(curves)
+    def __init__(self, curves: Mapping[str, pd.DataFrame], bands: Bands = NO_BANDS) -> None:
+        """`curves`: one row a step, as the trainer writes them, by the run's name.
+
+        `bands`: where healthy runs of the profile lie.
+        """
+        self._curves, self._bands = dict(curves), bands
         names = self._find_quantities()
         self.quantity = dropdown("Quantity", [(QUANTITIES[name], name) for name in names])
         self.window = dropdown("Drawn as", list(WINDOWS.items()), value=5)
@@ -46,7 +52,7 @@ class CurveView(Card):
         self.view.value = self._chart(self.quantity.value, self.window.value)
 
     def _chart(self, quantity: str, window: int) -> str:
-        return render("curves_chart.html", chart=chart(self._curves, quantity, window))
+        return render("curves_chart.html", chart=chart(self._curves, quantity, window, self._bands))
 
     def static_html(self) -> str:
         """The static face: a drawing for each quantity and window, one shown at a time."""
@@ -69,16 +75,20 @@ class CurveView(Card):
 class TrainingCurve(CurveView):
     """The curve of one run; one that is still at work is followed until it ends or `stop` is pressed."""
 
-    def __init__(self, curve: pd.DataFrame, name: str = "run") -> None:
+    def __init__(self, curve: pd.DataFrame, name: str = "run", bands: Bands = NO_BANDS) -> None:
         """A curve as it is; for a run at work use `following`."""
-        super().__init__({name: curve})
+        super().__init__({name: curve}, bands)
         self.name, self.folder, self._stopped = name, Path(), Event()
         self.stop = widgets.Button(description="Stop following", layout=NATURAL)
         self.stop.on_click(lambda _: self._stopped.set())
 
     @classmethod
     def following(
-        cls, folder: Path | str, name: str = "", every_s: float = EVERY_S
+        cls,
+        folder: Path | str,
+        name: str = "",
+        every_s: float = EVERY_S,
+        bands: Bands = NO_BANDS,
     ) -> "TrainingCurve":
         """The curve in a run's folder, drawn again as it grows.
 
@@ -87,7 +97,7 @@ class TrainingCurve(CurveView):
         folder = Path(folder)
         if folder.is_file():
             raise SeedError(f"{folder} is a file; name the run's folder, runs/PROFILE/train-…")
-        widget = cls(read_curve(folder)[0], name or folder.name)
+        widget = cls(read_curve(folder)[0], name or folder.name, bands)
         widget.folder = folder
         if not widget.refresh():
             widget.controls.children = (*widget.controls.children, widget.stop)
@@ -111,26 +121,25 @@ class TrainingCurve(CurveView):
 
 
 class CompareRuns(CurveView):
-    """Two runs on common axes."""
+    """Two or more runs on common axes."""
 
-    label = "Two runs"
+    label = "Runs compared"
 
-    def __init__(self, curves: Mapping[str, pd.DataFrame]) -> None:
-        """Raises SeedError unless there are two runs, each with a step at least."""
-        if len(curves) != 2:
+    def __init__(self, curves: Mapping[str, pd.DataFrame], bands: Bands = NO_BANDS) -> None:
+        """Raises SeedError unless there are two runs to four, each with a step at least."""
+        if not 2 <= len(curves) <= N_STYLES:
             raise SeedError(
-                f"two runs are compared, not {len(curves)}; give {{name: curve}} of two"
+                f"two runs to {N_STYLES} are compared, not {len(curves)}; give {{name: curve}} of them"
             )
         for name, curve in curves.items():
             if curve.empty:
                 raise SeedError(f"the curve of {name!r} has no step; compare runs that have begun")
-        super().__init__(curves)
+        super().__init__(curves, bands)
 
     @classmethod
-    def of(cls, first: Path | str, second: Path | str) -> "CompareRuns":
-        """Two runs by their folders, finished or not."""
-        folders = [Path(first), Path(second)]
-        curves = {folder.name: read_curve(folder)[0] for folder in folders}
-        if len(curves) != 2:
-            raise SeedError(f"{first} and {second} have the same name; rename one of the folders")
-        return cls(curves)
+    def of(cls, *runs: Path | str) -> "CompareRuns":
+        """Runs by their folders, finished or not."""
+        names = [Path(run).name for run in runs]
+        if len({*names}) < len(names):
+            raise SeedError(f"folders of the same name: {', '.join(names)}; rename one of them")
+        return cls({name: read_curve(Path(run))[0] for name, run in zip(names, runs, strict=True)})

@@ -33,6 +33,15 @@ def as_frame(findings: Sequence[Finding]) -> pd.DataFrame:
     )
 
 
+def in_words(findings: Sequence[Finding]) -> str:
+    """Findings as sentences; that every rule is silent, if there are none."""
+    said = (
+        f"**{finding.failure}** at step {finding.step}: {finding.evidence}; {finding.fix}."
+        for finding in findings
+    )
+    return " ".join(said) or "Every rule of the monitor is silent."
+
+
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
     """Write a run's findings beside its curve."""
     write_json(folder / FINDINGS, [asdict(finding) for finding in findings])

@@ -13,7 +13,7 @@ def test_hallucinated_words_are_marked_in_words_not_only_in_colour() -> None:
     chart = make_explorer().chart.value
     assert chart.count("✕ not in image") == PRESENT.count(False)
     assert chart.count("✓ in image") == PRESENT.count(True)
-    assert chart.count("<rect") == 3 * len(WORDS) + 3  # three bars a word and the legend
+    assert chart.count("<rect") == 3 * (len(WORDS) + 1) + 3  # three bars a word and the legend
 
 
 def test_segments_join_to_the_caption_and_keep_the_marks() -> None:

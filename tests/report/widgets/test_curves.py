@@ -15,6 +15,7 @@ from seednb.core.files import write_frame
 from seednb.report.widgets import CompareRuns, TrainingCurve
 from seednb.report.widgets.curves import N_POINTS, SIDE, chart
 from seednb.training.history import CURVE, GROWING, append_row, read_curve
+from seednb.training.monitor.bands import Band
 
 ATTACK = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 
@@ -73,6 +74,30 @@ def test_a_flat_curve_and_an_empty_one_are_drawn():
     assert points(chart({"a": curve(3)}, "beta", 1).lines[0].path)[0][1] == SIDE / 2
     empty = chart({"a": pd.DataFrame()}, "beta", 1)
     assert empty.lines[0].path == "" and "No step" in empty.reading
+
+
+def test_a_healthy_band_that_the_run_never_reaches_is_drawn_and_told():
+    bands = {"loss": Band(3.0, 4.0)}
+    shown = chart({"a": curve(60, slope=-0.01)}, "loss", 1, bands)
+    top, height, words = shown.band
+    assert (top, words) == (0, "healthy runs: 3 to 4")
+    assert min(y for _, y in points(shown.lines[0].path)) > 10 * (top + height)
+    assert chart({"a": curve(60)}, "beta", 1, bands).band is None
+
+
+def test_beta_of_a_single_run_is_shown_with_the_range_of_its_examples():
+    one = curve(3).assign(beta_low=0.4, beta_high=1.1)
+    area = chart({"a": one}, "beta", 1).lines[0].area
+    assert points(area.removesuffix("Z")) == [
+        (0, SIDE), (SIDE / 2, SIDE), (SIDE, SIDE), (SIDE, 0), (SIDE / 2, 0), (0, 0)
+    ]  # fmt: skip
+    assert chart({"a": one, "b": one}, "beta", 1).lines[0].area == ""
+    assert chart({"a": one}, "loss", 1).lines[0].area == ""
+
+
+def test_four_runs_lie_on_common_axes_with_a_style_each():
+    face = CompareRuns({name: curve() for name in ("v4", "v5", "v6", "v7")}).static_html()
+    assert all(f'class="sw-line-{n}" d="M' in face for n in range(4))
 
 
 def test_a_run_is_followed_as_it_grows_and_left_when_it_ends(tmp_path):
@@ -141,7 +166,7 @@ def test_names_of_runs_stay_text():
 @pytest.mark.parametrize(
     ("curves", "message"),
     [
-        ({"a": curve()}, "two runs are compared, not 1"),
+        ({"a": curve()}, "two runs to 4 are compared, not 1"),
         ({"a": curve(), "b": pd.DataFrame()}, "'b' has no step"),
         ({"a": curve(), "b": pd.DataFrame({"step": [1], "odd": [1]})}, "no quantity in common"),
         ({"a": curve(), "b": pd.DataFrame({"loss": [1]})}, "'b' has no column 'step'"),
@@ -157,7 +182,7 @@ def test_two_runs_are_read_from_their_folders(tmp_path):
         (tmp_path / name).mkdir()
         append_row(tmp_path / name, row(1))
     assert "v6: loss" in CompareRuns.of(tmp_path / "v6", tmp_path / "v7").view.value
-    with pytest.raises(SeedError, match="the same name"):
+    with pytest.raises(SeedError, match="of the same name"):
         CompareRuns.of(tmp_path / "v6", tmp_path / "v6")
 
 

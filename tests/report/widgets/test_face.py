@@ -15,21 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 from widget_samples import (
-    ALPHAS,
     ATTACK,
-    HISTORY,
-    TEMPERATURES,
     VIEW,
     WORDS,
+    explorer_of,
     make_example,
     make_explorer,
     make_items,
+    make_place,
     noise_png,
     static_data,
 )
 
-from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem
+from seednb.report.widgets import CaptionBrowser, CaptionItem
 from seednb.report.widgets.face import inline_json, percent
+from seednb.report.widgets.frames import Caption
 
 
 @pytest.mark.parametrize("make", [make_explorer, lambda: CaptionBrowser(make_items())])
@@ -49,7 +49,7 @@ def test_same_content_gives_the_same_bytes_and_other_content_another_id() -> Non
     assert one == again
     assert root_id(one) != root_id(other)
     renamed = [make_example(0, title="breakfast"), make_example(1)]
-    renamed_html = BetaExplorer(renamed, HISTORY, ALPHAS, TEMPERATURES).static_html()
+    renamed_html = explorer_of(renamed).static_html()
     assert root_id(one) != root_id(renamed_html)
     items = make_items()
     assert CaptionBrowser(items).static_html() == CaptionBrowser(make_items()).static_html()
@@ -79,14 +79,16 @@ def test_markup_in_titles_words_and_captions_stays_text() -> None:
             self.n_scripts += tag == "script"
             assert not any(name.startswith("on") for name, _ in attrs)
 
-    example = replace(make_example(title=ATTACK), words=[ATTACK, *WORDS[1:]])
-    explorer = BetaExplorer([replace(example, question=ATTACK)], HISTORY, ALPHAS, TEMPERATURES)
+    place = replace(make_place(word=ATTACK), words=[ATTACK, *WORDS[1:]], so_far=ATTACK)
+    caption = Caption([(ATTACK, "wrong")], ATTACK)
+    example = replace(make_example(title=ATTACK), places=[place], caption=caption, note=ATTACK)
+    explorer = explorer_of([replace(example, question=ATTACK)])
     item = CaptionItem(ATTACK, noise_png(0), [ATTACK], {ATTACK: ATTACK}, {ATTACK: [(0, 9)]})
     for html in (explorer.static_html(), CaptionBrowser([item]).static_html()):
         parser = Scripts()
         parser.feed(html)
         assert parser.n_scripts == 2
-    assert static_data(explorer.static_html())["examples"][0]["words"][0] == ATTACK
+    assert static_data(explorer.static_html())["images"][0]["places"][0]["rows"][0][0] == ATTACK
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,16 @@ def driver() -> Iterator[Any]:
 
 
 CHART_STATE = """
-const [chart, reading] = arguments;
-const all = (root, selector, read) => [...root.querySelectorAll(selector)].map(read);
+const [chart, reading, captions] = arguments;
+const all = (root, selector, read) => [...root.querySelectorAll(selector)].filter((each) => !each.closest("[hidden]")).map(read);
 return {
   widths: all(chart, '.sw-row rect', (bar) => parseFloat(bar.getAttribute('width'))),
-  labels: all(chart, 'svg[role=img]', (svg) => svg.ariaLabel),
+  labels: all(chart, '.sw-row svg[role=img]', (svg) => svg.ariaLabel),
+  words: all(chart, '.sw-word', (word) => [word.className, word.textContent]),
   texts: all(chart, 'text', (text) => text.textContent),
   reading: all(reading, 'p', (line) => line.textContent),
+  captions: all(captions, 'p', (line) => line.textContent),
+  marks: all(captions, 'mark', (mark) => mark.className),
 };
 """
 
@@ -121,7 +126,7 @@ def test_static_faces_work_from_a_file_with_the_keyboard(driver: Any, tmp_path: 
     from selenium.webdriver.common.keys import Keys
 
     explorer = make_explorer()
-    attacked = BetaExplorer([make_example(title=ATTACK)], HISTORY, ALPHAS, TEMPERATURES)
+    attacked = explorer_of([make_example(title=ATTACK)])
     faces = [explorer, explorer, CaptionBrowser(make_items()), attacked]
     body = "".join(face.static_html() for face in faces)
     page = tmp_path / "faces.html"
@@ -129,15 +134,18 @@ def test_static_faces_work_from_a_file_with_the_keyboard(driver: Any, tmp_path: 
     driver.get(page.as_uri())
 
     def state(root: Any) -> dict[str, Any]:
-        chart = root.find_element(By.CSS_SELECTOR, "[data-chart]:not([hidden])")
-        reading = root.find_element(By.CSS_SELECTOR, ".sw-reading")
-        return driver.execute_script(CHART_STATE, chart, reading)
+        parts = (".sw-chart", ".sw-reading", "[data-captions]:not([hidden])")
+        return driver.execute_script(
+            CHART_STATE, *(root.find_element(By.CSS_SELECTOR, part) for part in parts)
+        )
 
     def python_state() -> dict[str, Any]:
-        live = explorer.chart.value + explorer.reading.value
+        explorer.wait()
+        html = [each.value for each in (explorer.chart, explorer.reading, explorer.caption)]
         place = driver.find_element(By.ID, "live")
+        live = "".join(f"<section>{part}</section>" for part in html)
         driver.execute_script("arguments[0].innerHTML = arguments[1]", place, live)
-        return driver.execute_script(CHART_STATE, place, place)
+        return driver.execute_script(CHART_STATE, *place.find_elements(By.TAG_NAME, "section"))
 
     def assert_same_drawing(root: Any) -> None:
         script, python = state(root), python_state()
@@ -151,18 +159,24 @@ def test_static_faces_work_from_a_file_with_the_keyboard(driver: Any, tmp_path: 
     slider = first.find_element(By.NAME, "beta")
     for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT):
         slider.send_keys(key)
-    explorer.beta.value = float(slider.get_attribute("value"))
+    explorer.beta.index = int(slider.get_attribute("value"))
     assert first.find_element(By.NAME, "rule").get_attribute("value") == "hand"
     assert state(first) != before
     assert state(twin) == before
     assert_same_drawing(first)
-    for name, value in (("example", 1), ("alpha", 3), ("temperature", 2)):
-        control = first.find_element(By.NAME, name)
-        control.send_keys(*[Keys.ARROW_DOWN] * value)
-        getattr(explorer, name).index = value
+    moves = (("image", 1, 1), ("word", 1, 2), ("alpha", 3, 3), ("temperature", 2, 2))
+    for name, n_down, index in moves:
+        first.find_element(By.NAME, name).send_keys(*[Keys.ARROW_DOWN] * n_down)
+        getattr(explorer, name).index = index
         assert_same_drawing(first)
+    first.find_element(By.NAME, "plausible").send_keys(Keys.SPACE)
+    explorer.plausible.value = True
+    assert_same_drawing(first)
     slider.send_keys(Keys.HOME)
     explorer.beta.value = 0.0
+    assert_same_drawing(first)
+    first.find_element(By.NAME, "plausible").send_keys(Keys.SPACE)
+    explorer.plausible.value = False
     assert_same_drawing(first)
 
     def titles() -> list[str]:
@@ -194,7 +208,7 @@ def test_static_faces_show_their_first_frame_without_scripts(driver: Any, tmp_pa
     try:
         driver.get(page.as_uri())
         values = driver.find_elements(By.CSS_SELECTOR, ".sw-purified text")
-        assert [value.is_displayed() for value in values] == [True] * 8 + [False] * 8
+        assert [value.is_displayed() for value in values] == [True] * 9
         items = driver.find_elements(By.CSS_SELECTOR, ".sw-item")
         assert all(item.is_displayed() for item in items)
         controls = driver.find_elements(By.CSS_SELECTOR, ".sw-controls")

@@ -1,15 +1,16 @@
-"""Make reports/example/index.html from a finished report: python docs/make_example.py
+"""Make the tracked example of a report from a finished one: python docs/make_example.py
 
-The example is tracked, so that a visitor sees results without running anything. It is the report
-with its images as WebP and without the table of all numbers; it may have 3 MB. Make it anew when
-tests/system/test_docs.py says that it shows an older report. `--report FILE` takes another report than
-reports/pocket/index.html.
+A visitor of reports/example/ sees results without running anything. index.html is the report with its
+images as WebP and without the table of all numbers, at most 3 MB; metrics.json has that table. Make
+both anew when tests/report/html/test_example.py says that they show an older report, then README's table
+(docs/make_readme.py). `--report FILE` takes another report than reports/pocket/index.html.
 """
 
 import argparse
 import base64
 import io
 import re
+import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,10 @@ LARGEST = 3_000_000  # bytes
 QUALITY = 80  # of WebP
 PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 NUMBERS = re.compile(r"<details[^>]*>\s*<summary>[\d,]+ rows: .*?</details>", re.S)
-LEFT_OUT = "<p>The tracked example leaves this table out; <code>seednb report</code> makes it.</p>"
+METRICS = "metrics.json"  # beside the page
+LEFT_OUT = (
+    f"<p>The tracked example leaves this table out; <code>{METRICS}</code> beside it has it.</p>"
+)
 
 
 def main() -> None:
@@ -39,6 +43,7 @@ def main() -> None:
         raise SystemExit(f"the example would have {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(html, encoding="utf-8")
+    shutil.copyfile(options.report.with_name(METRICS), options.output.with_name(METRICS))
     print(f"{options.output}: {size / 1e6:.1f} MB")
 
 

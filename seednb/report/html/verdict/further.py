@@ -35,8 +35,8 @@ class Remark:
 def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
     """Each question that the rows, or what was measured elsewhere, can answer.
 
-    `facts` may hold `confidence` (`auc`, `low`, `high`, `n`: how well low confidence tells an
-    invented object), `missing` (the chapters that were not run) and `captions` (the measured rows
+    `facts` may hold `confidence` (`auc`, `low`, `high`, `n`: how well low confidence tells a
+    caption that invents), `missing` (the chapters that were not run) and `captions` (the measured rows
     of `benchmarks/caption.py`, and the `machine`).
     """
     answers = (
@@ -110,8 +110,8 @@ def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
         said = {"up": "announces", "flat": "does not measurably announce", "down": "denies"}
         way = Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5, area.n).direction
         yield (
-            f"It gives a larger beta where the model is unsure, and low confidence {said[way]} an "
-            f"invented object here: AUC {area.text()} percent, where 50 is chance."
+            f"It gives a larger beta to what the model is unsure of, and low confidence {said[way]} a "
+            f"caption that invents: AUC {area.text()}, where 50 is chance and 100 perfect."
         )
     if "11" in missing and (found or facts.get("missing")):
         yield (

@@ -28,7 +28,8 @@ lab: $(STAMP)  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir=notebooks
 
 clean:  ## remove environment, finished stages and reports
-	rm -rf .venv mutants coverage.json runs reports/*/ reports/index.html
+	rm -rf .venv mutants coverage.json runs
+	find reports -mindepth 1 -maxdepth 1 ! -name README.md ! -name example -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[notebooks]" && touch $@

@@ -1,9 +1,12 @@
 """Synthetic notebooks, metric rows and facts for the tests of the report."""
 
+from pathlib import Path
+
 import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from seednb.report import plots
+from seednb.report.html.front.settings import settings_box
 
 HOSTILE = "<script>alert(1)</script>"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -151,6 +154,23 @@ FACTS = {
     "commit": "no git",
     "skipped": [{"item": "images/1.jpg", "reason": "image is damaged"}],
     "claims": [{"kind": "arithmetic", "verdict": "inconsistent", "claims": 23}],
+}
+# What the first screen shows beside the rows.
+HERO = {
+    "model": "v7",
+    "image": f"data:image/png;base64,{PNG}",
+    "name": "1.jpg",
+    "present": ["cat", "dog"],
+    "captions": {
+        "base": [("A cat and a ", ""), ("bird", "wrong"), (".", "")],
+        "v7": [("A cat and a ", ""), ("dog", "found"), (".", "")],
+    },
+    "counts": {"n_captions": 1000, "gone": 123, "new": 69, "repeated": 4, "n_better": 77, "n_worse": 26},
+}  # fmt: skip
+FRONT = {
+    "hero": HERO,
+    "model": {"name": "pocket-llava", "size": "1.4 million", "is_toy": True},
+    "settings": settings_box(Path(__file__).parents[1]),
 }
 # Counts of claims that all differ, so that each is told apart.
 CLAIMS = [

@@ -1,15 +1,10 @@
 """Images, captions and widgets of an experiment, as the notebooks show them."""
 
-import base64
-import io
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor
 
 from seednb.data.images import load_image, resolve_image
@@ -22,14 +17,12 @@ from seednb.model.forward import AnswerLogits
 from seednb.model.generation import generate
 from seednb.model.loading import Bundle
 from seednb.report import plots
-from seednb.report.html.front.hero import count, example, read_pairs, segments
 from seednb.report.summaries import caption_spans
 from seednb.report.widgets import BetaExplorer, CaptionBrowser, CaptionItem
 from seednb.report.widgets.history import History
 from seednb.report.widgets.places import CaptionSource, as_image, choose, thumbnail
 from seednb.training.examples import Examples
 
-HERO, SMALL = 480, 224  # pixels: the longest side of the first screen's image; kept without loss
 ALPHAS = (0.1, 0.3, 0.5, 0.7)  # to choose from, beside the alpha of training
 TEMPERATURES = (1.0, 2.0, 4.0)
 
@@ -72,33 +65,6 @@ def caption_browser(
             )
         )
     return CaptionBrowser(items)
-
-
-def hero(lab: Experiment, model: str = "v7") -> dict[str, Any] | None:
-    """What the first screen's hero shows, ready for JSON; None if no caption makes an example."""
-    data = lab.data
-    base, other = lab.answers("base").captions, lab.answers(model).captions
-    pairs = read_pairs(base, other, data.present, data.vocabulary)
-    counts = count(pairs)
-    shown = example(pairs, counts)
-    if shown is None:
-        return None
-    present = data.present[shown.base["image_id"]]
-    texts = {"base": shown.base["caption"], model: shown.seed["caption"]}
-    image = load_image(resolve_image(data.val.image_dir, shown.base["image"]))
-    return {
-        "model": model,
-        "image": _data_uri(image),
-        "name": shown.base["image"],
-        "present": sorted(present),
-        "captions": {
-            name: segments(
-                text, present, data.vocabulary, texts[model if name == "base" else "base"]
-            )
-            for name, text in texts.items()
-        },
-        "counts": asdict(counts),
-    }
 
 
 def beta_explorer(lab: Experiment, history: Sequence[float], changes: pd.DataFrame) -> BetaExplorer:
@@ -176,13 +142,3 @@ def _captions(lab: Experiment, bundle: Bundle, pixels: Tensor) -> list[str]:
         decoded = generate(bundle, evaluation.caption_prompt, chunk, evaluation.max_new_tokens)
         texts += [item.text for item in decoded]
     return texts
-
-
-def _data_uri(image: Image.Image) -> str:
-    """A small image without loss, a photograph as JPEG."""
-    kind = "png" if max(image.size) <= SMALL else "jpeg"
-    image = image.convert("RGB")
-    image.thumbnail((HERO, HERO))
-    buffer = io.BytesIO()
-    image.save(buffer, kind, optimize=True)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

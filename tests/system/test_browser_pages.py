@@ -7,8 +7,9 @@ import pytest
 from axe import grave_violations
 from browsers import start_chromium
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from report_samples import CLAIMS, FACTS, first_notebook, numbers, second_notebook, shown
+from report_samples import CLAIMS, FACTS, FRONT, first_notebook, numbers, second_notebook, shown
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from seednb.report.html import build_comparison, build_report, read_run, write_facts, write_index
 
@@ -34,7 +35,8 @@ def pages(tmp_path_factory):
             files[-1].parent.mkdir(exist_ok=True)
             nbformat.write(new_notebook(cells=cells), files[-1])
         rows = numbers(effect=effect)
-        build_report(files, rows, FACTS | {"claims": CLAIMS}, reports / name / "index.html")
+        facts = FACTS | FRONT | {"claims": CLAIMS}
+        build_report(files, rows, facts, reports / name / "index.html")
         (reports / name / "metrics.json").write_text(json.dumps(rows))
         write_facts(reports / name, "2026-01-02 03:04", "abc", "", {"seed": name})
     compared = build_comparison(read_run("old", reports), read_run("new", reports), reports)
@@ -102,6 +104,36 @@ def test_a_count_of_claims_leads_to_the_section_that_lists_them(driver, pages):
     driver.find_element("css selector", ".tallies a").send_keys(Keys.ENTER)
     assert driver.current_url.endswith("#chapter-09-tried-here")
     assert driver.find_element("css selector", ":target").text.startswith("Tried here")
+
+
+def test_hours_follow_pairs_and_epochs_and_start_as_in_the_reproduction(driver, pages):
+    open_page(driver, pages["report"])
+    shown = "return [...document.querySelectorAll('[data-step-s]')].map(c => c.firstChild.data)"
+    first = driver.execute_script(shown)
+    box = FRONT["settings"]
+    assert first == [card.hours for card in (*box["cards"], box["loop"])]
+    pairs, epochs = driver.find_elements("css selector", "#plan input")
+    epochs.send_keys(Keys.ARROW_UP)
+    assert driver.execute_script(shown) != first
+    epochs.send_keys(Keys.ARROW_DOWN)
+    assert driver.execute_script(shown) == first  # the script counts as Python does
+    pairs.clear()
+    assert driver.execute_script(shown) == first  # nothing to plan: the last answer stays
+    pairs.send_keys("1600")
+    assert all(text.endswith("min") for text in driver.execute_script(shown)[1:-1])
+    driver.find_element("css selector", "#plan button[type=reset]").click()
+    WebDriverWait(driver, 5).until(lambda _: driver.execute_script(shown) == first)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_hero_shows_its_whole_image_and_marks_what_is_invented(driver, pages, width):
+    open_page(driver, pages["report"], width)
+    image = driver.find_element("css selector", ".hero > img")
+    fit = driver.execute_script("return getComputedStyle(arguments[0]).objectFit", image)
+    assert fit == "contain" and image.size["height"] > 100
+    marks = driver.find_elements("css selector", ".hero blockquote mark")
+    assert [mark.get_attribute("class") for mark in marks] == ["wrong", "right"]
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("name", ["report", "comparison", "index"])

@@ -208,7 +208,7 @@ def test_v6_became_worse_if_it_is_worse_than_both(v5, base, said):
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(0.55, 0.7, "announces an"), (0.45, 0.6, "does not measurably"), (0.3, 0.4, "denies")],
+    [(0.55, 0.7, "announces a"), (0.45, 0.6, "does not measurably"), (0.3, 0.4, "denies")],
 )
 def test_confidence_announces_an_invention_only_above_chance(low, high, said):
     found = {"auc": (low + high) / 2, "low": low, "high": high, "n": 10}

@@ -6,18 +6,26 @@ names a true object more often than the base model's, an invention may have made
 repetition: it then counts as `repeated`, not as gone.
 """
 
+import base64
+import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 from seednb.core.profiles import Params
+from seednb.data.images import load_image, resolve_image
 from seednb.data.vocabulary import Vocabulary, find_mentions
 from seednb.evaluation.records import Record
+from seednb.experiments.experiment import Experiment
 from seednb.model.cost_model import SHAPES
 
+SEED = "v7"
+SIDE = 480  # pixels, the longest side of the image; a smaller one stays as it is
 Kind = Literal["wrong", "found", ""]
 Segment = tuple[str, Kind]
 
@@ -48,6 +56,33 @@ class Pair:
     found: int  # true objects that only SEED names
     n_named: int  # true objects that SEED names
     n_omitted: int  # and does not name
+
+
+def hero(lab: Experiment, model: str = SEED) -> dict[str, Any] | None:
+    """All that the hero shows, ready for JSON; None without captions that differ in an invention."""
+    data = lab.data
+    base, seed = lab.answers("base").captions, lab.answers(model).captions
+    read = read_pairs(base, seed, data.present, data.vocabulary)
+    counts = count(read)
+    shown = example(read, counts)
+    if shown is None:
+        return None
+    present = data.present[shown.base["image_id"]]
+    file = resolve_image(data.val.image_dir, shown.base["image"])
+    return {
+        "model": model,
+        "image": _data_uri(load_image(file)),
+        "name": shown.base["image"],
+        "present": sorted(present),
+        "captions": {
+            name: segments(record["caption"], present, data.vocabulary, other["caption"])
+            for name, record, other in (
+                ("base", shown.base, shown.seed),
+                (model, shown.seed, shown.base),
+            )
+        },
+        "counts": asdict(counts),
+    }
 
 
 def read_pairs(
@@ -159,3 +194,13 @@ def _n_parameters(file: Path) -> int:
             size *= side
         total += size
     return total
+
+
+def _data_uri(image: Image.Image) -> str:
+    """A small image without loss, a photograph as JPEG."""
+    kind = "png" if max(image.size) <= SIDE // 2 else "jpeg"
+    image = image.convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, kind, optimize=True)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -10,6 +10,12 @@ from seednb.report.html.verdict.questions import listed
 from seednb.report.html.verdict.words import SEED
 from seednb.report.tables import Rows, find_interval
 
+QUESTIONS = (
+    "Which version is best?",
+    "Did v6 become worse?",
+    "Does the choice of beta do what it claims?",
+    "What does contrastive decoding cost?",
+)
 CONTRASTIVE = ", contrastive"  # how the name of a measured way of writing captions ends
 COMPARED: dict[Direction, str] = {
     "down": "less than",
@@ -29,17 +35,18 @@ class Remark:
 def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
     """Each question that the rows, or what was measured elsewhere, can answer.
 
-    `facts` may hold `confidence` (`auc`, `low`, `high`, `n`: how well low confidence tells an
-    invented object), `missing` (the chapters that were not run) and `captions` (the measured rows
+    `facts` may hold `confidence` (`auc`, `low`, `high`, `n`: how well low confidence tells a
+    caption that invents), `missing` (the chapters that were not run) and `captions` (the measured rows
     of `benchmarks/caption.py`, and the `machine`).
     """
-    found = (
-        ("Which version is best?", _best(metrics)),
-        ("Did v6 become worse?", _regression(metrics)),
-        ("Does the choice of beta do what it claims?", _beta(facts)),
-        ("What does contrastive decoding cost?", _contrastive(facts.get("captions") or {})),
+    answers = (
+        _best(metrics),
+        _regression(metrics),
+        _beta(facts),
+        _contrastive(facts.get("captions") or {}),
     )
-    return tuple(Remark(question, " ".join(text)) for question, each in found if (text := [*each]))
+    found = ((each, " ".join(parts)) for each, parts in zip(QUESTIONS, answers, strict=True))
+    return tuple(Remark(question, sentence) for question, sentence in found if sentence)
 
 
 def _best(metrics: Rows) -> Iterator[str]:
@@ -103,8 +110,8 @@ def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
         said = {"up": "announces", "flat": "does not measurably announce", "down": "denies"}
         way = Interval(area.value - 0.5, area.low - 0.5, area.high - 0.5, area.n).direction
         yield (
-            f"It gives a larger beta where the model is unsure, and low confidence {said[way]} an "
-            f"invented object here: AUC {area.text()} percent, where 50 is chance."
+            f"It gives a larger beta to what the model is unsure of, and low confidence {said[way]} a "
+            f"caption that invents: AUC {area.text()}, where 50 is chance and 100 perfect."
         )
     if "11" in missing and (found or facts.get("missing")):
         yield (

@@ -15,7 +15,7 @@ from seednb.method.perturbation import View
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import Batch, collate
 from seednb.model.inputs.pixels import ImageReader
-from seednb.model.inputs.prompts import encode
+from seednb.model.inputs.prompts import answer_spans, encode
 from seednb.model.loading import Bundle
 
 N_BINS = 8
@@ -39,11 +39,10 @@ def mention_confidences(lab: Experiment, n: int) -> pd.DataFrame:
         default = next(iter(tokens.values()))
         pooled = {f"caption {name}": pool(default).item() for name, pool in POOLINGS.items()}
         text = f" {record['caption'].strip()}"
-        offsets = bundle.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True
-        ).offset_mapping
+        question, caption = lab.params.evaluation.caption_prompt, record["caption"]
+        spans = answer_spans(question, caption, bundle.tokenizer, bundle.image_tag, bundle.template)
         for mention in find_mentions(text, data.vocabulary):
-            place = next(n for n, (_, end) in enumerate(offsets) if end > mention.start)
+            place = next(n for n, (_, end) in enumerate(spans) if end > mention.start)
             at_token = {name: values[place].item() for name, values in tokens.items()}
             absent = mention.object not in data.present[record["image_id"]]
             rows.append({"image": record["image"], "hallucinated": absent} | at_token | pooled)

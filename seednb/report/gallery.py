@@ -143,13 +143,13 @@ def _explorer_example(
     """Logits of clean and noisy views just before character `start` of a caption."""
     question, caption = lab.params.evaluation.caption_prompt, record["caption"]
     so_far = caption[:start].rstrip()
-    tokenizer, tokens = bundle.tokenizer, bundle.image_tokens
-    prompt = encode_prompt(question, tokenizer, tokens, bundle.template)
-    prompt += tokenizer(f" {so_far}", add_special_tokens=False).input_ids
+    tokenizer, image, template = bundle.tokenizer, bundle.image_tokens, bundle.template
+    begun = encode(question, so_far, tokenizer, image, template).input_ids[:-1] if so_far else ()
+    prompt = begun or tuple(encode_prompt(question, tokenizer, image, template))
     name = record["image"]
     pixels = reader.batch([name])
     views = torch.cat([pixels, *(_noisy(pixels, [name], alpha) for alpha in alphas)])
-    logits, _ = _answer_logits(bundle, [Encoded(tuple(prompt), len(prompt))] * len(views), views)
+    logits, _ = _answer_logits(bundle, [Encoded(prompt, len(prompt))] * len(views), views)
     clean, *noisy = logits.float().cpu().numpy()
     noisy_logits = dict(zip(alphas, noisy, strict=True))
     word_ids = _candidates(clean, noisy_logits[lab.params.train.noise_alpha])

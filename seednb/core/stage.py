@@ -27,17 +27,17 @@ VERSIONS = {
     "world": 1,  # the generated images and annotations
     "pairs": 1,  # training pairs from a data set's files
     "questions": 1,  # probes, questions and true objects from a data set's files
-    "labels": 1,  # the base model's own answers as labels
-    "teacher": 1,  # the frozen teacher's hidden states
-    "train": 1,
-    "answers": 1,
+    "labels": 2,  # the base model's own answers as labels
+    "teacher": 2,  # the frozen teacher's hidden states
+    "train": 2,
+    "answers": 2,
     "metrics": 2,
-    "ablation": 1,  # answers of a short training
+    "ablation": 2,  # answers of a short training
     "rows": 1,  # metric rows of short trainings
-    "robust": 1,  # answers under other wordings and worse images
-    "benchmark": 1,  # answers to a published benchmark
+    "robust": 2,  # answers under other wordings and worse images
+    "benchmark": 2,  # answers to a published benchmark
     "scores": 1,  # metric rows of a published benchmark
-    "fault": 1,  # a training with a bug planted
+    "fault": 2,  # a training with a bug planted
 }
 LIBRARIES = (  # their versions decide the numbers
     "torch", "transformers", "peft", "accelerate", "numpy", "pillow", "pandas", "tokenizers"

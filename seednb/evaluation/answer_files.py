@@ -178,10 +178,7 @@ class FirstLogits(TextRule):
 
 def _margin(row: Record, logits: Float[Tensor, "V"], bundle: Bundle) -> Record:
     """The margin of a yes/no question; nothing where both words begin with the same token."""
-    tokens = [
-        bundle.tokenizer(word, add_special_tokens=False).input_ids[0]
-        for word in row.get("yes_no", ())
-    ]
+    tokens = [bundle.next_token(word) for word in row.get("yes_no", ())]
     if len(set(tokens)) < 2:
         return {}
     yes, no = tokens

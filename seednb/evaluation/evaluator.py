@@ -94,7 +94,7 @@ def answer_probes(
     tokenizer, layout = bundle.tokenizer, bundle.layout
     layers = _compiled_layers(bundle) if params.compile_probes else None
     packed = layers is not None and choose_attention("auto", bundle)[0]
-    yes, no = (_first_token(word, bundle) for word in (" Yes", " No"))
+    yes, no = (bundle.next_token(word) for word in ("Yes", "No"))
 
     def answer(chunk: Sequence[tuple[str, str]]) -> list[Record]:
         names, rows = layout.rows([image for image, _ in chunk])
@@ -218,7 +218,8 @@ def match_mentions(
 
 def mention_tokens(bundle: Bundle, words: Sequence[str]) -> list[int]:
     """Tokens that begin an object word, and those that announce one more object."""
-    return sorted({_first_token(text, bundle) for text in (*(f" {w}" for w in words), *ANNOUNCERS)})
+    texts = (*(f" {word}" for word in words), *ANNOUNCERS)
+    return sorted({bundle.next_token(text, after="a") for text in texts})
 
 
 def _compiled_layers(bundle: Bundle) -> CompiledLayers | None:
@@ -231,10 +232,6 @@ def _compiled_layers(bundle: Bundle) -> CompiledLayers | None:
 
 def _logits(bundle: Bundle, batch: Batch) -> Float[Tensor, "B V"]:
     return AnswerLogits(bundle.model)(batch.to(bundle.device)).float()
-
-
-def _first_token(text: str, bundle: Bundle) -> int:
-    return bundle.tokenizer(text, add_special_tokens=False).input_ids[0]
 
 
 def _rows(questions: Sequence[tuple[str, str]], size: int, layout: Layout) -> list[Sequence[Any]]:

@@ -20,7 +20,7 @@ from seednb.method.purification import purify_logits
 from seednb.model.forward import AnswerLogits
 from seednb.model.inputs.collate import Batch, collate, in_chunks
 from seednb.model.inputs.pixels import ImageReader
-from seednb.model.inputs.prompts import encode
+from seednb.model.inputs.prompts import answer_spans, encode
 from seednb.model.loading import Bundle
 
 N_BINS = 8
@@ -177,12 +177,8 @@ def first_tokens(bundle: Bundle, caption: str, starts: Sequence[int]) -> list[in
     """Among a caption's tokens, the first of the word that begins at each character of `starts`."""
     text = f" {caption.strip()}"
     shift = len(text) - len(caption.rstrip())  # characters that the text has before the caption's
-    offsets = bundle.tokenizer(
-        text, add_special_tokens=False, return_offsets_mapping=True
-    ).offset_mapping
-    return [
-        next(n for n, (_, end) in enumerate(offsets) if end > start + shift) for start in starts
-    ]
+    spans = answer_spans("", caption, bundle.tokenizer, bundle.image_tag, bundle.template)
+    return [next(n for n, (_, end) in enumerate(spans) if end > start + shift) for start in starts]
 
 
 def _area(frame: pd.DataFrame, column: str) -> float:

@@ -10,6 +10,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
@@ -22,12 +23,19 @@ from seednb.data.instruct import IMAGE_TAG
 from seednb.model.forward import decoder_layers
 from seednb.model.inputs.collate import Layout
 from seednb.model.inputs.pixels import ImageReader, SizedImageReader
-from seednb.model.inputs.prompts import PLAIN, TEMPLATES, ImageTokens
+from seednb.model.inputs.prompts import (
+    PLAIN,
+    TEMPLATES,
+    ImageTokens,
+    check_tokenizer,
+    next_token,
+)
 from seednb.model.weights.fp8 import to_fp8
 from seednb.model.weights.nf4 import keep_gradients, nf4_options, quantisation_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FP8 = ("fp8", "fp8_teacher")
+WITHOUT_CLASS_TOKEN = ("siglip_vision_model", "siglip2_vision_model")
 ONE_SIZE = ("llava",)  # model types that see every image at one size
 
 
@@ -61,9 +69,17 @@ class Bundle:
             raise SeedError(
                 f"{kind} reads images at their own size: it trains, but writes no captions"
             )
-        vision = self.model.config.vision_config
-        n = (vision.image_size // vision.patch_size) ** 2
-        return ImageTokens(IMAGE_TAG, (self.tokenizer.convert_tokens_to_ids(IMAGE_TAG),) * n)
+        token = self.tokenizer.convert_tokens_to_ids(IMAGE_TAG)
+        return ImageTokens(IMAGE_TAG, (token,) * _n_features(self.model.config))
+
+    @property
+    def image_tag(self) -> str:
+        """What stands for an image in the model's text."""
+        return str(self.processor.image_token) if self.is_sized else IMAGE_TAG
+
+    def next_token(self, text: str, after: str = "") -> int:
+        """The token with which an answer that begins with `after` goes on to `text`."""
+        return next_token(text, self.tokenizer, self.image_tag, self.template, after)
 
     @property
     def layout(self) -> Layout:
@@ -77,7 +93,7 @@ class Bundle:
         rotation = (
             getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
         )
-        image_token = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
+        image_token = self.tokenizer.convert_tokens_to_ids(self.image_tag)
         packs = "mrope_section" not in rotation
         return Layout(pad_id, image_token, None, n_positions, packs)
 
@@ -140,7 +156,27 @@ def load_bundle(
         keep_gradients(model)
     elif not on_host:
         model.to(device)
-    return Bundle(model.eval(), processor, device, TEMPLATES[params.prompt_template])
+    tokenizer = processor.tokenizer
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked wherever it stands
+    bundle = Bundle(model.eval(), processor, device, TEMPLATES[params.prompt_template])
+    try:
+        check_tokenizer(tokenizer, bundle.image_tag, bundle.template)
+    except SeedError as problem:
+        raise SeedError(f"the model {source} cannot be used: {problem}") from None
+    return bundle
+
+
+def _n_features(config: PretrainedConfig) -> int:
+    """Image features of a model that sees every image at one size.
+
+    CLIP's tower adds a class token to the patches, SigLIP's has none; strategy "default" leaves the
+    first feature out, "full" takes all.
+    """
+    vision = config.vision_config
+    n = (vision.image_size // vision.patch_size) ** 2
+    n += vision.model_type not in WITHOUT_CLASS_TOKEN
+    return int(n - (config.vision_feature_select_strategy == "default"))
 
 
 def _quantised(

@@ -66,7 +66,7 @@ def _by_kind(
     """Accuracy of each kind of question, and how many of its wrong answers are the typical ones."""
     questions = list(quiz(scenes, seed))
     row_of = {scene.image_id: row for row, scene in enumerate(scenes)}
-    yes, no = (bundle.tokenizer(f" {w}", add_special_tokens=False).input_ids[0] for w in YES_NO)
+    yes, no = (bundle.next_token(word) for word in YES_NO)
     texts = []
     for question in questions:
         ids = encode_prompt(question["text"], bundle.tokenizer, bundle.image_tokens, PLAIN)

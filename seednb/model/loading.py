@@ -129,9 +129,10 @@ def load_bundle(
         processor = AutoProcessor.from_pretrained(
             source, local_files_only=is_folder, use_fast=False
         )
+        dtype = _dtype(params.precision, device)
         loading: Any = AutoModelForImageTextToText.from_pretrained(
             source,
-            dtype=(dtype := _dtype(params.precision, device)),
+            dtype=dtype,
             local_files_only=is_folder,
             use_safetensors=True,
             output_loading_info=True,

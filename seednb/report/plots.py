@@ -20,7 +20,7 @@ from matplotlib.path import Path
 from matplotlib.rcsetup import cycler
 from PIL import Image
 
-from seednb.report.svg import BLUE, EDGE, GREEN, GREY, GRID, INK, ORANGE, PALE, figure_html
+from seednb.report.html.svg import BLUE, EDGE, GREEN, GREY, GRID, INK, ORANGE, PALE, figure_html
 from seednb.training.monitor import Bands
 
 SHEET = Template(

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from seednb.report import plots, svg
+from seednb.report import plots
+from seednb.report.html import svg
 
 FRAME = pd.DataFrame(
     {"model": ["v4", "v7"], "value": [0.001, -0.03], "low": [-0.01, -0.04], "high": [0.01, -0.02]}

@@ -9,7 +9,7 @@ from report_samples import CLAIMS, HOSTILE, numbers, row
 from seednb.cli.__main__ import main
 from seednb.core.errors import SeedError
 from seednb.report.html import build_comparison, read_run, write_facts, write_index
-from seednb.report.html.comparison import changed_parameters, pairs
+from seednb.report.html.front.comparison import changed_parameters, pairs
 from seednb.report.html.front.overview import forest_plot, overview_table
 from seednb.report.html.front.tally import KINDS, TONES, claim_bars
 from seednb.report.html.runs import ReportedRun

@@ -34,7 +34,7 @@ def test_the_conda_environment_installs_the_same_package_with_the_same_pins():
     python, _, pip = environment["dependencies"]
     assert python == "python=3.11"
     assert pip["pip"] == ["-c constraints.txt", '-e ".[notebooks,test]"']
-    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "test", "mutation"}
+    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "test", "mutation", "quantised"}
 
 
 def test_every_path_of_the_mutation_tests_leads_somewhere():

@@ -22,7 +22,7 @@ NAME = "slots"  # under which transformers finds the attention
 
 
 @dataclass
-class Place:
+class SlotPlace:
     """Where the keys and values of a forward pass go, and which are read."""
 
     rows: Int[Tensor, "k 1"]
@@ -34,7 +34,7 @@ class Place:
 class SlotLayer(StaticLayer):
     """Keys and values of one decoder layer, [R, h, L, d], written where `place` says."""
 
-    place: Place
+    place: SlotPlace
     keys: Tensor
     values: Tensor
 
@@ -81,7 +81,7 @@ class Slots:
         self.layers = [SlotLayer(n_rows, n_columns, sizes) for _ in range(n_layers)]
         self.cache = Cache(layers=list(self.layers))
 
-    def put(self, place: Place) -> None:
+    def put(self, place: SlotPlace) -> None:
         """Say where the next forward pass writes and reads."""
         for layer in self.layers:
             layer.place = place

@@ -17,7 +17,7 @@ from transformers import LogitsProcessor
 from seednb.model.forward import base_model
 from seednb.model.generation.rules import ContrastiveLogits, TextRule
 from seednb.model.generation.search import Decoded, decoded
-from seednb.model.generation.slots import Place, Slots, slot_attention
+from seednb.model.generation.slots import SlotPlace, Slots, slot_attention
 from seednb.model.inputs.collate import n_shared
 from seednb.model.inputs.prompts import Encoded
 from seednb.model.loading import Bundle
@@ -135,7 +135,7 @@ class Writer:
             where = [n for n, token in enumerate(ids[0]) if token == self._image_token]
             embedded = embedded.index_copy(1, torch.tensor(where, device=device), features)
         positions = torch.arange(start, start + longest, device=device).expand(len(ids), -1)
-        place = Place(torch.tensor(rows, device=device)[:, None], positions, "own")
+        place = SlotPlace(torch.tensor(rows, device=device)[:, None], positions, "own")
         seen = None
         if start:
             place.reads, place.width = "cache", start + longest
@@ -152,7 +152,7 @@ class Writer:
                 inputs[row] = torch.tensor([self.seats[seat].tokens[-1], self.seats[seat].place])
         tokens, positions = inputs.to(self.bundle.device).split(1, 1)
         rows = torch.arange(n, device=self.bundle.device)[:, None]
-        place = Place(rows, positions, "leading", int(inputs[:, 1].max()) + 1)
+        place = SlotPlace(rows, positions, "leading", int(inputs[:, 1].max()) + 1)
         columns = torch.arange(place.width, device=self.bundle.device)
         seen = (columns <= positions)[:, None, None]
         scores = self.head(self._decoder(place, seen, input_ids=tokens)[:, 0])
@@ -160,7 +160,7 @@ class Writer:
             scores = scores[torch.tensor(self._rows(taken), device=scores.device)]
         yield from self._choose(taken, scores)
 
-    def _decoder(self, place: Place, seen: Tensor | None, **inputs: Tensor) -> Tensor:
+    def _decoder(self, place: SlotPlace, seen: Tensor | None, **inputs: Tensor) -> Tensor:
         self.slots.put(place)
         with slot_attention(self.bundle):
             states: Tensor = self.language_model(

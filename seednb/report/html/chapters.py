@@ -43,7 +43,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Step:
+class ChapterStep:
     """A text cell (which may be missing) with the code cells that follow it; `tag` folds it."""
 
     text: Markup
@@ -66,7 +66,7 @@ class Fold:
     """Steps that a reader opens if they want them."""
 
     title: str
-    steps: tuple[Step, ...]
+    steps: tuple[ChapterStep, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Chapter:
     title: Markup
     short_title: str
     opening: Markup
-    blocks: tuple[Step | Fold, ...]
+    blocks: tuple[ChapterStep | Fold, ...]
     headings: tuple[Heading, ...]
 
     @property
@@ -136,11 +136,11 @@ def _split_title(notebook: NotebookNode, file: Path) -> tuple[str, str]:
     return heading["title"], source[heading.end() :]
 
 
-def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[Step]:
+def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[ChapterStep]:
     """Each text cell with its code cells; a step holds no two cells of different tags."""
     language = notebook.metadata.get("language_info", {}).get("pygments_lexer", "ipython3")
     highlight = Highlight2HTML(pygments_lexer=language)
-    step = Step(Markup())
+    step = ChapterStep(Markup())
     for place, cell in enumerate(notebook.cells[1:], start=1):
         try:
             if cell.cell_type == "markdown":
@@ -150,13 +150,13 @@ def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[Step]:
                     yield step
                 tag = next((t for t in (EXERCISE, ANSWER) if cell.source.startswith(t)), "")
                 text = prose.render(cell.source, cell.get("attachments"))
-                step = Step(text, step.code if is_silent else (), tag)
+                step = ChapterStep(text, step.code if is_silent else (), tag)
             elif cell.cell_type == "code" and cell.source.strip():
                 tags = cell.metadata.get("tags", ())
                 tag = next((t for t in (FOLD, ALL_TABLES) if t in tags), "")
                 if step.code and (tag or step.tag in (FOLD, ALL_TABLES)):
                     yield step
-                    step = Step(Markup())
+                    step = ChapterStep(Markup())
                 outputs = tuple(render_outputs(cell.outputs, prose))
                 n_lines = len(cell.source.strip().splitlines())
                 code = Code(Markup(highlight(cell.source)), n_lines, outputs, SHOWN in tags)
@@ -166,10 +166,10 @@ def _steps(notebook: NotebookNode, prose: Prose, file: Path) -> Iterator[Step]:
     yield step
 
 
-def _folded(steps: Sequence[Step]) -> tuple[Step | Fold, ...]:
+def _folded(steps: Sequence[ChapterStep]) -> tuple[ChapterStep | Fold, ...]:
     """The steps, with those that are tagged inside folds."""
     tables = tuple(step for step in steps if step.tag == ALL_TABLES)
-    blocks: list[Step | Fold] = []
+    blocks: list[ChapterStep | Fold] = []
     for step in steps:
         before = blocks[-1] if blocks else None
         if step.tag in (FOLD, EXERCISE):

@@ -43,7 +43,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Pair:
+class CaptionPair:
     """Base's and SEED's caption of one image, read against what is there."""
 
     base: Record
@@ -90,7 +90,7 @@ def read_pairs(
     seed: Sequence[Record],
     present: Mapping[Any, Set[str]],
     vocabulary: Vocabulary,
-) -> list[Pair]:
+) -> list[CaptionPair]:
     """Both captions of each image that both models described."""
     others = {record["image_id"]: record for record in seed}
     return [
@@ -100,7 +100,7 @@ def read_pairs(
     ]
 
 
-def count(pairs: Sequence[Pair]) -> Counts:
+def count(pairs: Sequence[CaptionPair]) -> Counts:
     """Inventions gone, new, and given up for a repetition."""
     return Counts(
         n_captions=len(pairs),
@@ -112,7 +112,7 @@ def count(pairs: Sequence[Pair]) -> Counts:
     )
 
 
-def example(pairs: Sequence[Pair], counts: Counts) -> Pair | None:
+def example(pairs: Sequence[CaptionPair], counts: Counts) -> CaptionPair | None:
     """The clearest caption of what happens more often: inventions go, or new ones come.
 
     Of inventions that go: SEED's caption repeats nothing and invents nothing, and the most true
@@ -163,13 +163,13 @@ def in_words(n: float | None) -> str:
     return f"{n / 1e9:.1f} billion" if n >= 1e9 else f"{n / 1e6:.1f} million"
 
 
-def _pair(base: Record, seed: Record, present: Set[str], vocabulary: Vocabulary) -> Pair:
+def _pair(base: Record, seed: Record, present: Set[str], vocabulary: Vocabulary) -> CaptionPair:
     before, after = (
         Counter(mention.object for mention in find_mentions(record["caption"], vocabulary))
         for record in (base, seed)
     )
     named = after.keys() & present
-    return Pair(
+    return CaptionPair(
         base=base,
         seed=seed,
         gone=before.keys() - after.keys() - present,

@@ -85,6 +85,7 @@ def encode(
     return Encoded((*expanded, *whole[n_prompt:], tokenizer.eos_token_id), len(expanded))
 
 
+@lru_cache(maxsize=1024)  # asked for every answer, of a few words
 def next_token(
     text: str, tokenizer: PreTrainedTokenizerBase, tag: str, template: str, after: str = ""
 ) -> int:

@@ -28,7 +28,7 @@ def parse_answer(text: str, parser: str) -> Verdict:
     """The verdict of an answer's text under one evaluator's rule.
 
     official     POPE and LLaVA: up to the first full stop, commas dropped, split at single spaces;
-                 a token No, no or not is no, *everything else is yes* ("NO" included).
+                 a token No, no or not is no, *everything else is yes* ("NO" and "" included).
     vcd          contains "yes" or contains "no", anywhere, lower-cased ("know" contains "no"). The
                  rule itself looks at the label: gold yes is right if the text contains "yes", gold
                  no if it contains "no". Without the label, both or neither is unclear here;
@@ -39,8 +39,7 @@ def parse_answer(text: str, parser: str) -> Verdict:
     vlmevalkit   after VQA's punctuation rule exactly one of yes and no is among the words.
     strict       one word, yes or no, whatever its case, surrounding space and punctuation.
 
-    A language's code (zh, de, es, fr) reads that language, see `Language.parse`. An empty answer is
-    unclear under every rule. Raises SeedError for another parser.
+    A language's code (zh, de, es, fr) reads that language, see `Language.parse`. Raises SeedError for another parser.
     """
     return parser_named(parser)(text)
 
@@ -48,8 +47,7 @@ def parse_answer(text: str, parser: str) -> Verdict:
 def parser_named(parser: str) -> Callable[[str], Verdict]:
     """The function behind a parser's name, or SeedError listing the names."""
     check_known("answer parser", parser, (*PARSERS, *LANGUAGES))
-    rule = LANGUAGES[parser].parse if parser in LANGUAGES else PARSERS[parser]
-    return lambda text: rule(text) if text.strip() else "unclear"
+    return LANGUAGES[parser].parse if parser in LANGUAGES else PARSERS[parser]
 
 
 def _official(text: str) -> Verdict:

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import nbformat
 import pandas as pd
@@ -104,26 +103,6 @@ class WrittenStep:
     def lacking(self) -> list[str]:
         """The lines that version 4 lacked, without the mark."""
         return [LACKED.sub("", line).strip() for line in self.lines if LACKED.search(line)]
-
-    @property
-    def of_v4(self) -> list[str]:
-        """What is left without those lines; a line that opens a block leaves the block behind."""
-        kept = []
-        for line in self.lines:
-            if not LACKED.search(line):
-                kept.append(line)
-            elif LACKED.sub("", line).endswith(":"):
-                kept.append(re.sub(r"\S.*", "if True:", line))
-        return kept
-
-    def run(self, start: Start, version: str) -> pd.DataFrame:
-        """Run the cells, which changes the start's model; what they write down, a row an example.
-
-        `version` is "v5", or "v4" for what is left without the lines that it lacked.
-        """
-        names: dict[str, Any] = {"torch": torch, "start": start}
-        exec("\n".join(self.lines if version == "v5" else self.of_v4), names)
-        return pd.DataFrame(names["figures"])
 
     def struck(self) -> HTML:
         """The cells, with the lines that version 4 lacked struck out."""

@@ -7,7 +7,7 @@ to try a script without a GPU, and `small` its numbers a head and its images, to
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -120,6 +120,7 @@ class Tokenizer:
     """Random words in place of a vocabulary."""
 
     pad_token_id, eos_token_id = PAD, EOS
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}  # no names that a question could hold
 
     def __call__(self, text: str, **_: Any) -> Any:
         """The system prompt, the image tag and a question of fifteen tokens, whatever the text."""

@@ -56,7 +56,10 @@ def driver():
 
 def open_page(driver, address, width=1440, scheme="light"):
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # a click must not chase its button
+    ]
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
     driver.get(address)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "reports/example/index.html"
 LARGEST = 3_000_000  # bytes
 QUALITY = 80  # of WebP
+SMALL = 128  # pixels: the drawings of the pocket world are shown larger, so they keep every pixel
 PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 NUMBERS = re.compile(r"<details[^>]*>\s*<summary>[\d,]+ rows: .*?</details>", re.S)
 METRICS = "metrics.json"  # beside the page
@@ -56,7 +57,8 @@ def as_webp(address: str, png: str) -> str:
     """The address of the same image as WebP, if that is shorter."""
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    image.save(buffer, "webp", quality=QUALITY, method=6)
+    is_small = max(image.size) <= SMALL
+    image.save(buffer, "webp", quality=QUALITY, method=6, lossless=is_small)
     smaller = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     return min(address, smaller, key=len)
 

@@ -75,27 +75,27 @@ def test_only_a_moved_threshold_needs_a_gain_to_explain():
         (
             ("down",) * 3,
             "supported",
-            "It hallucinates less than supervision alone (−2.0), distillation alone (−2.0)",
+            "It hallucinates less than supervision alone (−2.0 points), distillation alone (−2.0 points)",
         ),
         (
             ("down", "flat", "flat"),
             "unresolved",
-            "; against distillation alone (0.0) and contrastive decoding (0.0) it is open.",
+            "; against distillation alone (0.0 points) and contrastive decoding (0.0 points) it is open.",
         ),
         (
             ("down", "up", "flat"),
             "opposite",
-            "alone (−2.0) and more than distillation alone (+3.0); against contrastive decoding (0.0) it",
+            "alone (−2.0 points) and more than distillation alone (+3.0 points); against contrastive decoding (0.0 points) it",
         ),
         (
             ("flat",) * 3,
             "unresolved",
-            "Against supervision alone (0.0), distillation alone (0.0) and",
+            "Against supervision alone (0.0 points), distillation alone (0.0 points) and",
         ),
         (
             ("up",) * 3,
             "opposite",
-            "It hallucinates more than supervision alone (+3.0), distillation alone (+3.0)",
+            "It hallucinates more than supervision alone (+3.0 points), distillation alone (+3.0 points)",
         ),
     ],
 )
@@ -159,12 +159,13 @@ def test_other_kinds_of_question_are_told_with_what_holm_leaves_of_them():
     seeing = judge(numbers() + kinds({"attribute": ("up", 0.5), "relation": ("flat", 1.0)}))[2]
     assert "Attribute (+3.0) questions are answered better" in seeing.sentence
     assert (
-        "relation (0.0) questions are open; Holm’s correction leaves none of it." in seeing.sentence
+        "relation (0.0) questions are open; Holm’s correction for many tests leaves none of it."
+        in seeing.sentence
     )
     assert seeing.figures["Attribute questions (p 0.25, Holm 0.5)"].value == 0.03
     both = judge(numbers() + kinds({"attribute": ("up", 0.01), "count": ("down", 0.2)}))[2]
     assert "count (−2.0) questions are answered worse" in both.sentence
-    assert "Holm’s correction leaves attribute." in both.sentence
+    assert "Holm’s correction for many tests leaves attribute." in both.sentence
     assert not any("questions" in label for label in judge(numbers())[2].figures)
     assert "Existence" not in judge(numbers() + kinds({"existence": ("up", 0.01)}))[2].sentence
 

@@ -16,6 +16,7 @@ QUESTIONS = (
     "Does the choice of beta do what it claims?",
     "What does contrastive decoding cost?",
 )
+BEYOND = "11"  # the chapter on other rules for beta
 CONTRASTIVE = ", contrastive"  # how the name of a measured way of writing captions ends
 COMPARED: dict[Direction, str] = {
     "down": "less than",
@@ -26,10 +27,11 @@ COMPARED: dict[Direction, str] = {
 
 @dataclass(frozen=True)
 class Remark:
-    """A question and its answer, one to three sentences."""
+    """A question and its answer, one to three sentences; `command` would tell more."""
 
     question: str
     sentence: str
+    command: str = ""
 
 
 def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
@@ -45,8 +47,9 @@ def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
         _beta(facts),
         _contrastive(facts.get("captions") or {}),
     )
-    found = ((each, " ".join(parts)) for each, parts in zip(QUESTIONS, answers, strict=True))
-    return tuple(Remark(question, sentence) for question, sentence in found if sentence)
+    said = dict(zip(QUESTIONS, map(" ".join, answers), strict=True))
+    commands = {QUESTIONS[2]: _missing_command(facts)}
+    return tuple(Remark(q, text, commands.get(q, "")) for q, text in said.items() if text)
 
 
 def _best(metrics: Rows) -> Iterator[str]:
@@ -104,7 +107,6 @@ def _regression(metrics: Rows) -> Iterator[str]:
 def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
     """Whether low confidence announces an invention, which is why it is given a larger beta."""
     found = facts.get("confidence") or {}
-    missing = {chapter["number"]: chapter for chapter in facts.get("missing") or ()}
     if found:
         area = Interval.of({**found, "value": found["auc"]})
         said = {"up": "announces", "flat": "does not measurably announce", "down": "denies"}
@@ -113,13 +115,16 @@ def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
             f"It gives a larger beta to what the model is unsure of, and low confidence {said[way]} a "
             f"caption that invents: AUC {area.text()}, where 50 is chance and 100 perfect."
         )
-    if "11" in missing and (found or facts.get("missing")):
-        yield (
-            "Whether that beats a fixed beta is a question of chapter 11, which was not run: "
-            f"{missing['11']['command']}"
-        )
+    if _missing_command(facts):
+        yield "Whether that beats a fixed beta is a question of chapter 11, which was not run:"
     elif found:
         yield "Chapter 11 compares it with a fixed beta."
+
+
+def _missing_command(facts: Mapping[str, Any]) -> str:
+    """What adds the chapter that tries other rules for beta; empty if it has run."""
+    missing = facts.get("missing") or ()
+    return next((each["command"] for each in missing if each["number"] == BEYOND), "")
 
 
 def _contrastive(measured: Mapping[str, Any]) -> Iterator[str]:

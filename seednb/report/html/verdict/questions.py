@@ -176,7 +176,9 @@ def _of_kinds(kinds: Mapping[str, Row]) -> str:
     tested = [kind for kind, row in kinds.items() if "p_holm" in row]
     if tested and (named["up"] or named["down"]):
         left = [kind for kind in tested if kinds[kind]["p_holm"] < CERTAIN]
-        parts.append(f"Holm’s correction leaves {listed(left) if left else 'none of it'}")
+        parts.append(
+            f"Holm’s correction for many tests leaves {listed(left) if left else 'none of it'}"
+        )
     said = "; ".join(parts)
     return f" {said[0].upper()}{said[1:]}."
 
@@ -187,8 +189,7 @@ def _simpler(metrics: Rows) -> Conclusion:
     named: dict[Direction, list[str]] = defaultdict(list)
     for model, change in changes.items():
         if change:
-            by = figure_text(change.value, signed=True)
-            named[change.direction].append(f"{SIMPLER[model]} ({by})")
+            named[change.direction].append(f"{SIMPLER[model]} ({points(change, signed=True)})")
     resolved = [f"{RELATIONS[way]} {listed(named[way])}" for way in RELATIONS if named[way]]
     parts = [f"it hallucinates {' and '.join(resolved)}"] if resolved else []
     if named["flat"]:

@@ -93,9 +93,17 @@ class Vocabulary:
 
     def begun_by(self, word: str) -> str | None:
         """The object that a word names or, as "traffic" does, begins to name; None for neither."""
-        mentions = find_mentions(word, self)
-        begun = {name for phrase, name in self.phrases.items() if phrase.startswith(f"{word} ")}
-        return mentions[0].object if mentions else begun.pop() if len(begun) == 1 else None
+        mentions, begun = find_mentions(word, self), self.beginnings.get(word, set())
+        return mentions[0].object if mentions else next(iter(begun)) if len(begun) == 1 else None
+
+    @cached_property
+    def beginnings(self) -> dict[str, set[str | None]]:
+        """What each beginning of a phrase of several words can become: "wine" a wine glass."""
+        found: dict[str, set[str | None]] = {}
+        for phrase, name in self.phrases.items():
+            for space in re.finditer(" ", phrase):
+                found.setdefault(phrase[: space.start()], set()).add(name)
+        return found
 
 
 def find_mentions(caption: str, vocabulary: Vocabulary) -> list[Mention]:

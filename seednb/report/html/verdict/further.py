@@ -1,6 +1,6 @@
 """What a reader asks after the verdict: which version, what of v6, of beta, of decoding's cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,15 +41,16 @@ def further(metrics: Rows, facts: Mapping[str, Any]) -> tuple[Remark, ...]:
     caption that invents), `missing` (the chapters that were not run) and `captions` (the measured rows
     of `benchmarks/caption.py`, and the `machine`).
     """
+    command = _missing_command(facts.get("missing") or ())
     answers = (
-        _best(metrics),
-        _regression(metrics),
-        _beta(facts),
-        _contrastive(facts.get("captions") or {}),
+        (_best(metrics), ""),
+        (_regression(metrics), ""),
+        (_beta(facts.get("confidence") or {}, command), command),
+        (_contrastive(facts.get("captions") or {}), ""),
     )
-    said = dict(zip(QUESTIONS, map(" ".join, answers), strict=True))
-    commands = {QUESTIONS[2]: _missing_command(facts)}
-    return tuple(Remark(q, text, commands.get(q, "")) for q, text in said.items() if text)
+    found = zip(QUESTIONS, answers, strict=True)
+    remarks = (Remark(question, " ".join(parts), more) for question, (parts, more) in found)
+    return tuple(remark for remark in remarks if remark.sentence)
 
 
 def _best(metrics: Rows) -> Iterator[str]:
@@ -104,9 +105,11 @@ def _regression(metrics: Rows) -> Iterator[str]:
     yield f"Here that {said}: it hallucinates {' and '.join(parts)}."
 
 
-def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Whether low confidence announces an invention, which is why it is given a larger beta."""
-    found = facts.get("confidence") or {}
+def _beta(found: Mapping[str, Any], command: str) -> Iterator[str]:
+    """Whether low confidence announces an invention, which is why it is given a larger beta.
+
+    `command` adds the chapter that tries other rules; empty if it has run.
+    """
     if found:
         area = Interval.of({**found, "value": found["auc"]})
         said = {"up": "announces", "flat": "does not measurably announce", "down": "denies"}
@@ -115,15 +118,14 @@ def _beta(facts: Mapping[str, Any]) -> Iterator[str]:
             f"It gives a larger beta to what the model is unsure of, and low confidence {said[way]} a "
             f"caption that invents: AUC {area.text()}, where 50 is chance and 100 perfect."
         )
-    if _missing_command(facts):
+    if command:
         yield "Whether that beats a fixed beta is a question of chapter 11, which was not run:"
     elif found:
         yield "Chapter 11 compares it with a fixed beta."
 
 
-def _missing_command(facts: Mapping[str, Any]) -> str:
+def _missing_command(missing: Iterable[Mapping[str, Any]]) -> str:
     """What adds the chapter that tries other rules for beta; empty if it has run."""
-    missing = facts.get("missing") or ()
     return next((each["command"] for each in missing if each["number"] == BEYOND), "")
 
 

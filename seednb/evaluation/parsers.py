@@ -39,7 +39,8 @@ def parse_answer(text: str, parser: str) -> Verdict:
     vlmevalkit   after VQA's punctuation rule exactly one of yes and no is among the words.
     strict       one word, yes or no, whatever its case, surrounding space and punctuation.
 
-    A language's code (zh, de, es, fr) reads that language, see `Language.parse`. Raises SeedError for another parser.
+    A language's code (zh, de, es, fr) reads that language, see `Language.parse`. Raises SeedError for
+    another parser.
     """
     return parser_named(parser)(text)
 
